@@ -1,0 +1,1 @@
+"""The anatomy: body, slices, clusters, decision, airways, left and right."""

@@ -1,0 +1,143 @@
+"""Everything a user can set, with the presets. Plain data: no image, no torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+
+from .errors import InputError
+
+MODES = ("volume", "slice")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a scan is segmented.
+
+    Attributes
+    ----------
+    mode : {"volume", "slice"}
+        ``"volume"`` fits one network to slices spread over the scan and applies it to all of
+        them; ``"slice"`` fits an independent network to every slice, as the paper does.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
+    seed : int
+        Same seed, same machine, CPU: the same result, bit for bit.
+    working_size : int
+        Pixels along the longer side of the body, as the network sees it.
+    fitted_slices : int
+        How many slices the network is fitted to in ``volume`` mode.
+    channels, clusters, blocks : int
+        Width C, number of clusters K and number of I-LKA blocks N (paper, 3.1 and 3.2).
+    inception, deformable : bool
+        Off replaces the module by a simple convolution (paper, 4.3).
+    iterations : int
+        SGD steps, at most.
+    learning_rate, momentum : float
+        Of SGD (paper, 4.1).
+    offset_rate : float
+        Learning rate of the predicted offsets, as a share of `learning_rate`.
+    weight_cross_entropy, weight_affine, weight_spatial : float
+        Weights of the three losses (paper, equation 7); 0 leaves a term out.
+    refits : int
+        How often a collapsed or diverged fit is repeated with another seed, at most.
+    use_intensity : bool
+        Decide the boundary by intensity beside the score map (paper, 4).
+    remove_airways, fill_vessels : bool
+        Take the trachea and the main bronchi out of the lungs; take vessels in.
+    """
+
+    mode: str = "volume"
+    device: str = "auto"
+    seed: int = 0
+    working_size: int = 128
+    fitted_slices: int = 8
+    channels: int = 32
+    clusters: int = 32
+    blocks: int = 2
+    inception: bool = True
+    deformable: bool = True
+    iterations: int = 30
+    learning_rate: float = 0.36
+    momentum: float = 0.9
+    offset_rate: float = 0.01
+    weight_cross_entropy: float = 1.0
+    weight_affine: float = 0.5
+    weight_spatial: float = 0.6
+    refits: int = 2
+    use_intensity: bool = True
+    remove_airways: bool = True
+    fill_vessels: bool = True
+
+    def __post_init__(self):
+        if self.mode not in MODES:
+            raise InputError(f"There is no mode '{self.mode}'; choose one of {', '.join(MODES)}.")
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise InputError(f"The setting '{name}' must be at least {least}.")
+
+    @classmethod
+    def from_preset(cls, name: str, **changes) -> Settings:
+        """Settings of a preset, with some of them changed.
+
+        Raises
+        ------
+        InputError
+            If there is no such preset.
+        """
+        if name not in PRESETS:
+            raise InputError(f"There is no preset '{name}'; choose one of {', '.join(PRESETS)}.")
+        return replace(PRESETS[name], **changes)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> Settings:
+        """The inverse of `as_dict`.
+
+        Raises
+        ------
+        InputError
+            If a key is not a setting.
+        """
+        unknown = set(values) - {field.name for field in fields(cls)}
+        if unknown:
+            raise InputError(f"There is no setting '{sorted(unknown)[0]}'.")
+        return cls(**values)
+
+    def as_dict(self) -> dict:
+        """The settings as a flat dictionary that JSON can hold."""
+        return asdict(self)
+
+
+_LEAST = {
+    "working_size": 32,
+    "fitted_slices": 1,
+    "channels": 1,
+    "clusters": 2,
+    "blocks": 0,
+    "iterations": 1,
+    "learning_rate": 0,
+    "momentum": 0,
+    "offset_rate": 0,
+    "weight_cross_entropy": 0,
+    "weight_affine": 0,
+    "weight_spatial": 0,
+    "refits": 0,
+}
+
+_AS_IN_THE_PAPER = {
+    "mode": "slice",
+    "working_size": 256,
+    "channels": 64,
+    "clusters": 64,
+    "iterations": 50,
+}
+
+PRESETS = {
+    "lung-ct": Settings(),
+    "lung-ct-paper": Settings(**_AS_IN_THE_PAPER),
+    "skin-paper": Settings(
+        **_AS_IN_THE_PAPER,
+        weight_cross_entropy=1.2,
+        weight_affine=0.3,
+        weight_spatial=0.3,
+    ),
+}
