@@ -1,0 +1,153 @@
+"""A picture of the segmented scan to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from .segments import LUNG_SEGMENTS
+from .write import replacing
+
+WINDOW = (-1350.0, 250.0)
+"""Hounsfield units shown black and white: the usual lung window."""
+
+AXIAL_SLICES = 6
+COLUMNS = 3
+PANEL = 320
+"""Width of an axial slice in pixels."""
+
+GAP = 8
+TINT = 0.22
+"""How strongly a lung is tinted inside its outline."""
+
+BACKGROUND = 16
+
+MARKS = {
+    "R": ("####.", "#...#", "#...#", "####.", "#.#..", "#..#.", "#...#"),
+    "A": (".###.", "#...#", "#...#", "#####", "#...#", "#...#", "#...#"),
+}
+
+
+def write_overview(path: Path, image: sitk.Image, lungs: sitk.Image) -> None:
+    """Write a coronal, a sagittal and several axial slices with the lungs outlined, as PNG.
+
+    True proportions, head up, the patient's right on the left of the picture, as radiologists
+    look at it. An oblique scan is shown along its own axes.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.png``.
+    image : SimpleITK.Image
+        The scan in Hounsfield units.
+    lungs : SimpleITK.Image
+        Same geometry: 1 right lung, 2 left lung; may be empty.
+
+    Raises
+    ------
+    InputError
+        If the file can't be written; nothing is left of it.
+    """
+    picture = sitk.GetImageFromArray(_compose(image, lungs), isVector=True)
+    with replacing(path) as temporary:
+        sitk.WriteImage(picture, str(temporary))
+
+
+def _compose(image: sitk.Image, lungs: sitk.Image) -> np.ndarray:
+    """The whole picture, (rows, columns, 3) uint8."""
+    # Along these axes the array's indices run to the head, to the back and to the left.
+    image, lungs = sitk.DICOMOrient(image, "LPS"), sitk.DICOMOrient(lungs, "LPS")
+    width, depth, height = (n * s for n, s in zip(image.GetSize(), image.GetSpacing(), strict=True))
+    scan, labels = sitk.GetArrayViewFromImage(image), sitk.GetArrayViewFromImage(lungs)
+    zoom = PANEL / width
+    levels, row, column = _places(labels)
+
+    def panel(section, extent, mark):
+        shape = tuple(max(1, round(length * zoom)) for length in extent)
+        return _panel(scan[section], labels[section], shape, mark)
+
+    upright = slice(None, None, -1)
+    long_views = [
+        panel(np.s_[upright, row, :], (height, width), "R"),
+        panel(np.s_[upright, :, column], (height, depth), "A"),
+    ]
+    axial = [panel(np.s_[level], (depth, width), "R") for level in reversed(levels)]
+    rows = [axial[start : start + COLUMNS] for start in range(0, len(axial), COLUMNS)]
+    return _stack([_stack(each, axis=1) for each in [long_views, *rows]], axis=0)
+
+
+def _places(labels: np.ndarray) -> tuple[list[int], int, int]:
+    """Axial levels spread over the lungs, and the row and column with most of them."""
+    lung = labels > 0
+    if not lung.any():
+        lung = np.ones_like(lung)
+    levels = np.flatnonzero(lung.any((1, 2)))
+    shares = np.linspace(0.08, 0.92, AXIAL_SLICES)
+    chosen = sorted({int(levels[round(share * (len(levels) - 1))]) for share in shares})
+    return chosen, _middle(lung.sum((0, 2))), int(lung.sum((0, 1)).argmax())
+
+
+def _middle(counts: np.ndarray) -> int:
+    """Index that halves the counts."""
+    return int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
+
+
+def _panel(plane: np.ndarray, labels: np.ndarray, shape: tuple[int, int], mark: str) -> np.ndarray:
+    """One slice in the lung window with tinted, outlined lungs, (*shape, 3) float."""
+    low, high = WINDOW
+    plane = np.clip((np.asarray(plane, np.float32) - low) / (high - low), 0, 1)
+    grey = 255 * np.clip(_resize(plane, shape), 0, 1)
+    picture = np.repeat(grey[..., None], 3, axis=2)
+    for segment in LUNG_SEGMENTS:
+        color = _vivid(segment.color)
+        # Interpolated and halved again, the outline is smooth also where voxels are large.
+        inside = _resize((labels == segment.label).astype(np.float32), shape) > 0.5
+        outline = ndimage.binary_dilation(inside) & ~ndimage.binary_erosion(inside)
+        picture[inside] = (1 - TINT) * picture[inside] + TINT * color
+        picture[outline] = color
+    _draw_mark(picture, MARKS[mark])
+    return picture
+
+
+def _resize(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The plane sampled linearly at the centers of `shape` pixels over the same extent."""
+    scale = np.divide(plane.shape, shape)
+    offset = (scale - 1) / 2
+    if scale.max() > 1:
+        plane = ndimage.gaussian_filter(plane, np.maximum(scale - 1, 0) / 2)
+    return ndimage.affine_transform(plane, scale, offset, shape, order=1, mode="nearest")
+
+
+def _vivid(color: tuple[float, float, float]) -> np.ndarray:
+    """The segment's hue, saturated, so that it stands out from grey."""
+    color = np.array(color)
+    stretched = (color - color.min()) / np.ptp(color)
+    return 255 * (0.15 + 0.85 * stretched)
+
+
+def _draw_mark(picture: np.ndarray, rows: tuple[str, ...]) -> None:
+    """A letter in the upper left corner that says which side this is, readable on any ground."""
+    letter = np.array([[pixel == "#" for pixel in row] for row in rows]).repeat(2, 0).repeat(2, 1)
+    letter = np.pad(letter, 8)
+    corner = picture[: letter.shape[0], : letter.shape[1]]
+    letter = letter[: corner.shape[0], : corner.shape[1]]
+    corner[ndimage.binary_dilation(letter, np.ones((5, 5)))] = BACKGROUND
+    corner[letter] = 230
+
+
+def _stack(panels: list[np.ndarray], axis: int) -> np.ndarray:
+    """Panels beside (axis 1) or below (axis 0) each other, centered, with gaps; uint8."""
+    across = 1 - axis
+    size = max(panel.shape[across] for panel in panels)
+    padded = []
+    for panel in panels:
+        missing = size - panel.shape[across]
+        margins = [(0, 0), (0, 0), (0, 0)]
+        margins[across] = (missing // 2, missing - missing // 2)
+        margins[axis] = (0, GAP)
+        padded.append(np.pad(panel, margins, constant_values=BACKGROUND))
+    joined = np.concatenate(padded, axis)
+    return np.delete(joined, np.s_[-GAP:], axis).round().astype(np.uint8)

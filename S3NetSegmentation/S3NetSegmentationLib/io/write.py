@@ -1,0 +1,165 @@
+"""Results into files: whole, or not at all."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from ..errors import InputError
+from .segments import LUNG_SEGMENTS, LungSegment
+
+SEGMENTATION_SUFFIX = ".seg.nrrd"
+LABEL_MAP_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
+SEGMENTATION_SUFFIXES = (SEGMENTATION_SUFFIX, *LABEL_MAP_SUFFIXES)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` to write to; it becomes `path` at the end.
+
+    After an error, also an interrupt, it is gone, and what was at `path` before is still there.
+
+    Raises
+    ------
+    InputError
+        If the file can't be written.
+    """
+    temporary = _sibling(path)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"'{path}' can't be written; is the disk full or the folder protected?"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sibling(path: Path) -> Path:
+    """A new name in the same folder with the same extensions; the writers go by them."""
+    name = path.name.lower()
+    suffix = next((s for s in SEGMENTATION_SUFFIXES if name.endswith(s)), path.suffix)
+    return path.with_name(f".s3net-{uuid.uuid4().hex}{suffix}")
+
+
+def check_writable(path: Path, suffixes: tuple[str, ...]) -> None:
+    """Refuse an output before any work is done for it.
+
+    Parameters
+    ----------
+    path : Path
+    suffixes : tuple of str
+        Extensions that are allowed, with their dots.
+
+    Raises
+    ------
+    InputError
+        If the extension is wrong, the folder is missing, or no file can be written there.
+    """
+    if not path.name.lower().endswith(suffixes):
+        raise InputError(f"The output '{path}' must end in {' or '.join(suffixes)}.")
+    if not path.parent.is_dir():
+        raise InputError(f"There is no folder '{path.parent}' to write to; make it first.")
+    if path.is_dir():
+        raise InputError(f"'{path}' is a folder; give the name of a file.")
+    probe = _sibling(path)
+    try:
+        probe.touch()
+        probe.unlink()
+        if path.exists() and not os.access(path, os.W_OK):
+            raise PermissionError
+    except OSError as error:
+        raise InputError(f"'{path}' can't be written; choose another folder.") from error
+
+
+def write_segmentation(path: Path, lungs: sitk.Image) -> None:
+    """Write the lungs for Slicer (``.seg.nrrd``) or as a label map.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in one of `SEGMENTATION_SUFFIXES`.
+    lungs : SimpleITK.Image
+        0 background, 1 right lung, 2 left lung.
+
+    Raises
+    ------
+    InputError
+        If the file can't be written; nothing is left of it.
+    """
+    if not path.name.lower().endswith(SEGMENTATION_SUFFIX):
+        write_label_map(path, lungs)
+        return
+    segmentation = sitk.Cast(lungs, sitk.sitkUInt8)
+    for key, value in _segmentation_header(lungs.GetSize()).items():
+        segmentation.SetMetaData(key, value)
+    write_label_map(path, segmentation)
+
+
+def write_label_map(path: Path, labels: sitk.Image) -> None:
+    """Write a label map with the geometry it has, compressed.
+
+    Raises
+    ------
+    InputError
+        If the file can't be written; nothing is left of it.
+    """
+    with replacing(path) as temporary:
+        sitk.WriteImage(labels, str(temporary), useCompression=True)
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write a JSON file; what is not a number (NaN) becomes null.
+
+    Raises
+    ------
+    InputError
+        If the file can't be written; nothing is left of it.
+    """
+    text = json.dumps(_without_nan(content), indent=2, ensure_ascii=False, allow_nan=False)
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _without_nan(value):
+    if isinstance(value, dict):
+        return {key: _without_nan(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _segmentation_header(size: tuple[int, int, int]) -> dict[str, str]:
+    """The keys by which Slicer's segmentation storage knows its segments."""
+    header = {
+        "Segmentation_MasterRepresentation": "Binary labelmap",
+        "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
+        "Segmentation_ReferenceImageExtentOffset": "0 0 0",
+    }
+    extent = " ".join(f"0 {count - 1}" for count in size)
+    for index, segment in enumerate(LUNG_SEGMENTS):
+        for key, value in _segment_header(segment, extent).items():
+            header[f"Segment{index}_{key}"] = value
+    return header
+
+
+def _segment_header(segment: LungSegment, extent: str) -> dict[str, str]:
+    return {
+        "ID": segment.segment_id,
+        "Name": segment.name,
+        "NameAutoGenerated": "0",
+        "Color": " ".join(f"{value:.6f}" for value in segment.color),
+        "ColorAutoGenerated": "0",
+        "Extent": extent,
+        "Layer": "0",
+        "LabelValue": str(segment.label),
+        "Tags": f"TerminologyEntry:{segment.terminology}|",
+    }

@@ -1,0 +1,54 @@
+"""Where the network runs."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+
+from ..errors import InputError
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device of that name, checked to exist.
+
+    Parameters
+    ----------
+    name : str
+        ``"auto"`` (the fastest there is), ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
+
+    Raises
+    ------
+    InputError
+        If there is no such kind of device, or not on this machine.
+    """
+    if name == "auto":
+        name = _fastest()
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
+        raise InputError(
+            f"There is no device '{name}'; choose auto, cpu, cuda, cuda:N (N = 0, 1, ...) or mps."
+        )
+    device = torch.device(name)
+    if device.type == "cuda":
+        _check_cuda(device)
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise InputError("This machine has no Apple GPU (mps); choose the device auto or cpu.")
+    return device
+
+
+def _fastest() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _check_cuda(device: torch.device) -> None:
+    if not torch.cuda.is_available():
+        raise InputError(
+            "PyTorch finds no CUDA GPU on this machine; choose the device auto or cpu."
+        )
+    count = torch.cuda.device_count()
+    if device.index is not None and device.index >= count:
+        raise InputError(
+            f"There is no device '{device}'; this machine has {count} CUDA GPU(s), from cuda:0."
+        )
