@@ -71,7 +71,7 @@ def read_header(path: Path) -> pydicom.Dataset | None:
             path, force=True, stop_before_pixels=True, specific_tags=list(_TAGS)
         )
         known = bool(header.get("SOPClassUID") and header.get("SeriesInstanceUID"))
-    except Exception:  # whatever pydicom stumbles over in a file that was never DICOM
+    except Exception:  # noqa: BLE001 - pydicom stumbles in many ways over what was never DICOM
         return None
     return header if known else None
 

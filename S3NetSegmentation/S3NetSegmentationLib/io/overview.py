@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from .segments import LUNG_SEGMENTS
-from .write import replacing
+from .write import write_image
 
 WINDOW = (-1350.0, 250.0)
 """Hounsfield units shown black and white: the usual lung window."""
@@ -51,9 +51,7 @@ def write_overview(path: Path, image: sitk.Image, lungs: sitk.Image) -> None:
     InputError
         If the file can't be written; nothing is left of it.
     """
-    picture = sitk.GetImageFromArray(_compose(image, lungs), isVector=True)
-    with replacing(path) as temporary:
-        sitk.WriteImage(picture, str(temporary))
+    write_image(path, sitk.GetImageFromArray(_compose(image, lungs), isVector=True))
 
 
 def _compose(image: sitk.Image, lungs: sitk.Image) -> np.ndarray:

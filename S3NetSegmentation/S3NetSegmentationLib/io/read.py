@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import math
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,8 @@ import SimpleITK as sitk
 from ..errors import InputError
 from .dicom import read_dicom_file, read_dicom_folder, read_header
 from .validate import check_volume
+
+CHUNK = 2**24
 
 FORMATS = {"NiftiImageIO": "NIfTI", "NrrdImageIO": "NRRD", "MetaImageIO": "MetaImage"}
 
@@ -62,8 +67,10 @@ def _read_image_file(path: Path) -> sitk.Image:
     try:
         reader.ReadImageInformation()
         _check_header(path, reader)
+        if path.name.lower().endswith((".nii", ".nii.gz")):
+            _check_complete(path, reader)
         return reader.Execute()
-    except RuntimeError as error:
+    except (RuntimeError, OSError, EOFError, zlib.error) as error:
         raise InputError(_explain(path, str(error))) from error
 
 
@@ -86,6 +93,23 @@ def _check_header(path: Path, reader: sitk.ImageFileReader) -> None:
     axes = np.array(reader.GetDirection()).reshape(3, 3)
     if not np.allclose(axes.T @ axes, np.eye(3), atol=1e-3):
         raise InputError(_sheared(path))
+
+
+def _check_complete(path: Path, reader: sitk.ImageFileReader) -> None:
+    """Refuse a NIfTI file that ends too early; ITK would fill it up with zeros.
+
+    Raises
+    ------
+    EOFError
+        If voxels are missing.
+    OSError, zlib.error
+        If the compressed stream is damaged.
+    """
+    expected = math.prod(reader.GetSize()) * int(reader.GetMetaData("bitpix")) // 8
+    with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
+        present = sum(map(len, iter(lambda: file.read(CHUNK), b"")))
+    if present < expected + float(reader.GetMetaData("vox_offset")):
+        raise EOFError
 
 
 def _explain(path: Path, error: str) -> str:

