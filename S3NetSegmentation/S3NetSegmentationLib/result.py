@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import SimpleITK as sitk
 
-from .lung.clusters import ClusterStatistics
-from .lung.measure import LungMeasurements
+from .errors import InputError
+from .lung.clusters import (
+    ClusterStatistics,
+    choose_lung_clusters,
+    cluster_map,
+    describe_clusters,
+)
+from .lung.decision import decide_lungs
+from .lung.measure import LungMeasurements, measure_lungs
+from .lung.orientation import AxialOrder
+from .lung.scan import Scan
 from .settings import Settings
-
-RIGHT_LUNG, LEFT_LUNG = 1, 2
 
 
 @dataclass(frozen=True)
@@ -29,13 +39,17 @@ class LungResult:
     table : tuple of ClusterStatistics
         One for each cluster, in the order of their numbers.
     chosen : tuple of int
-        The clusters that were taken as lung; empty where the scan holds no lungs.
+        The clusters that were taken as lung; empty where none looks like lung.
     settings : Settings
         What it was made with (the device resolved).
     timings : dict of str to float
         Seconds by stage, and ``"total"``.
     warnings : tuple of str
         Sentences for the user; empty where nothing is wrong.
+    scan : Scan
+        The scan on the working grid.
+    labels : ndarray of uint8
+        Cluster numbers on the working grid, which decide the lungs.
     """
 
     lungs: sitk.Image
@@ -45,11 +59,51 @@ class LungResult:
     settings: Settings
     timings: dict[str, float]
     warnings: tuple[str, ...]
+    scan: Scan
+    labels: np.ndarray
+
+    @classmethod
+    def decide(
+        cls,
+        image: sitk.Image,
+        scan: Scan,
+        labels: np.ndarray,
+        settings: Settings,
+        warnings: Iterable[str] = (),
+    ) -> LungResult:
+        """Describe the clusters, choose those that are lung, and decide the lungs.
+
+        Parameters
+        ----------
+        image : SimpleITK.Image
+            The scan in Hounsfield units.
+        scan : Scan
+        labels : ndarray of uint8, (z, y, x)
+            Ordered cluster numbers on the working grid.
+        settings : Settings
+        warnings : iterable of str
+        """
+        order = AxialOrder(image)
+        hounsfield = order.apply(sitk.GetArrayViewFromImage(image))
+        clusters = cluster_map(labels, scan)
+        table = describe_clusters(labels, scan, clusters, hounsfield, voxel_ml(image))
+        chosen = choose_lung_clusters(table)
+        return cls(
+            lungs=_lungs(image, scan, labels, chosen, settings),
+            clusters=_like(image, order.restore(clusters)),
+            table=table,
+            chosen=chosen,
+            settings=settings,
+            timings={},
+            warnings=tuple(warnings),
+            scan=scan,
+            labels=labels,
+        )
 
     @property
     def lungs_found(self) -> bool:
         """Whether any voxel is lung."""
-        raise NotImplementedError
+        return bool(sitk.GetArrayViewFromImage(self.lungs).any())
 
     def choose(self, image: sitk.Image, cluster_numbers: Iterable[int]) -> LungResult:
         """The lungs decided anew from other clusters, without fitting again.
@@ -64,19 +118,101 @@ class LungResult:
         Raises
         ------
         InputError
-            If a number is not a cluster of this result.
+            If a number is not a cluster of this result, or the image is another one.
         """
-        raise NotImplementedError
+        start = time.perf_counter()
+        chosen = tuple(sorted(set(cluster_numbers)))
+        for number in chosen:
+            if not 1 <= number <= len(self.table):
+                raise InputError(
+                    f"There is no cluster {number}; choose from 1 to {len(self.table)}."
+                )
+        if image.GetSize() != self.lungs.GetSize():
+            raise InputError("This is not the image that was segmented: its size differs.")
+        lungs = _lungs(image, self.scan, self.labels, chosen, self.settings)
+        timings = {**self.timings, "choose": time.perf_counter() - start}
+        return replace(self, lungs=lungs, chosen=chosen, timings=timings)
 
     def measurements(self, image: sitk.Image) -> tuple[LungMeasurements, ...]:
         """Volume, mean HU and share below -950 HU of the right and of the left lung."""
-        raise NotImplementedError
+        return measure_lungs(
+            sitk.GetArrayViewFromImage(self.lungs),
+            sitk.GetArrayViewFromImage(image),
+            voxel_ml(image),
+        )
 
     def save(self, folder: Path) -> None:
         """Write everything as ``.npy`` arrays and one JSON file, for another process."""
-        raise NotImplementedError
+        folder = Path(folder)
+        scan, arrays = self.scan.to_arrays()
+        arrays["labels"] = self.labels
+        arrays["lungs"] = sitk.GetArrayViewFromImage(self.lungs)
+        arrays["clusters"] = sitk.GetArrayViewFromImage(self.clusters)
+        for name, array in arrays.items():
+            np.save(folder / f"{name}.npy", array)
+        description = {
+            "scan": scan,
+            "geometry": {
+                "spacing": self.lungs.GetSpacing(),
+                "origin": self.lungs.GetOrigin(),
+                "direction": self.lungs.GetDirection(),
+            },
+            "table": [asdict(row) for row in self.table],
+            "chosen": self.chosen,
+            "settings": self.settings.as_dict(),
+            "timings": self.timings,
+            "warnings": self.warnings,
+        }
+        (folder / "result.json").write_text(json.dumps(description), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> LungResult:
         """Read what `save` wrote."""
-        raise NotImplementedError
+        folder = Path(folder)
+        description = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        arrays = {path.stem: np.load(path) for path in folder.glob("*.npy")}
+
+        def image(name: str) -> sitk.Image:
+            geometry = description["geometry"]
+            made = sitk.GetImageFromArray(arrays[name])
+            made.SetSpacing(geometry["spacing"])
+            made.SetOrigin(geometry["origin"])
+            made.SetDirection(geometry["direction"])
+            return made
+
+        return cls(
+            lungs=image("lungs"),
+            clusters=image("clusters"),
+            table=tuple(ClusterStatistics(**row) for row in description["table"]),
+            chosen=tuple(description["chosen"]),
+            settings=Settings.from_dict(description["settings"]),
+            timings=description["timings"],
+            warnings=tuple(description["warnings"]),
+            scan=Scan.from_arrays(description["scan"], arrays),
+            labels=arrays["labels"],
+        )
+
+
+def _lungs(image: sitk.Image, scan: Scan, labels, chosen, settings: Settings) -> sitk.Image:
+    """The label map of the lungs with the geometry of the image."""
+    order = AxialOrder(image)
+    lungs = decide_lungs(
+        labels,
+        chosen,
+        scan,
+        order.apply(sitk.GetArrayViewFromImage(image)),
+        order.leftward(scan.body.shape, scan.grid.block),
+        settings,
+    )
+    return _like(image, order.restore(lungs))
+
+
+def _like(image: sitk.Image, array: np.ndarray) -> sitk.Image:
+    made = sitk.GetImageFromArray(np.ascontiguousarray(array))
+    made.CopyInformation(image)
+    return made
+
+
+def voxel_ml(image: sitk.Image) -> float:
+    """Volume of a voxel in milliliters."""
+    return float(np.prod(image.GetSpacing())) / 1000

@@ -1,8 +1,31 @@
-"""What is known of each cluster, and which clusters are lung."""
+"""From scores to clusters, what is known of each, and which ones are lung."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import log_softmax
+
+from .scan import Scan
+
+WINDOW = (-1000, 400)
+"""Hounsfield units between which clusters are told apart by intensity."""
+
+LEAST_SPREAD = 40
+"""Hounsfield units: no cluster is narrower than the noise of a scan."""
+
+LEAST_SHARE = 1e-4
+"""Share of the body: a smaller cluster is not worth a number."""
+
+LUNG_MEDIAN = -500
+"""Median Hounsfield units of a lung cluster, at most."""
+
+LUNG_INSIDE = 0.5
+"""Share of a lung cluster inside the body, at least."""
+
+HISTOGRAM = (-1100, 3100)
+"""Hounsfield units between which the figures of a cluster are counted."""
 
 
 @dataclass(frozen=True)
@@ -29,3 +52,156 @@ class ClusterStatistics:
     volume_ml: float
     body_fraction: float
     touches_border: bool
+
+
+def assign_clusters(
+    scores: np.ndarray, hounsfield: np.ndarray, body: np.ndarray, use_intensity: bool
+) -> np.ndarray:
+    """The cluster of every pixel, from the score map and the intensity (paper, section 4).
+
+    The scores are the logarithms of how likely each cluster is from what surrounds a pixel.
+    To them comes how likely the pixel's own intensity is in each cluster, a normal
+    distribution about the median of the pixels that the scores alone give to it.
+
+    Parameters
+    ----------
+    scores : ndarray, (z, K, y, x)
+        Logits of one network.
+    hounsfield : ndarray, (z, y, x)
+    body : ndarray of bool, (z, y, x)
+        The intensity counts in here alone.
+    use_intensity : bool
+        Off takes the argmax of the scores.
+
+    Returns
+    -------
+    ndarray of int, (z, y, x)
+        0 to K - 1, also outside the body.
+    """
+    labels = scores.argmax(1)
+    if not use_intensity or not body.any():
+        return labels
+    values = hounsfield[body].clip(*WINDOW)
+    likelihood = log_softmax(scores.transpose(0, 2, 3, 1)[body].astype(np.float32), 1)
+    winners = labels[body]
+    for cluster in range(scores.shape[1]):
+        own = values[winners == cluster]
+        if own.size < max(1, LEAST_SHARE * values.size):
+            likelihood[:, cluster] = -np.inf
+        else:
+            low, median, high = np.percentile(own, (25, 50, 75))
+            # The quartiles of a normal distribution lie 1.35 standard deviations apart.
+            spread = max((high - low) / 1.35, LEAST_SPREAD)
+            likelihood[:, cluster] -= ((values - median) / spread) ** 2 / 2 + np.log(spread)
+    labels[body] = likelihood.argmax(1)
+    return labels
+
+
+def order_clusters(labels: np.ndarray, scan: Scan) -> np.ndarray:
+    """Number the clusters from dark to bright; those that hold next to nothing join the others.
+
+    Parameters
+    ----------
+    labels : ndarray of int, (z, y, x)
+        Any numbers from 0, on the working grid.
+    scan : Scan
+
+    Returns
+    -------
+    ndarray of uint8, (z, y, x)
+        From 1, also outside the body.
+    """
+    values, winners = scan.hounsfield[scan.body], labels[scan.body]
+    counts = np.bincount(winners, minlength=labels.max() + 1)
+    kept = np.flatnonzero(counts >= max(1, LEAST_SHARE * values.size))
+    medians = {cluster: np.median(values[winners == cluster]) for cluster in kept}
+    ascending = sorted(kept, key=medians.get)
+    number_of = np.empty(len(counts), np.uint8)
+    for cluster in range(len(counts)):
+        own = values[winners == cluster]
+        median = np.median(own) if own.size else WINDOW[1]
+        nearest = min(ascending, key=lambda other: abs(medians[other] - median))
+        number_of[cluster] = 1 + ascending.index(cluster if cluster in medians else nearest)
+    return number_of[labels]
+
+
+def cluster_map(labels: np.ndarray, scan: Scan) -> np.ndarray:
+    """Number of the cluster of every voxel of the scan, 0 outside the body.
+
+    Parameters
+    ----------
+    labels : ndarray of uint8, (z, y, x)
+        From `order_clusters`.
+
+    Returns
+    -------
+    ndarray of uint8, (z, y, x)
+        On the scan's own grid, with smooth borders.
+    """
+    inside = labels * scan.body
+    whole = np.zeros(scan.grid.coarse_shape, np.uint8)
+    whole[scan.box] = inside
+    return scan.grid.up_smoothly(whole)
+
+
+def describe_clusters(
+    labels: np.ndarray, scan: Scan, clusters: np.ndarray, hounsfield: np.ndarray, voxel_ml: float
+) -> tuple[ClusterStatistics, ...]:
+    """Figures of every cluster.
+
+    Parameters
+    ----------
+    labels : ndarray of uint8, (z, y, x)
+        From `order_clusters`, on the working grid.
+    scan : Scan
+    clusters : ndarray of uint8, (z, y, x)
+        From `cluster_map`.
+    hounsfield : ndarray, (z, y, x)
+        On the scan's own grid.
+    voxel_ml : float
+        Volume of one of its voxels in milliliters.
+    """
+    count = int(labels.max())
+    histogram = _joint_histogram(clusters, hounsfield, count)
+    levels = np.arange(*HISTOGRAM)
+    everywhere = np.bincount(labels.ravel(), minlength=count + 1)
+    inside = np.bincount(labels[scan.body], minlength=count + 1)
+    at_border = np.union1d(clusters[:, [0, -1]], clusters[..., [0, -1]])
+    table = []
+    for number in range(1, count + 1):
+        counts = histogram[number]
+        voxels = max(counts.sum(), 1)
+        table.append(
+            ClusterStatistics(
+                number=number,
+                mean_hu=float(counts @ levels / voxels),
+                median_hu=float(levels[np.searchsorted(np.cumsum(counts), voxels / 2)]),
+                volume_ml=float(counts.sum() * voxel_ml),
+                body_fraction=float(inside[number] / max(everywhere[number], 1)),
+                touches_border=bool(number in at_border),
+            )
+        )
+    return tuple(table)
+
+
+def _joint_histogram(clusters: np.ndarray, hounsfield: np.ndarray, count: int) -> np.ndarray:
+    """How many voxels each cluster has at each Hounsfield unit, (count + 1, levels)."""
+    low, high = HISTOGRAM
+    histogram = np.zeros((count + 1) * (high - low), np.int64)
+    for numbers, values in zip(clusters, hounsfield, strict=True):
+        level = np.rint(values).clip(low, high - 1).astype(np.int32) - low
+        both = numbers.astype(np.int32) * (high - low) + level
+        histogram += np.bincount(both.ravel(), minlength=len(histogram))
+    return histogram.reshape(count + 1, -1)
+
+
+def choose_lung_clusters(table: tuple[ClusterStatistics, ...]) -> tuple[int, ...]:
+    """Numbers of the clusters that are lung, or air inside the body.
+
+    Lung is rarely one cluster: its darker and its brighter parts differ, and so do its borders.
+    """
+    return tuple(
+        row.number
+        for row in table
+        if row.median_hu <= LUNG_MEDIAN and row.body_fraction >= LUNG_INSIDE
+    )

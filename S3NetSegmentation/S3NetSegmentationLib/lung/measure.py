@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+EMPHYSEMA = -950
+"""Hounsfield units below which lung counts as emphysematous."""
+
+NAMES = {1: "right lung", 2: "left lung"}
+
 
 @dataclass(frozen=True)
 class LungMeasurements:
@@ -28,3 +35,32 @@ class LungMeasurements:
     volume_ml: float
     mean_hu: float
     emphysema_fraction: float
+
+
+def measure_lungs(
+    lungs: np.ndarray, hounsfield: np.ndarray, voxel_ml: float
+) -> tuple[LungMeasurements, ...]:
+    """Volume, mean intensity and emphysema share of each lung.
+
+    Parameters
+    ----------
+    lungs : ndarray of uint8, (z, y, x)
+        1 right, 2 left.
+    hounsfield : ndarray, same shape
+    voxel_ml : float
+        Volume of a voxel in milliliters.
+    """
+    measured = []
+    for label, name in NAMES.items():
+        values = hounsfield[lungs == label]
+        empty = values.size == 0
+        measured.append(
+            LungMeasurements(
+                name,
+                label,
+                float(values.size * voxel_ml),
+                float("nan") if empty else float(values.mean(dtype=np.float64)),
+                float("nan") if empty else float((values < EMPHYSEMA).mean()),
+            )
+        )
+    return tuple(measured)

@@ -1,0 +1,108 @@
+"""Trachea and main bronchi, followed downward slice by slice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+AIR = -800
+"""Hounsfield units that part the lumen from the wall."""
+
+DARK = -880
+"""Median Hounsfield units of a trachea, at most; what is brighter is diseased lung."""
+
+AREA = (0.4, 7.0)
+"""Square centimeters of a trachea's lumen in an axial slice, from a child's to a wide one."""
+
+LEAST_LENGTH = 25.0
+"""Millimeters that a trachea can be followed, at least."""
+
+LEAST_BRONCHUS = 0.25
+"""Square centimeters: what is smaller is a lobar bronchus, which belongs to the lung."""
+
+GROWTH = 1.6
+"""A branch that grows by more than this factor from slice to slice has opened into the lung."""
+
+
+@dataclass(frozen=True)
+class _AirPieces:
+    """Connected air in one axial slice; `areas`, in square centimeters, goes by number."""
+
+    numbers: np.ndarray
+    areas: np.ndarray
+
+    def large(self) -> np.ndarray:
+        return (self.areas > AREA[1])[self.numbers] & (self.numbers > 0)
+
+
+def find_airways(
+    hounsfield: np.ndarray, body: np.ndarray, spacing: tuple[float, float, float]
+) -> np.ndarray:
+    """Lumen of the trachea and of the main bronchi.
+
+    A trachea is a round, dark piece of air, not below lung, that can be followed downward for
+    some centimeters while it stays small. It is followed until each branch opens into the
+    lung, which shows as a sudden growth of its area. Bowel gas that looks so is found, too;
+    it is no lung either.
+
+    Parameters
+    ----------
+    hounsfield : ndarray, (z, y, x)
+        In axial order, on a grid of one to a few millimeters.
+    body : ndarray of bool, (z, y, x)
+    spacing : tuple of float
+        In mm, (z, y, x).
+
+    Returns
+    -------
+    ndarray of bool, (z, y, x)
+    """
+    pixel = spacing[1] * spacing[2] / 100
+    slices = [_air_pieces((axial < AIR) & inside, pixel) for axial, inside in zip(hounsfield, body)]
+    airways = np.zeros(hounsfield.shape, bool)
+    lung_above = np.zeros(hounsfield.shape[1:], bool)
+    for z in reversed(range(len(slices))):
+        for number in _possible_starts(slices[z], lung_above | airways[z], spacing):
+            track = _follow(slices[: z + 1], number, pixel)
+            values = hounsfield[z + 1 - len(track) : z + 1][track]
+            if len(track) * spacing[0] >= LEAST_LENGTH and np.median(values) <= DARK:
+                airways[z + 1 - len(track) : z + 1] |= track
+        lung_above = slices[z].large()
+    return airways
+
+
+def _air_pieces(air: np.ndarray, pixel: float) -> _AirPieces:
+    numbers, _ = ndimage.label(air)
+    return _AirPieces(numbers, np.bincount(numbers.ravel()) * pixel)
+
+
+def _possible_starts(axial: _AirPieces, taken: np.ndarray, spacing) -> list[int]:
+    """Numbers of the round pieces of a trachea's size that are not `taken`."""
+    starts = []
+    for number, box in enumerate(ndimage.find_objects(axial.numbers), 1):
+        if AREA[0] <= axial.areas[number] <= AREA[1]:
+            piece = axial.numbers[box] == number
+            sides = [n * size for n, size in zip(piece.shape, spacing[1:], strict=True)]
+            is_round = min(sides) > 0.4 * max(sides) and piece.mean() > 0.5
+            if is_round and not (piece & taken[box]).any():
+                starts.append(number)
+    return starts
+
+
+def _follow(slices: list[_AirPieces], start: int, pixel: float) -> np.ndarray:
+    """The lumen from the last slice, the highest, down until no branch is left; (z, y, x)."""
+    track = [slices[-1].numbers == start]
+    for axial in reversed(slices[:-1]):
+        numbers = np.unique(axial.numbers[ndimage.binary_dilation(track[-1])])
+        branches = np.zeros_like(track[-1])
+        for number in numbers[numbers > 0]:
+            piece = axial.numbers == number
+            before = (track[-1] & ndimage.binary_dilation(piece)).sum() * pixel
+            if LEAST_BRONCHUS <= axial.areas[number] <= min(AREA[1], GROWTH * before + 0.5):
+                branches |= piece
+        if not branches.any():
+            break
+        track.append(branches)
+    return np.stack(track[::-1])

@@ -1,0 +1,74 @@
+"""Axial order of a volume, whatever its storage order and orientation."""
+
+from __future__ import annotations
+
+import numpy as np
+import SimpleITK as sitk
+from scipy.optimize import linear_sum_assignment
+
+LEFT, POSTERIOR, SUPERIOR = range(3)
+"""Rows of a direction matrix: the patient's axes in SimpleITK's world coordinates (LPS)."""
+
+
+class AxialOrder:
+    """Reorders voxels, without interpolation, so that slices are axial.
+
+    The array axes become (inferior to superior, anterior to posterior, patient's right to
+    left), each the storage axis nearest to it; for an oblique volume they stay oblique.
+
+    Parameters
+    ----------
+    image : SimpleITK.Image
+        3D.
+
+    Attributes
+    ----------
+    spacing : tuple of float
+        Of the reordered array's axes (z, y, x), in mm.
+    """
+
+    def __init__(self, image: sitk.Image):
+        direction = np.reshape(image.GetDirection(), (3, 3))
+        world, storage = linear_sum_assignment(-np.abs(direction))
+        nearest = dict(zip(world, storage, strict=True))
+        order = [(axis, nearest[axis]) for axis in (SUPERIOR, POSTERIOR, LEFT)]
+        signs = [-1 if direction[axis, index] < 0 else 1 for axis, index in order]
+        # Array axes run opposite to SimpleITK's index axes.
+        self._axes = tuple(2 - index for _, index in order)
+        self._flips = tuple(slice(None, None, sign) for sign in signs)
+        self.spacing = tuple(image.GetSpacing()[index] for _, index in order)
+        self._leftward = [
+            sign * direction[LEFT, index] * image.GetSpacing()[index]
+            for sign, (_, index) in zip(signs, order, strict=True)
+        ]
+
+    def apply(self, array: np.ndarray) -> np.ndarray:
+        """View, in axial order, of an array in storage order (as SimpleITK gives it)."""
+        return array.transpose(self._axes)[self._flips]
+
+    def restore(self, array: np.ndarray) -> np.ndarray:
+        """The inverse of `apply`."""
+        return array[self._flips].transpose(np.argsort(self._axes))
+
+    def leftward(
+        self, shape: tuple[int, int, int], step: tuple[float, float, float] = (1, 1, 1)
+    ) -> np.ndarray:
+        """Position of each voxel along the patient's right-to-left axis.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Of an array in axial order, perhaps on a coarser grid.
+        step : tuple of float
+            How many voxels of this volume one voxel of that grid spans, by axis.
+
+        Returns
+        -------
+        ndarray, float32, `shape`
+            In mm from the first voxel; the patient's left is positive.
+        """
+        z, y, x = (
+            np.arange(count, dtype=np.float32) * voxels * millimeters
+            for count, voxels, millimeters in zip(shape, step, self._leftward, strict=True)
+        )
+        return z[:, None, None] + y[:, None] + x

@@ -1,0 +1,164 @@
+"""A scan made ready: axial, on the working grid, cropped to the body, airways found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import InputError
+from .airways import find_airways
+from .body import body_mask
+from .working import BlockGrid
+
+COARSE = 5.0
+"""Millimeters of the grid on which the body is first looked for."""
+
+LUMEN = 1.4
+"""Millimeters of the grid on which the airways are followed; their walls are thin."""
+
+AIRWAY_SHARE = 0.3
+"""Share of a working voxel that is lumen, from which on it belongs to the airways."""
+
+AIR_RANGE = (-1100, -900)
+"""Hounsfield units of air, from a badly calibrated scanner too; padding lies below."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What is known of a scan before any cluster. Arrays are (z, y, x) in axial order.
+
+    Attributes
+    ----------
+    grid : BlockGrid
+        The working grid over the whole scan.
+    box : tuple of slice
+        Part of the working grid, all slices, that holds the body.
+    spacing : tuple of float
+        Of the working grid in mm, (z, y, x).
+    hounsfield : ndarray of float32
+        Inside `box`.
+    body, airways : ndarray of bool
+        Inside `box`.
+    lumen_grid : BlockGrid
+        A finer grid over the whole scan.
+    lumen : ndarray of bool
+        Trachea and main bronchi on the whole `lumen_grid`.
+    air_level : float
+        Hounsfield units of the air around the patient.
+    """
+
+    grid: BlockGrid
+    box: tuple[slice, slice, slice]
+    spacing: tuple[float, float, float]
+    hounsfield: np.ndarray
+    body: np.ndarray
+    airways: np.ndarray
+    lumen_grid: BlockGrid
+    lumen: np.ndarray
+    air_level: float
+
+    def paste(self, array: np.ndarray) -> np.ndarray:
+        """An array inside `box`, repeated to the voxels of the scan; zero outside the box."""
+        whole = np.zeros(self.grid.coarse_shape, array.dtype)
+        whole[self.box] = array
+        return self.grid.up(whole)
+
+    def to_arrays(self) -> tuple[dict, dict[str, np.ndarray]]:
+        """What JSON can hold, and the arrays by name."""
+        description = {
+            "shape": self.grid.shape,
+            "block": self.grid.block,
+            "box": [(part.start, part.stop) for part in self.box],
+            "spacing": self.spacing,
+            "lumen_block": self.lumen_grid.block,
+            "air_level": self.air_level,
+        }
+        arrays = {name: getattr(self, name) for name in ("hounsfield", "body", "airways", "lumen")}
+        return description, arrays
+
+    @classmethod
+    def from_arrays(cls, description: dict, arrays: dict[str, np.ndarray]) -> Scan:
+        """The inverse of `to_arrays`; other arrays are ignored."""
+        shape = tuple(description["shape"])
+        return cls(
+            BlockGrid(shape, tuple(description["block"])),
+            tuple(slice(*part) for part in description["box"]),
+            tuple(description["spacing"]),
+            arrays["hounsfield"],
+            arrays["body"],
+            arrays["airways"],
+            BlockGrid(shape, tuple(description["lumen_block"])),
+            arrays["lumen"],
+            description["air_level"],
+        )
+
+
+def prepare(
+    hounsfield: np.ndarray, spacing: tuple[float, float, float], working_size: int
+) -> Scan:
+    """Find the body and the airways, and choose the working grid.
+
+    Parameters
+    ----------
+    hounsfield : ndarray, (z, y, x)
+        In axial order.
+    spacing : tuple of float
+        In mm, (z, y, x).
+    working_size : int
+        Pixels along the longer side of the body, about.
+
+    Raises
+    ------
+    InputError
+        If there is no body.
+    """
+    grid = _working_grid(hounsfield, spacing, working_size)
+    working = grid.down(hounsfield)
+    body = body_mask(working, grid.coarse_spacing(spacing))
+    lumen_grid = BlockGrid.in_plane(hounsfield.shape, spacing, LUMEN)
+    lumen = find_airways(
+        lumen_grid.down(hounsfield),
+        lumen_grid.down(grid.up(body)) > 0.5,
+        lumen_grid.coarse_spacing(spacing),
+    )
+    airways = grid.down(lumen_grid.up(lumen)) > AIRWAY_SHARE
+    box = _bounding_box(body)
+    return Scan(
+        grid,
+        box,
+        grid.coarse_spacing(spacing),
+        working[box],
+        body[box],
+        airways[box],
+        lumen_grid,
+        lumen,
+        _air_level(working[~body]),
+    )
+
+
+def _working_grid(hounsfield: np.ndarray, spacing, working_size: int) -> BlockGrid:
+    """The grid on which the longer side of the body has about `working_size` pixels."""
+    coarse = BlockGrid.in_plane(hounsfield.shape, spacing, COARSE)
+    body = body_mask(coarse.down(hounsfield), coarse.coarse_spacing(spacing))
+    if not body.any():
+        raise InputError("There is no body in this image; choose a CT of the chest.")
+    _, rows, columns = _bounding_box(body)
+    _, height, width = coarse.coarse_spacing(spacing)
+    longer = max((rows.stop - rows.start) * height, (columns.stop - columns.start) * width)
+    return BlockGrid.in_plane(hounsfield.shape, spacing, longer / working_size)
+
+
+def _air_level(outside: np.ndarray) -> float:
+    air = outside[(outside > AIR_RANGE[0]) & (outside < AIR_RANGE[1])]
+    return float(np.median(air)) if air.size else -1000.0
+
+
+def _bounding_box(body: np.ndarray) -> tuple[slice, slice, slice]:
+    """All slices; the rows and columns of the body and one more on each side."""
+    rows, columns = np.flatnonzero(body.any((0, 2))), np.flatnonzero(body.any((0, 1)))
+    return (
+        slice(None),
+        slice(max(0, rows[0] - 1), rows[-1] + 2),
+        slice(max(0, columns[0] - 1), columns[-1] + 2),
+    )

@@ -1,0 +1,97 @@
+"""The coarser grid on which the network and the morphology work.
+
+Coarse voxels are blocks of whole voxels, so that every voxel of the scan belongs to exactly one
+of them: down is a mean, up is a repetition, and nothing is ever shifted by a fraction.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class BlockGrid:
+    """Blocks of whole voxels over an array in axial order.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of the fine array (z, y, x).
+    block : tuple of int
+        Voxels in a block, by axis; the last block of an axis may be cut.
+    """
+
+    shape: tuple[int, int, int]
+    block: tuple[int, int, int]
+
+    @classmethod
+    def in_plane(cls, shape, spacing, millimeters: float) -> BlockGrid:
+        """Blocks of one slice and about `millimeters` in both in-plane directions."""
+        rows, columns = (max(1, round(millimeters / size)) for size in spacing[1:])
+        return cls(tuple(shape), (1, rows, columns))
+
+    @property
+    def coarse_shape(self) -> tuple[int, int, int]:
+        """Number of blocks by axis."""
+        return tuple(math.ceil(n / b) for n, b in zip(self.shape, self.block, strict=True))
+
+    def coarse_spacing(self, spacing) -> tuple[float, float, float]:
+        """Spacing of the blocks, for voxels of `spacing`."""
+        return tuple(size * b for size, b in zip(spacing, self.block, strict=True))
+
+    def down(self, array: np.ndarray) -> np.ndarray:
+        """Mean of each block, float32; a cut block is averaged over what it has."""
+        mean = array
+        for axis, (count, size) in enumerate(zip(self.shape, self.block, strict=True)):
+            if size > 1:
+                starts = np.arange(0, count, size)
+                sizes = np.diff(np.append(starts, count)).astype(np.float32)
+                total = np.add.reduceat(mean, starts, axis=axis, dtype=np.float32)
+                mean = total / sizes.reshape([-1 if i == axis else 1 for i in range(3)])
+        return np.asarray(mean, np.float32)
+
+    def up(self, array: np.ndarray) -> np.ndarray:
+        """Each block's value in all of its voxels; the dtype stays."""
+        for axis, (count, size) in enumerate(zip(self.shape, self.block, strict=True)):
+            if size > 1:
+                array = np.repeat(array, size, axis=axis)
+            array = array[(slice(None),) * axis + (slice(count),)]
+        return array
+
+    def up_smoothly(self, labels: np.ndarray) -> np.ndarray:
+        """A label map with borders that run smoothly between the blocks.
+
+        Within each slice every label is interpolated linearly; the strongest wins.
+
+        Parameters
+        ----------
+        labels : ndarray of uint8, (z, y, x)
+            Blocks of one slice.
+        """
+        rows, columns = (
+            _interpolation(count, size)
+            for count, size in zip(self.shape[1:], self.block[1:], strict=True)
+        )
+        fine = np.empty(self.shape, np.uint8)
+        for axial, out in zip(labels, fine, strict=True):
+            present = np.unique(axial)
+            strongest = np.full(self.shape[1:], -1, np.float32)
+            for label in present:
+                strength = rows @ (axial == label).astype(np.float32) @ columns.T
+                wins = strength > strongest
+                out[wins] = label
+                np.maximum(strongest, strength, out=strongest)
+        return fine
+
+
+def _interpolation(count: int, size: int) -> np.ndarray:
+    """Weights of the blocks' centers at each voxel of one axis, (voxels, blocks)."""
+    blocks = math.ceil(count / size)
+    centers = np.minimum(np.arange(blocks) * size + (size - 1) / 2, count - 1)
+    units = np.eye(blocks, dtype=np.float32)
+    return np.stack([np.interp(np.arange(count), centers, unit) for unit in units], 1).astype(
+        np.float32
+    )
