@@ -20,7 +20,7 @@ needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no evaluation data a
 
 def body(air=-1000, tissue=40, fat=-100, bone=700, lung=-850, noise=15) -> np.ndarray:
     """A coarse chest: air around fat around tissue with a spine and, unless None, lungs."""
-    z, y, x = np.indices((12, 48, 64))
+    _, y, x = np.indices((12, 48, 64))
     radius = np.hypot((x - 32) / 26, (y - 24) / 18)
     values = np.where(radius < 1, fat, air)
     values[radius < 0.9] = tissue
