@@ -27,6 +27,10 @@ NEARLY_ALL = 90
 VESSEL = 4.5
 """Millimeters: gaps up to twice as wide between lung and lung are vessels."""
 
+VESSEL_AREA = 2.0
+"""Square centimeters: what lung surrounds within a slice and is no larger is a vessel. A larger
+one is the dome of the liver, unless lung surrounds it on all sides."""
+
 BAND = 2
 """Working pixels on each side of the boundary in which the intensity decides."""
 
@@ -34,7 +38,8 @@ UNSURE = 2
 """Added to the label of a lung in that band."""
 
 CROSS = ndimage.generate_binary_structure(2, 1)[None]
-"""Neighbors within a slice."""
+IN_SLICE = np.pad(CROSS, ((1, 1), (0, 0), (0, 0)))
+"""Neighbors within a slice, for morphology and for labeling."""
 
 
 def decide_lungs(
@@ -103,12 +108,16 @@ def _without_islands_and_gas(lungs: np.ndarray, scan: Scan) -> np.ndarray:
 
 
 def _with_vessels(lungs: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
-    """Close the gaps that vessels leave, and fill what lung surrounds within a slice."""
+    """Close the gaps that vessels leave, and fill what lung surrounds."""
     ball = _ball(spacing, max(VESSEL, *spacing[1:]))
     margin = [(n, n) for n in np.array(ball.shape) // 2]
     inner = tuple(slice(low, -high or None) for low, high in margin)
     closed = ndimage.binary_closing(np.pad(lungs, margin), ball)[inner] | lungs
-    return np.stack([ndimage.binary_fill_holes(axial) for axial in closed])
+    closed = ndimage.binary_fill_holes(closed)
+    surrounded = np.stack([ndimage.binary_fill_holes(axial) for axial in closed]) & ~closed
+    holes, _ = ndimage.label(surrounded, IN_SLICE)
+    areas = np.bincount(holes.ravel()) * spacing[1] * spacing[2] / 100
+    return closed | (surrounded & (areas <= VESSEL_AREA)[holes])
 
 
 def _ball(spacing: tuple[float, float, float], radius: float) -> np.ndarray:

@@ -159,6 +159,6 @@ def _bounding_box(body: np.ndarray) -> tuple[slice, slice, slice]:
     rows, columns = np.flatnonzero(body.any((0, 2))), np.flatnonzero(body.any((0, 1)))
     return (
         slice(None),
-        slice(max(0, rows[0] - 1), rows[-1] + 2),
-        slice(max(0, columns[0] - 1), columns[-1] + 2),
+        slice(max(0, int(rows[0]) - 1), int(rows[-1]) + 2),
+        slice(max(0, int(columns[0]) - 1), int(columns[-1]) + 2),
     )
