@@ -64,7 +64,9 @@ class Reporter:
             raise Cancelled
         names = list(self._shares)
         before = sum(self._shares[name] for name in names[: names.index(stage)])
-        fraction = (before + self._shares[stage] * done / max(total, 1)) / sum(self._shares.values())
+        fraction = (before + self._shares[stage] * done / max(total, 1)) / sum(
+            self._shares.values()
+        )
         # A refit starts its stage again; the bar waits rather than runs backwards.
         self._fraction = max(self._fraction, fraction)
         if self._progress is not None:

@@ -50,6 +50,7 @@ class DicomSlice:
 
     @property
     def normal(self) -> np.ndarray:
+        """Direction across the slice, a unit vector."""
         return np.cross(self.orientation[:3], self.orientation[3:])
 
     def fits(self, other: DicomSlice) -> bool:
@@ -280,7 +281,8 @@ def _check_upright(slices: list[DicomSlice]) -> None:
     if sideways.max() > min(first.spacing):
         tilt = np.degrees(np.arctan2(sideways.max(), along.max()))
         raise InputError(
-            f"The slices are shifted against each other, as by a gantry tilt of {tilt:.1f} degrees; "
+            f"The slices are shifted against each other, as by a gantry tilt of {tilt:.1f} "
+            "degrees; "
             "correct that first, for example with Slicer's acquisition geometry regularization."
         )
 

@@ -37,7 +37,7 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     except OSError as error:
         raise InputError(
-            f"'{path}' can't be written; is the disk full or the folder protected?"
+            f"'{path}' can't be written; check that its disk is not full nor its folder protected."
         ) from error
     finally:
         temporary.unlink(missing_ok=True)

