@@ -201,7 +201,7 @@ def _sample_data(arguments: argparse.Namespace) -> int:
     """``s3net sample-data``."""
     from .sample_data import fetch_sample_data
 
-    print("Getting the sample CT, 35 MB unless it is there ...", flush=True)
+    print("Getting the sample CT, 35 MB unless it is there ...", file=sys.stderr)
     print(*fetch_sample_data(arguments.folder), sep="\n")
     return 0
 
