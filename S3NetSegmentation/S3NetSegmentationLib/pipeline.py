@@ -29,6 +29,11 @@ STAGES = {
 }
 """Share of each stage in the whole work, by mode."""
 
+POOR_FIT = (
+    "The network told the tissues of this scan poorly apart; check the lungs, "
+    "and if they are wrong, try another seed."
+)
+
 
 def segment_lungs(
     image: sitk.Image,
@@ -94,7 +99,8 @@ def _fit_volume(
     """One network for the scan, fitted to slices spread over it; clusters of all slices."""
     images = torch.from_numpy(network_input(scan))
     fitted = images[spread_slices(scan, settings.fitted_slices)].to(device)
-    network = fit(fitted, settings, lambda *count: report.step("Fitting", *count)).network
+    found = fit(fitted, settings, lambda *count: report.step("Fitting", *count))
+    network = found.network
     # Most of the K clusters die out during a fit; their scores would only take memory.
     alive = predict(network, fitted).argmax(1).unique()
     scores = []
@@ -105,7 +111,7 @@ def _fit_volume(
     labels = assign_clusters(
         np.concatenate(scores), scan.hounsfield, scan.body, settings.use_intensity
     )
-    return labels, []
+    return labels, [POOR_FIT] if found.is_merged else []
 
 
 def _fit_slices(

@@ -17,11 +17,14 @@ LEAST_PIECE_ML = 5.0
 LEAST_PIECE_SHARE = 0.02
 """Pieces of less than this share of the largest are islands, too."""
 
-GAS_MARGIN = 45
-"""Bowel gas is air: nearly all of it lies within so many Hounsfield units of the air around the
-patient. Lung, however emphysematous, also holds vessels and walls."""
+LARGE_PIECE_ML = 300.0
+"""Milliliters: a larger piece is a lung, or large bowel full of gas."""
 
-NEARLY_ALL = 90
+GAS_MARGIN = 45
+"""Hounsfield units about the air around the patient that still are air. Bowel gas is air and
+nothing else; lung, however emphysematous, also holds vessels and walls."""
+
+DARKEST, NEARLY_ALL = 10, 90
 """Percent."""
 
 VESSEL = 4.5
@@ -95,16 +98,26 @@ def _without_islands_and_gas(lungs: np.ndarray, scan: Scan) -> np.ndarray:
     pieces, _ = ndimage.label(lungs)
     volumes = np.bincount(pieces.ravel()) * np.prod(scan.spacing) / 1000
     volumes[0] = 0
-    gas = scan.air_level + GAS_MARGIN
     for number, box in enumerate(ndimage.find_objects(pieces), 1):
         if volumes[number] >= LEAST_PIECE_ML:
-            piece = pieces[box] == number
-            interior = ndimage.binary_erosion(piece)
-            values = scan.hounsfield[box][interior if interior.any() else piece]
-            if np.percentile(values, NEARLY_ALL) < gas:
+            small = volumes[number] < LARGE_PIECE_ML
+            if _is_gas(scan.hounsfield[box], pieces[box] == number, scan.air_level, small):
                 volumes[number] = 0
     least = max(LEAST_PIECE_ML, LEAST_PIECE_SHARE * volumes.max())
     return (volumes >= least)[pieces]
+
+
+def _is_gas(hounsfield: np.ndarray, piece: np.ndarray, air: float, small: bool) -> bool:
+    """Whether a piece holds plain air.
+
+    The rim of a small piece is a mixture of air and wall, so that only its darkest part tells.
+    A large piece must be air throughout, since emphysema is dark in part.
+    """
+    if small:
+        return np.percentile(hounsfield[piece], DARKEST) < air + GAS_MARGIN
+    interior = ndimage.binary_erosion(piece)
+    values = hounsfield[interior if interior.any() else piece]
+    return np.percentile(values, NEARLY_ALL) < air + GAS_MARGIN
 
 
 def _with_vessels(lungs: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:

@@ -9,7 +9,7 @@ from .scan import Scan
 
 RIGHT, LEFT = 1, 2
 
-CONTACT = 20.0
+DEEPEST = 30.0
 """Millimeters: two lungs that touch come apart when eroded by less than this."""
 
 LEAST_PART = 0.1
@@ -36,22 +36,20 @@ def right_and_left(lungs: np.ndarray, scan: Scan, leftward: np.ndarray) -> np.nd
         0 background, 1 right, 2 left.
     """
     middle = _midline(scan, leftward)
-    pieces, count = ndimage.label(lungs)
+    pieces, _ = ndimage.label(lungs)
     sides = np.zeros(lungs.shape, np.uint8)
-    total = np.count_nonzero(lungs)
+    least = 2 * LEAST_PART * np.count_nonzero(lungs)
     for number, box in enumerate(ndimage.find_objects(pieces), 1):
         piece = pieces[box] == number
-        where = leftward[box]
-        # A small piece is never both lungs.
-        parts = [piece]
-        if np.count_nonzero(piece) > 2 * LEAST_PART * total:
-            parts = _come_apart(piece, scan.spacing)
-        positions = [where[part].mean() for part in parts]
-        if len(parts) == 2:
-            right, left = np.argsort(positions)
-            sides[box][parts[right]], sides[box][parts[left]] = RIGHT, LEFT
+        beyond = leftward[box] - middle
+        parts = None
+        # A small piece is never both lungs, nor is one that stays on its side.
+        if np.count_nonzero(piece) > least and beyond[piece].min() < 0 < beyond[piece].max():
+            parts = _come_apart(piece, beyond, scan.spacing)
+        if parts is None:
+            sides[box][piece] = LEFT if beyond[piece].mean() > 0 else RIGHT
         else:
-            sides[box][piece] = LEFT if positions[0] > middle else RIGHT
+            sides[box][parts[0]], sides[box][parts[1]] = RIGHT, LEFT
     return sides
 
 
@@ -70,30 +68,37 @@ def _midline(scan: Scan, leftward: np.ndarray) -> float:
     return float((edges[peak] + edges[peak + 1]) / 2)
 
 
-def _come_apart(piece: np.ndarray, spacing: tuple[float, float, float]) -> list[np.ndarray]:
-    """The two lungs in one piece, or the piece alone where it is one lung.
+def _come_apart(
+    piece: np.ndarray, beyond: np.ndarray, spacing: tuple[float, float, float]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The right and the left lung in one piece; None where it is one lung.
 
-    The piece is eroded step by step until it falls into two large parts; the rest goes to the
-    part that is nearer through the lung.
+    The piece is eroded step by step until it falls into two large parts on either side of the
+    midline; the rest goes to the part that is nearer through the lung. `beyond` is the
+    position beyond the midline toward the patient's left, in mm.
     """
     depth = ndimage.distance_transform_edt(np.pad(piece, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
-    least = LEAST_PART * np.count_nonzero(piece)
-    for erosion in np.arange(0, CONTACT / 2, max(1.0, min(spacing) / 2)):
-        cores, _ = ndimage.label(depth > erosion)
+    for erosion in np.arange(0, DEEPEST, max(1.0, min(spacing) / 2)):
+        cores, count = ndimage.label(depth > erosion)
+        if count < 2:
+            continue
         sizes = np.bincount(cores.ravel())
         sizes[0] = 0
-        first, second = np.argsort(sizes)[-2:] if len(sizes) > 2 else (0, 0)
-        if min(sizes[first], sizes[second]) >= least:
-            return _grow(cores == first, cores == second, piece)
-    return [piece]
+        first, second = np.argsort(sizes)[-2:]
+        positions = [beyond[cores == number].mean() for number in (first, second)]
+        if sizes[first] >= LEAST_PART * sizes.sum() and min(positions) < 0 < max(positions):
+            right, left = (first, second) if positions[0] < 0 else (second, first)
+            return _grow(cores == right, cores == left, piece)
+    return None
 
 
-def _grow(first: np.ndarray, second: np.ndarray, piece: np.ndarray) -> list[np.ndarray]:
+def _grow(
+    first: np.ndarray, second: np.ndarray, piece: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Grow two cores at the same pace until they fill the piece."""
     while True:
         wider = ndimage.binary_dilation(first, mask=piece & ~second) | first
         other = ndimage.binary_dilation(second, mask=piece & ~wider) | second
         if np.array_equal(wider, first) and np.array_equal(other, second):
-            # What the cores can't reach is cut off by nothing but a corner; it stays with one.
-            return [wider | (piece & ~wider & ~other), other]
+            return wider, other
         first, second = wider, other

@@ -22,6 +22,9 @@ EARLIEST_KEPT = 2
 OFFSET_GRADIENT = 1.0
 """Largest norm of the gradient of the offset predictor; the deformable part diverges without."""
 
+ATTEMPT_SEED = 1000
+"""Between the seeds of two attempts, so that those of neighboring seeds differ."""
+
 PATIENCE = 5
 """Iterations without a better map before a fit ends: past its best, a map only coarsens."""
 
@@ -40,13 +43,21 @@ class Fit:
         In evaluation mode, with the batch statistics of the fitted images.
     explained : float
         Share of the intensity variance that its cluster map explains, 0 to 1.
+    separable : float
+        Share that the best threshold explains.
     seed : int
         The seed that it grew from.
     """
 
     network: S3Net
     explained: float
+    separable: float
     seed: int
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether the clusters have merged what is plainly different."""
+        return self.explained < LEAST_SEPARATION * self.separable
 
 
 def fit(
@@ -66,18 +77,20 @@ def fit(
     Raises
     ------
     FitError
-        If every fit diverged or merged everything into one cluster.
+        If every fit diverged or ended in one cluster. Where all merely merged what is
+        different, the best of them is returned.
     """
     images = images.contiguous(memory_format=torch.channels_last)
     separable = best_split_explains(images)
     best = None
     for attempt in range(settings.refits + 1):
-        fitted = _fit_once(images, settings, settings.seed + 1000 * attempt, step)
+        seed = settings.seed + ATTEMPT_SEED * attempt
+        fitted = _fit_once(images, settings, seed, separable, step)
         if fitted is not None and (best is None or fitted.explained > best.explained):
             best = fitted
-        if best is not None and best.explained >= LEAST_SEPARATION * separable:
+        if best is not None and not best.is_merged:
             return best
-    if best is None or best.explained < 0.5 * separable:
+    if best is None:
         raise FitError(
             f"The network did not separate anything in this image with {settings.refits + 1} "
             "different seeds; try another seed or a lower learning rate."
@@ -91,7 +104,7 @@ def predict(network: S3Net, images: Tensor) -> Tensor:
         return network(images.contiguous(memory_format=torch.channels_last))
 
 
-def _fit_once(images: Tensor, settings: Settings, seed: int, step) -> Fit | None:
+def _fit_once(images: Tensor, settings: Settings, seed: int, separable: float, step) -> Fit | None:
     """One fit; None where it diverged or collapsed."""
     network = _fresh_network(images, settings, seed)
     optimizer = _optimizer(network, settings)
@@ -122,9 +135,9 @@ def _fit_once(images: Tensor, settings: Settings, seed: int, step) -> Fit | None
     network.load_state_dict(best_state)
     _settle_batch_statistics(network, images)
     labels = predict(network, images).argmax(1)
-    if not torch.isfinite(images.new_tensor(best_explained)) or len(labels.unique()) < 2:
+    if len(labels.unique()) < 2:
         return None
-    return Fit(network, variance_explained(images, labels), seed)
+    return Fit(network, variance_explained(images, labels), separable, seed)
 
 
 def _fresh_network(images: Tensor, settings: Settings, seed: int) -> S3Net:
