@@ -93,7 +93,8 @@ def _bilinear_neighbors(y: Tensor, x: Tensor, size: tuple[int, int]) -> tuple[Te
         neighbors = torch.stack((low, low + 1), -1)
         inside = (neighbors >= 0) & (neighbors < length)
         share = torch.stack((1 - high_share, high_share), -1) * inside
-        return neighbors.clamp(0, length - 1).long(), share
+        # A diverged fit has offsets that are no numbers; it is to end in NaN, not in a crash.
+        return neighbors.nan_to_num().clamp(0, length - 1).long(), share
 
     row, row_share = along(y, size[0])
     column, column_share = along(x, size[1])

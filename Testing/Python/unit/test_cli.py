@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import S3NetSegmentationLib
 import SimpleITK as sitk
+from real_data import DATA, needs_data
 from S3NetSegmentationLib import pipeline, sample_data
 from S3NetSegmentationLib.cli import main
 from S3NetSegmentationLib.errors import Cancelled, FitError
@@ -23,12 +24,6 @@ from S3NetSegmentationLib.settings import Settings
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(S3NetSegmentationLib.__file__).parents[1])}
 COMMAND = [sys.executable, "-m", "S3NetSegmentationLib"]
-
-
-DATA = Path(
-    os.environ.get("S3NET_TEST_DATA") or Path(__file__).resolve().parents[4] / "shared" / "data"
-)
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no evaluation data at {DATA}")
 
 
 def chest() -> sitk.Image:

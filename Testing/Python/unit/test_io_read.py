@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -12,13 +11,9 @@ import pytest
 import SimpleITK as sitk
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, generate_uid
+from real_data import DATA, needs_data
 from S3NetSegmentationLib.errors import InputError
 from S3NetSegmentationLib.io.read import read_volume
-
-DATA = Path(
-    os.environ.get("S3NET_TEST_DATA") or Path(__file__).resolve().parents[4] / "shared" / "data"
-)
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no evaluation data at {DATA}")
 
 UPRIGHT = ((1, 0, 0), (0, 1, 0))
 OBLIQUE = ((0.8, 0.6, 0), (-0.48, 0.64, -0.6))

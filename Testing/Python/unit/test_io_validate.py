@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from real_data import DATA, needs_data
 from S3NetSegmentationLib.errors import InputError
 from S3NetSegmentationLib.io.read import read_volume
 from S3NetSegmentationLib.io.validate import check_ct
-
-DATA = Path(
-    os.environ.get("S3NET_TEST_DATA") or Path(__file__).resolve().parents[4] / "shared" / "data"
-)
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no evaluation data at {DATA}")
 
 
 def body(air=-1000, tissue=40, fat=-100, bone=700, lung=-850, noise=15) -> np.ndarray:

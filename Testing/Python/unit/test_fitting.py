@@ -1,0 +1,136 @@
+"""A network fits itself to an image."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from S3NetSegmentationLib.errors import Cancelled, FitError, InputError
+from S3NetSegmentationLib.s3net import fitting
+from S3NetSegmentationLib.s3net.device import resolve_device
+from S3NetSegmentationLib.s3net.fitting import fit, predict, variance_explained
+from S3NetSegmentationLib.s3net.network import S3Net
+from S3NetSegmentationLib.settings import Settings
+
+SMALL = Settings(channels=8, clusters=8, iterations=12, refits=0)
+
+
+def two_disks(channels=1, size=(40, 56)):
+    """Dark disks on a bright ground, (1, channels, H, W), and where they are."""
+    y, x = torch.meshgrid(*(torch.arange(float(n)) for n in size), indexing="ij")
+    disks = (torch.hypot(y - 20, x - 15) < 10) | (torch.hypot(y - 20, x - 42) < 10)
+    noise = 0.1 * torch.randn(1, channels, *size, generator=torch.Generator().manual_seed(0))
+    return torch.where(disks, -1.0, 0.5) + noise, disks[None]
+
+
+def best_dice(labels, truth):
+    """Of the union of the clusters that lie mostly in the truth."""
+    inside = [k for k in labels.unique() if truth[labels == k].float().mean() > 0.5]
+    mask = torch.isin(labels, torch.stack(inside)) if inside else torch.zeros_like(truth)
+    return 2 * (mask & truth).sum() / (mask.sum() + truth.sum())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_dark_disks_become_clusters(channels):
+    image, truth = two_disks(channels)
+    labels = predict(fit(image, SMALL).network, image).argmax(1)
+    assert best_dice(labels, truth) > 0.9
+
+
+def test_same_seed_gives_the_same_clusters_bit_for_bit():
+    image, _ = two_disks()
+    first, second = (predict(fit(image, SMALL).network, image) for _ in range(2))
+    assert torch.equal(first, second)
+    other = predict(fit(image, replace(SMALL, seed=1)).network, image)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"weight_affine": 0.0},
+        {"weight_spatial": 0.0},
+        {"weight_affine": 0.0, "weight_spatial": 0.0},
+        {"inception": False},
+        {"deformable": False},
+        {"blocks": 1},
+    ],
+)
+def test_every_term_and_module_can_be_left_out(change):
+    image, truth = two_disks()
+    labels = predict(fit(image, replace(SMALL, **change)).network, image).argmax(1)
+    assert best_dice(labels, truth) > 0.8
+
+
+def test_a_term_of_weight_zero_changes_the_result():
+    image, _ = two_disks()
+    whole = predict(fit(image, SMALL).network, image)
+    less = predict(fit(image, replace(SMALL, weight_spatial=0.0)).network, image)
+    assert not torch.equal(whole, less)
+
+
+@pytest.mark.parametrize("size", [(17, 31), (64, 20)])
+def test_any_image_size(size):
+    scores = S3Net(1, channels=4, clusters=6)(torch.randn(2, 1, *size))
+    assert scores.shape == (2, 6, *size)
+
+
+def test_offsets_learn():
+    image, _ = two_disks()
+    network = fit(image, SMALL).network
+    assert max(parameter.abs().max() for parameter in network.offset_parameters()) > 0
+
+
+def test_a_diverged_fit_is_repeated_with_another_seed(monkeypatch):
+    image, truth = two_disks()
+    seeds, once = [], fitting._fit_once
+
+    def first_diverges(images, settings, seed, *rest):
+        seeds.append(seed)
+        poisoned = images * float("nan") if len(seeds) == 1 else images
+        return once(poisoned, settings, seed, *rest)
+
+    monkeypatch.setattr(fitting, "_fit_once", first_diverges)
+    found = fit(image, replace(SMALL, refits=2))
+    assert len(seeds) == len(set(seeds)) == 2
+    assert best_dice(predict(found.network, image).argmax(1), truth) > 0.9
+
+
+def test_refits_are_bounded_and_then_it_says_so():
+    image, _ = two_disks()
+    with pytest.raises(FitError, match="3 different seeds"):
+        fit(image * float("nan"), replace(SMALL, refits=2))
+
+
+def test_a_fit_that_merges_everything_is_told():
+    image, _ = two_disks()
+    good = fit(image, SMALL)
+    assert not good.is_merged
+    assert replace(good, explained=0.3).is_merged
+
+
+def test_cancelling_ends_the_fit_at_once():
+    seen = []
+
+    def step(done, total):
+        seen.append(done)
+        if done == 2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        fit(two_disks()[0], SMALL, step)
+    assert seen == [0, 1, 2]
+
+
+def test_variance_explained():
+    image = torch.tensor([[[[0.0, 0.0, 1.0, 1.0]]]])
+    assert variance_explained(image, torch.tensor([[[0, 0, 1, 1]]])) == pytest.approx(1)
+    assert variance_explained(image, torch.tensor([[[0, 1, 0, 1]]])) == pytest.approx(0)
+
+
+def test_devices():
+    assert resolve_device("cpu").type == "cpu"
+    with pytest.raises(InputError, match="abacus"):
+        resolve_device("abacus")
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="CUDA"):
+            resolve_device("cuda")
