@@ -33,6 +33,11 @@ def _from_to(contour: sitk.Image, other: sitk.Image) -> np.ndarray:
 
 
 def hausdorff95(prediction: sitk.Image, truth: sitk.Image) -> float:
-    """95th percentile of the surface distances in mm; 0 where both masks are empty."""
+    """95th percentile of the surface distances in mm.
+
+    0 where both masks are empty, infinite where one of them is.
+    """
     distances = surface_distances(prediction, truth)
-    return float(np.percentile(distances, 95)) if distances.size else 0.0
+    if not distances.size:
+        return 0.0
+    return float(np.percentile(distances, 95)) if np.isfinite(distances).all() else np.inf

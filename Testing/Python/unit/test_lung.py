@@ -1,0 +1,236 @@
+"""Anatomy: axial order, working grid, body, airways, clusters, sides."""
+
+import numpy as np
+import phantom
+import pytest
+import SimpleITK as sitk
+from S3NetSegmentationLib.lung.airways import find_airways
+from S3NetSegmentationLib.lung.body import body_mask
+from S3NetSegmentationLib.lung.clusters import (
+    ClusterStatistics,
+    assign_clusters,
+    choose_lung_clusters,
+    order_clusters,
+)
+from S3NetSegmentationLib.lung.matching import match_along_z
+from S3NetSegmentationLib.lung.orientation import AxialOrder
+from S3NetSegmentationLib.lung.scan import Scan, prepare
+from S3NetSegmentationLib.lung.sides import LEFT, RIGHT, right_and_left
+from S3NetSegmentationLib.lung.slices import network_input, spread_slices
+from S3NetSegmentationLib.lung.working import BlockGrid
+
+
+@pytest.fixture(params=phantom.GEOMETRIES)
+def chest(request):
+    """Phantom, its axial order, and its image, lungs and airways in that order."""
+    found = phantom.thorax(**phantom.GEOMETRIES[request.param])
+    order = AxialOrder(found.image)
+    arrays = [
+        np.ascontiguousarray(order.apply(sitk.GetArrayFromImage(image)))
+        for image in (found.image, found.lungs, found.airways)
+    ]
+    return found, order, *arrays
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """Scan of the axial phantom, its lungs on the working grid, and positions to the left."""
+    found = phantom.thorax()
+    order = AxialOrder(found.image)
+    scan = prepare(order.apply(sitk.GetArrayFromImage(found.image)), order.spacing, 128)
+    lungs = order.apply(sitk.GetArrayFromImage(found.lungs))
+    return scan, lungs[scan.box], order.leftward(lungs.shape, scan.grid.block)[scan.box]
+
+
+def test_axial_order_is_that_of_the_patient_and_exactly_undone(chest):
+    found, order, hounsfield, _, _ = chest
+    stored = sitk.GetArrayFromImage(found.image)
+    assert (order.restore(hounsfield) == stored).all()
+    # In world coordinates one step along each reordered axis leads up, back, left.
+    indices = np.stack(np.indices(stored.shape)[::-1])
+    reordered = np.stack([order.apply(component) for component in indices])
+    for axis, world in ((0, 2), (1, 1), (2, 0)):
+        step = [0, 0, 0]
+        step[axis] = 1
+        first, second = (reordered[(slice(None), *at)].tolist() for at in ([0, 0, 0], step))
+        moved = np.subtract(
+            found.image.TransformIndexToPhysicalPoint(second),
+            found.image.TransformIndexToPhysicalPoint(first),
+        )
+        assert np.argmax(np.abs(moved)) == world
+        assert moved[world] > 0
+        assert np.linalg.norm(moved) == pytest.approx(order.spacing[axis])
+
+
+def test_leftward_is_the_position_in_the_world(chest):
+    found, order, hounsfield, _, _ = chest
+    leftward = order.leftward(hounsfield.shape)
+    corners = []
+    for at in ((0, 0, 0), (5, 7, 9)):
+        marked = np.zeros(hounsfield.shape, np.uint8)
+        marked[at] = 1
+        stored = np.argwhere(order.restore(marked))[0][::-1].tolist()
+        corners.append(found.image.TransformIndexToPhysicalPoint(stored)[0])
+    assert leftward[5, 7, 9] - leftward[0, 0, 0] == pytest.approx(corners[1] - corners[0], abs=1e-3)
+
+
+def test_blocks_partition_the_voxels():
+    values = np.arange(3 * 7 * 10, dtype=np.float32).reshape(3, 7, 10)
+    grid = BlockGrid(values.shape, (1, 3, 4))
+    coarse = grid.down(values)
+    assert coarse.shape == grid.coarse_shape == (3, 3, 3)
+    assert coarse[1, 0, 0] == values[1, :3, :4].mean()
+    assert coarse[2, 2, 2] == values[2, 6:, 8:].mean()
+    assert (grid.up(coarse)[1, :3, :4] == coarse[1, 0, 0]).all()
+    assert grid.up(coarse).shape == values.shape
+
+
+def test_smooth_labels_keep_the_blocks_inside_and_round_the_borders():
+    y, x = np.indices((20, 24))
+    coarse = (np.hypot(y - 10, x - 12) < 7).astype(np.uint8)[None] * 3
+    grid = BlockGrid((1, 80, 96), (1, 4, 4))
+    smooth, blocky = grid.up_smoothly(coarse), grid.up(coarse)
+    assert set(np.unique(smooth)) == {0, 3}
+    y, x = np.indices((80, 96))
+    circle = np.hypot(y - 41.5, x - 49.5) < 28
+    assert (smooth[0] > 0)[np.hypot(y - 41.5, x - 49.5) < 24].all()
+    assert ((smooth[0] > 0) ^ circle).sum() < ((blocky[0] > 0) ^ circle).sum()
+
+
+def test_body_holds_lungs_and_airways_but_no_table(chest):
+    _, order, hounsfield, lungs, airways = chest
+    body = body_mask(hounsfield, order.spacing)
+    assert body[(lungs > 0) | (airways > 0)].all()
+    beyond = body & (hounsfield < -300) & (lungs == 0) & (airways == 0)
+    assert beyond.sum() < 0.03 * body.sum()
+
+
+def test_body_of_a_field_of_view_that_cuts_the_chest():
+    found = phantom.thorax()
+    half = np.s_[:, :, :45]
+    hounsfield = sitk.GetArrayFromImage(found.image)[half]
+    lungs = sitk.GetArrayFromImage(found.lungs)[half] > 0
+    assert lungs[:, :, -1].any()
+    assert body_mask(hounsfield, (4, 3.5, 4))[lungs].all()
+
+
+def test_no_body_in_air():
+    assert not body_mask(np.full((4, 20, 20), -1000.0), (5, 3, 3)).any()
+
+
+def test_airways_are_found_and_hold_no_lung(chest):
+    _, order, hounsfield, lungs, airways = chest
+    body = body_mask(hounsfield, order.spacing)
+    found = find_airways(hounsfield, body, order.spacing)
+    assert (found & (airways > 0)).sum() > 0.5 * (airways > 0).sum()
+    assert (found & (lungs > 0)).sum() < 0.001 * (lungs > 0).sum()
+
+
+def test_network_sees_soft_tissue_outside_the_body(plain):
+    scan, lungs, _ = plain
+    images = network_input(scan)
+    assert images.shape[:2] == (len(lungs), 2)
+    assert abs(images).max() == 1
+    outside = images[:, 0][~scan.body]
+    assert (outside == outside[0]).all()
+    assert images[:, 0][lungs > 0].mean() < -0.6 < outside[0]
+
+
+def test_fitted_slices_are_spread_over_the_lungs(plain):
+    scan, lungs, _ = plain
+    chosen = spread_slices(scan, 8)
+    with_lung = np.flatnonzero(lungs.any((1, 2)))
+    inside = chosen[(chosen >= with_lung[0]) & (chosen <= with_lung[-1])]
+    assert len(chosen) == 8
+    assert len(inside) >= 6
+    assert np.ptp(inside) > 0.6 * np.ptp(with_lung)
+    assert len(spread_slices(scan, 1000)) <= len(lungs)
+
+
+def test_intensity_corrects_what_the_scores_blur():
+    hounsfield = np.full((1, 10, 20), 40.0)
+    hounsfield[:, :, :10] = -850
+    truth = (hounsfield > -400).astype(int)
+    scores = np.zeros((1, 2, 10, 20), np.float32)
+    scores[:, 1] = np.where(np.arange(20) >= 12, 1, -1)
+    body = np.ones(truth.shape, bool)
+    assert (assign_clusters(scores, hounsfield, body, True) == truth).all()
+    assert (assign_clusters(scores, hounsfield, body, False) != truth).sum() == 20
+
+
+def test_clusters_are_numbered_from_dark_to_bright(plain):
+    scan, lungs, _ = plain
+    labels = np.where(lungs > 0, 7, 2)
+    ordered = order_clusters(labels, scan)
+    assert (ordered == np.where(lungs > 0, 1, 2)).all()
+
+
+def test_a_cluster_of_next_to_nothing_joins_the_nearest(plain):
+    scan, lungs, _ = plain
+    labels = np.where(lungs > 0, 0, 1)
+    stray = tuple(np.argwhere(lungs > 0)[100])
+    labels[stray] = 5
+    ordered = order_clusters(labels, scan)
+    assert ordered[stray] == 1
+    assert ordered.max() == 2
+
+
+def test_lung_clusters_are_dark_and_inside():
+    def cluster(number, median, inside):
+        return ClusterStatistics(number, median, median, 100.0, inside, False)
+
+    table = (cluster(1, -900, 1.0), cluster(2, -870, 0.1), cluster(3, -600, 0.9), cluster(4, 40, 1))
+    assert choose_lung_clusters(table) == (1, 3)
+
+
+def test_matching_gives_shuffled_slices_one_meaning():
+    rng = np.random.default_rng(0)
+    hounsfield = np.empty((6, 20, 20))
+    hounsfield[:, :, :7], hounsfield[:, :, 7:14], hounsfield[:, :, 14:] = -850, -80, 50
+    labels = np.empty(hounsfield.shape, np.int64)
+    for z in range(6):
+        names = rng.permutation(9)[:3]
+        labels[z] = names[np.searchsorted([-500, 0], hounsfield[z])]
+    hounsfield += rng.normal(0, 20, hounsfield.shape)
+    matched = match_along_z(labels, hounsfield, np.ones(labels.shape, bool), 8)
+    assert (matched == matched[0]).all()
+    assert len(np.unique(matched)) == 3
+
+
+def test_matching_uses_no_more_clusters_than_allowed():
+    hounsfield = np.arange(-900, 900, 3.0).reshape(6, 10, 10)
+    labels = np.indices(hounsfield.shape)[1]
+    assert match_along_z(labels, hounsfield, np.ones(labels.shape, bool), 4).max() == 3
+
+
+def test_sides_follow_the_patient(plain):
+    scan, lungs, leftward = plain
+    assert (right_and_left(lungs > 0, scan, leftward) == lungs).all()
+    mirrored = right_and_left(lungs > 0, scan, -leftward)
+    assert (mirrored[lungs == 1] == LEFT).all()
+    assert (mirrored[lungs == 2] == RIGHT).all()
+
+
+def test_one_lung_alone_keeps_its_side(plain):
+    scan, lungs, leftward = plain
+    for side in (RIGHT, LEFT):
+        alone = right_and_left(lungs == side, scan, leftward)
+        assert (alone[lungs == side] == side).all()
+
+
+def test_lungs_that_touch_are_parted(plain):
+    scan, _, leftward = plain
+    touching = phantom.thorax(touching=True)
+    lungs = sitk.GetArrayFromImage(touching.lungs)[scan.box]
+    parted = right_and_left(lungs > 0, scan, leftward)
+    assert ((parted > 0) == (lungs > 0)).all()
+    assert (parted != lungs).sum() < 0.005 * (lungs > 0).sum()
+
+
+def test_a_scan_survives_its_arrays(plain):
+    scan, _, _ = plain
+    description, arrays = scan.to_arrays()
+    again = Scan.from_arrays(description, arrays)
+    assert again.grid == scan.grid
+    assert again.box == scan.box
+    assert (again.paste(again.body) == scan.paste(scan.body)).all()

@@ -1,0 +1,241 @@
+"""From a scan to its lungs: geometry, anatomy, choice of clusters, faults."""
+
+from dataclasses import replace
+
+import numpy as np
+import phantom
+import pytest
+import SimpleITK as sitk
+from real_data import DATA, needs_data
+from S3NetSegmentationLib import Settings, segment_lungs
+from S3NetSegmentationLib.errors import Cancelled, InputError
+from S3NetSegmentationLib.evaluation.overlap import dice
+from S3NetSegmentationLib.result import LungResult
+
+QUICK = Settings(
+    device="cpu", working_size=64, channels=8, clusters=8, fitted_slices=4, iterations=12
+)
+
+
+def same_geometry(image, other):
+    return (
+        image.GetSize() == other.GetSize()
+        and image.GetOrigin() == other.GetOrigin()
+        and image.GetSpacing() == other.GetSpacing()
+        and image.GetDirection() == other.GetDirection()
+    )
+
+
+def side_dice(result, found):
+    lungs, truth = sitk.GetArrayFromImage(result.lungs), sitk.GetArrayFromImage(found.lungs)
+    return [dice(lungs == label, truth == label) for label in (1, 2)]
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """The axial phantom and its result."""
+    found = phantom.thorax()
+    return found, segment_lungs(found.image, QUICK)
+
+
+@pytest.mark.parametrize("name", phantom.GEOMETRIES)
+def test_both_lungs_in_every_geometry(name):
+    found = phantom.thorax(**phantom.GEOMETRIES[name])
+    result = segment_lungs(found.image, QUICK)
+    assert min(side_dice(result, found)) > 0.98
+    assert same_geometry(result.lungs, found.image)
+    assert same_geometry(result.clusters, found.image)
+    airways = sitk.GetArrayFromImage(found.airways) > 0
+    assert (sitk.GetArrayFromImage(result.lungs)[airways] > 0).mean() < 0.1
+
+
+def test_slice_mode_finds_the_same_lungs():
+    found = phantom.thorax(spacing=(5, 5, 14), size=(84, 56, 20))
+    result = segment_lungs(found.image, replace(QUICK, mode="slice", iterations=16))
+    assert min(side_dice(result, found)) > 0.97
+    # A cluster means the same on every slice: one value for soft tissue throughout.
+    clusters = sitk.GetArrayFromImage(result.clusters)
+    tissue = np.abs(sitk.GetArrayFromImage(found.image) - phantom.TISSUE) < 40
+    common = [np.bincount(axial[inside]).argmax() for axial, inside in zip(clusters, tissue)]  # noqa: B905
+    assert len(set(common)) == 1
+
+
+def test_touching_lungs_are_parted():
+    found = phantom.thorax(touching=True)
+    assert min(side_dice(segment_lungs(found.image, QUICK), found)) > 0.98
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_one_lung_is_found_on_its_side(side):
+    found = phantom.thorax(lungs=side)
+    result = segment_lungs(found.image, QUICK)
+    assert min(side_dice(result, found)) > 0.98
+    missing = result.measurements(found.image)[1 if side == "right" else 0]
+    assert missing.volume_ml == 0
+    assert np.isnan(missing.mean_hu)
+
+
+@pytest.mark.parametrize(
+    "image", [phantom.abdomen(), phantom.head(), phantom.thorax(lungs="none").image]
+)
+def test_no_lungs_where_there_are_none(image):
+    result = segment_lungs(image, QUICK)
+    assert not result.lungs_found
+    assert not sitk.GetArrayFromImage(result.lungs).any()
+
+
+def test_same_seed_same_result_bit_for_bit(plain):
+    found, result = plain
+    again = segment_lungs(found.image, QUICK)
+    for name in ("clusters", "lungs"):
+        first, second = (sitk.GetArrayFromImage(getattr(r, name)) for r in (result, again))
+        assert (first == second).all()
+
+
+def test_measurements_are_those_of_the_truth(plain):
+    found, result = plain
+    truth = sitk.GetArrayFromImage(found.lungs)
+    hounsfield = sitk.GetArrayFromImage(found.image)
+    for lung in result.measurements(found.image):
+        inside = hounsfield[truth == lung.label]
+        assert lung.volume_ml == pytest.approx(inside.size * 56 / 1000, rel=0.02)
+        assert lung.mean_hu == pytest.approx(inside.mean(), abs=5)
+        assert 0 <= lung.emphysema_fraction < 0.01
+
+
+def test_clusters_are_described(plain):
+    found, result = plain
+    clusters = sitk.GetArrayFromImage(result.clusters)
+    hounsfield = sitk.GetArrayFromImage(found.image)
+    medians = [row.median_hu for row in result.table]
+    assert medians == sorted(medians)
+    assert [row.number for row in result.table] == list(range(1, clusters.max() + 1))
+    for row in result.table:
+        inside = hounsfield[clusters == row.number]
+        assert row.volume_ml == pytest.approx(inside.size * 56 / 1000)
+        assert row.mean_hu == pytest.approx(inside.mean(), abs=0.01)
+        assert row.median_hu == pytest.approx(np.median(inside), abs=1)
+    lung = (sitk.GetArrayFromImage(found.lungs) > 0) & (hounsfield < -700)
+    assert np.isin(clusters[lung], result.chosen).mean() > 0.95
+
+
+def test_choosing_other_clusters_needs_no_fit(plain):
+    found, result = plain
+    nothing = result.choose(found.image, [])
+    assert not nothing.lungs_found
+    assert nothing.chosen == ()
+    back = nothing.choose(found.image, result.chosen)
+    assert (sitk.GetArrayFromImage(back.lungs) == sitk.GetArrayFromImage(result.lungs)).all()
+    with pytest.raises(InputError, match="no cluster 99"):
+        result.choose(found.image, [99])
+    with pytest.raises(InputError, match="not the image"):
+        result.choose(phantom.thorax(size=(20, 20, 20)).image, result.chosen)
+
+
+def test_choosing_more_clusters_takes_more_in(plain):
+    found, result = plain
+    more = result.choose(found.image, [row.number for row in result.table])
+    assert (sitk.GetArrayFromImage(more.lungs) > 0).sum() > (
+        sitk.GetArrayFromImage(result.lungs) > 0
+    ).sum()
+
+
+def test_a_result_survives_a_folder(plain, tmp_path):
+    found, result = plain
+    folder = tmp_path / "with space and Ünïcode 肺"
+    folder.mkdir()
+    result.save(folder)
+    again = LungResult.load(folder)
+    assert again.table == result.table
+    assert again.settings == result.settings
+    assert again.chosen == result.chosen
+    assert same_geometry(again.lungs, result.lungs)
+    for name in ("clusters", "lungs"):
+        first, second = (sitk.GetArrayFromImage(getattr(r, name)) for r in (result, again))
+        assert (first == second).all()
+    chosen = again.choose(found.image, result.chosen)
+    assert (sitk.GetArrayFromImage(chosen.lungs) == sitk.GetArrayFromImage(result.lungs)).all()
+
+
+@pytest.mark.parametrize(
+    ("switch", "more"),
+    [("remove_airways", True), ("fill_vessels", False)],
+)
+def test_post_processing_can_be_switched_off(plain, switch, more):
+    found, result = plain
+    without = segment_lungs(found.image, replace(QUICK, **{switch: False}))
+    hounsfield = sitk.GetArrayFromImage(found.image)
+    region = (
+        sitk.GetArrayFromImage(found.airways) > 0
+        if more
+        else (sitk.GetArrayFromImage(found.lungs) > 0) & (hounsfield > -200)
+    )
+    inside = [(sitk.GetArrayFromImage(r.lungs)[region] > 0).sum() for r in (result, without)]
+    assert (inside[1] > inside[0]) if more else (inside[1] < inside[0])
+
+
+def test_progress_rises_to_the_end_and_names_its_stages(plain):
+    found, _ = plain
+    seen = []
+    segment_lungs(found.image, QUICK, progress=seen.append)
+    fractions = [report.fraction for report in seen]
+    assert fractions == sorted(fractions)
+    assert fractions[0] == 0
+    assert fractions[-1] == pytest.approx(1)
+    assert list(dict.fromkeys(report.stage for report in seen)) == [
+        "Preparing",
+        "Fitting",
+        "Clustering",
+        "Deciding",
+    ]
+
+
+@pytest.mark.parametrize("stage", ["Preparing", "Fitting", "Clustering", "Deciding"])
+def test_cancel_at_any_stage(plain, stage):
+    found, _ = plain
+    reached = []
+    with pytest.raises(Cancelled):
+        segment_lungs(
+            found.image,
+            QUICK,
+            progress=lambda report: reached.append(report.stage),
+            cancelled=lambda: stage in reached,
+        )
+    assert reached[-1] == stage
+
+
+def test_an_image_that_is_no_ct_is_refused():
+    with pytest.raises(InputError):
+        segment_lungs(sitk.Image(20, 20, 20, sitk.sitkInt16), QUICK)
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("image", "truth", "least"),
+    [
+        ("cip_copd/ct-64.nrrd", "cip_copd/wholeLung-64.nrrd", 0.96),
+        ("elastix_lung/baseline_small_ct.nii.gz", "elastix_lung/baseline_small_lung.nii.gz", 0.95),
+    ],
+)
+def test_real_chests(image, truth, least):
+    result = segment_lungs(sitk.ReadImage(str(DATA / image)), Settings(device="cpu"))
+    lungs = sitk.GetArrayFromImage(result.lungs)
+    assert dice(lungs > 0, sitk.GetArrayFromImage(sitk.ReadImage(str(DATA / truth))) > 0) >= least
+    if "elastix" in image:
+        assert not (lungs == 2).any()
+    else:
+        assert result.measurements(result.lungs)[0].volume_ml > 2000
+
+
+@needs_data
+def test_abdomens_yield_no_lung_beyond_their_bases():
+    total = 0
+    for name in ("example_ct", "example_ct_sm"):
+        folder = DATA / "abdomen_lung_bases"
+        image = sitk.ReadImage(str(folder / f"{name}.nii.gz"))
+        bases = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / f"{name}_lungbases.nii.gz"))) > 0
+        result = segment_lungs(image, Settings(device="cpu"))
+        lungs = sitk.GetArrayFromImage(result.lungs) > 0
+        total += lungs.sum() * np.prod(image.GetSpacing()) / 1000
+        assert (lungs & ~bases).sum() < 0.15 * bases.sum()
+    assert total < 250
