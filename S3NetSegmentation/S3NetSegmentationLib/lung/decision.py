@@ -12,13 +12,14 @@ from .scan import Scan
 from .sides import right_and_left
 
 LEAST_PIECE_ML = 5.0
-"""Milliliters: smaller pieces of lung are islands."""
+"""Milliliters: smaller pieces of lung are islands, unless they are large in a slice."""
 
 LEAST_PIECE_SHARE = 0.02
 """Pieces of less than this share of the largest are islands, too."""
 
-LARGE_PIECE_ML = 300.0
-"""Milliliters: a larger piece is a lung, or large bowel full of gas."""
+LARGE_AREA = 25.0
+"""Square centimeters in an axial slice: a piece that is larger somewhere is a lung, be the scan
+ever so thin, or large bowel full of gas."""
 
 GAS_MARGIN = 45
 """Hounsfield units about the air around the patient that still are air. Bowel gas is air and
@@ -99,12 +100,13 @@ def _without_islands_and_gas(lungs: np.ndarray, scan: Scan) -> np.ndarray:
     volumes = np.bincount(pieces.ravel()) * np.prod(scan.spacing) / 1000
     volumes[0] = 0
     for number, box in enumerate(ndimage.find_objects(pieces), 1):
-        if volumes[number] >= LEAST_PIECE_ML:
-            small = volumes[number] < LARGE_PIECE_ML
-            if _is_gas(scan.hounsfield[box], pieces[box] == number, scan.air_level, small):
-                volumes[number] = 0
-    least = max(LEAST_PIECE_ML, LEAST_PIECE_SHARE * volumes.max())
-    return (volumes >= least)[pieces]
+        piece = pieces[box] == number
+        area = piece.sum((1, 2)).max() * scan.spacing[1] * scan.spacing[2] / 100
+        small = area < LARGE_AREA
+        is_island = small and volumes[number] < LEAST_PIECE_ML
+        if is_island or _is_gas(scan.hounsfield[box], piece, scan.air_level, small):
+            volumes[number] = 0
+    return ((volumes > 0) & (volumes >= LEAST_PIECE_SHARE * volumes.max()))[pieces]
 
 
 def _is_gas(hounsfield: np.ndarray, piece: np.ndarray, air: float, small: bool) -> bool:

@@ -20,8 +20,9 @@ LUMEN = 1.4
 AIRWAY_SHARE = 0.3
 """Share of a working voxel that is lumen, from which on it belongs to the airways."""
 
-AIR_RANGE = (-1100, -900)
-"""Hounsfield units of air, from a badly calibrated scanner too; padding lies below."""
+AIR_RANGE = (-1100, -980)
+"""Hounsfield units of air, from a badly calibrated scanner too. Padding lies below, clothes and
+what the patient lies on above."""
 
 
 @dataclass(frozen=True)

@@ -241,3 +241,15 @@ def test_abdomens_yield_no_lung_beyond_their_bases():
         total += lungs.sum() * np.prod(image.GetSpacing()) / 1000
         assert (lungs & ~bases).sum() < 0.15 * bases.sum()
     assert total < 250
+
+
+def test_a_slab_of_emphysema_is_lung():
+    """Few voxels of air around the patient, little lung, and that as dark as bowel gas in part."""
+    found = phantom.thorax(spacing=(4, 3.5, 1), size=(88, 66, 3))
+    hounsfield = sitk.GetArrayFromImage(found.image)
+    truth = sitk.GetArrayFromImage(found.lungs)
+    dark = (truth > 0) & (np.random.default_rng(0).random(truth.shape) < 0.3)
+    hounsfield[dark] = -985
+    image = sitk.GetImageFromArray(hounsfield)
+    image.CopyInformation(found.image)
+    assert min(side_dice(segment_lungs(image, QUICK), found)) > 0.97
