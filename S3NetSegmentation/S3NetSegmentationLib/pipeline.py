@@ -12,7 +12,7 @@ import torch
 
 from .errors import FitError
 from .io.validate import check_ct
-from .lung.clusters import assign_clusters, order_clusters
+from .lung.clusters import assign_clusters, order_clusters, split_mixed_clusters
 from .lung.matching import match_along_z
 from .lung.orientation import AxialOrder
 from .lung.scan import Scan, prepare
@@ -87,6 +87,8 @@ def segment_lungs(
     clock.lap("fitting")
 
     report.step("Deciding", 0, 1)
+    if settings.use_intensity:
+        labels = split_mixed_clusters(labels, scan)
     result = LungResult.decide(image, scan, order_clusters(labels, scan), settings, warnings)
     clock.lap("deciding")
     report.step("Deciding", 1, 1)

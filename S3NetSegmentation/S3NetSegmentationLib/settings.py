@@ -57,7 +57,7 @@ class Settings:
     inception: bool = True
     deformable: bool = True
     iterations: int = 30
-    learning_rate: float = 0.36
+    learning_rate: float = 0.1
     momentum: float = 0.9
     offset_rate: float = 0.01
     weight_cross_entropy: float = 1.0
@@ -126,7 +126,12 @@ _LEAST = {
 PRESETS = {
     "lung-ct": Settings(),
     "lung-ct-paper": Settings(
-        mode="slice", working_size=256, channels=64, clusters=64, iterations=50
+        mode="slice",
+        working_size=256,
+        channels=64,
+        clusters=64,
+        iterations=50,
+        learning_rate=0.36,
     ),
 }
 """The best default, and the formulation of the paper (section 4.1)."""

@@ -21,6 +21,9 @@ LEAST_SHARE = 1e-4
 LUNG_MEDIAN = -500
 """Median Hounsfield units of a lung cluster, at most."""
 
+MIXED = 0.1
+"""Share of a cluster on either side of `LUNG_MEDIAN`, from which on it is two things."""
+
 LUNG_INSIDE = 0.5
 """Share of a lung cluster inside the body, at least."""
 
@@ -95,6 +98,31 @@ def assign_clusters(
             likelihood[:, cluster] -= ((values - median) / spread) ** 2 / 2 + np.log(spread)
     labels[body] = likelihood.argmax(1)
     return labels
+
+
+def split_mixed_clusters(labels: np.ndarray, scan: Scan) -> np.ndarray:
+    """Split the clusters that hold both lung and tissue, by intensity.
+
+    A network that has few thin lungs to learn from puts them into one cluster with the borders
+    of everything else.
+
+    Parameters
+    ----------
+    labels : ndarray of int, (z, y, x)
+        Any numbers from 0, on the working grid.
+    scan : Scan
+
+    Returns
+    -------
+    ndarray of int, (z, y, x)
+        The bright part of a mixed cluster has a new number.
+    """
+    count = int(labels.max()) + 1
+    bright = scan.body & (scan.hounsfield > LUNG_MEDIAN)
+    voxels = np.bincount(labels[scan.body], minlength=count)
+    share = np.bincount(labels[bright], minlength=count) / np.maximum(voxels, 1)
+    is_mixed = (share > MIXED) & (share < 1 - MIXED)
+    return np.where(bright & is_mixed[labels], labels + count, labels)
 
 
 def order_clusters(labels: np.ndarray, scan: Scan) -> np.ndarray:

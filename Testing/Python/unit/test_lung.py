@@ -11,6 +11,7 @@ from S3NetSegmentationLib.lung.clusters import (
     assign_clusters,
     choose_lung_clusters,
     order_clusters,
+    split_mixed_clusters,
 )
 from S3NetSegmentationLib.lung.matching import match_along_z
 from S3NetSegmentationLib.lung.orientation import AxialOrder
@@ -173,6 +174,17 @@ def test_a_cluster_of_next_to_nothing_joins_the_nearest(plain):
     ordered = order_clusters(labels, scan)
     assert ordered[stray] == 1
     assert ordered.max() == 2
+
+
+def test_a_cluster_of_lung_and_tissue_is_split(plain):
+    scan, lungs, _ = plain
+    mixed = np.where((lungs > 0) | (scan.hounsfield > 200), 0, 1)
+    split = split_mixed_clusters(mixed, scan)
+    assert len(np.unique(split[lungs > 0])) == 2
+    dark = (lungs > 0) & (scan.hounsfield < -600)
+    assert len(np.unique(split[dark])) == 1
+    assert not np.isin(split[scan.hounsfield > 200], split[dark]).any()
+    assert (split[mixed == 1] == 1).all()
 
 
 def test_lung_clusters_are_dark_and_inside():
