@@ -116,7 +116,7 @@ def _resize(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     offset = (scale - 1) / 2
     if scale.max() > 1:
         plane = ndimage.gaussian_filter(plane, np.maximum(scale - 1, 0) / 2)
-    return ndimage.affine_transform(plane, scale, offset, shape, order=1, mode="nearest")
+    return ndimage.affine_transform(plane, np.diag(scale), offset, shape, order=1, mode="nearest")
 
 
 def _vivid(color: tuple[float, float, float]) -> np.ndarray:
