@@ -21,7 +21,7 @@ from .lung.clusters import (
 from .lung.decision import decide_lungs
 from .lung.measure import LungMeasurements, measure_lungs
 from .lung.orientation import AxialOrder
-from .lung.scan import Scan
+from .lung.scan import Scan, prepare
 from .settings import Settings
 
 
@@ -96,6 +96,42 @@ class LungResult:
             settings=settings,
             timings={},
             warnings=tuple(warnings),
+            scan=scan,
+            labels=labels,
+        )
+
+    @classmethod
+    def restore(
+        cls,
+        image: sitk.Image,
+        clusters: np.ndarray,
+        table: Iterable[ClusterStatistics],
+        chosen: Iterable[int],
+        settings: Settings,
+    ) -> LungResult:
+        """A result from what a scene or files keep of it, ready for `choose`.
+
+        Parameters
+        ----------
+        image : SimpleITK.Image
+            The image that was segmented.
+        clusters : ndarray of uint8
+            The array of `clusters`.
+        table, chosen, settings
+            As they were.
+        """
+        order = AxialOrder(image)
+        hounsfield = order.apply(sitk.GetArrayViewFromImage(image))
+        scan = prepare(hounsfield, order.spacing, settings.working_size)
+        labels = scan.grid.centers(order.apply(clusters))[scan.box]
+        return cls(
+            lungs=_lungs(image, scan, labels, chosen, settings),
+            clusters=_like(image, clusters),
+            table=tuple(table),
+            chosen=tuple(chosen),
+            settings=settings,
+            timings={},
+            warnings=(),
             scan=scan,
             labels=labels,
         )

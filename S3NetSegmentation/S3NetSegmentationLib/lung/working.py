@@ -61,6 +61,14 @@ class BlockGrid:
             array = array[(slice(None),) * axis + (slice(count),)]
         return array
 
+    def centers(self, array: np.ndarray) -> np.ndarray:
+        """The voxel in the middle of each block: the inverse of `up` and of `up_smoothly`."""
+        index = [
+            np.minimum(np.arange(0, count, size) + (size - 1) // 2, count - 1)
+            for count, size in zip(self.shape, self.block, strict=True)
+        ]
+        return array[np.ix_(*index)]
+
     def up_smoothly(self, labels: np.ndarray) -> np.ndarray:
         """A label map with borders that run smoothly between the blocks.
 

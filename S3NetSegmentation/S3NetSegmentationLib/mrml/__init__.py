@@ -1,0 +1,1 @@
+"""Between the MRML scene and the engine: volume node in, segmentation and tables out."""

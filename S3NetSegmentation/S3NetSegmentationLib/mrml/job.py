@@ -1,0 +1,114 @@
+"""One segmentation in the background, from its image to its result."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from ..errors import S3NetError
+from ..progress import Progress
+from ..result import LungResult
+from ..settings import Settings
+from ..worker import write_job
+from .process import WorkerProcess
+
+
+class SegmentationJob:
+    """A scan that is being segmented in a process of its own.
+
+    Its temporary folder is gone as soon as the job has ended, however it ended.
+
+    Parameters
+    ----------
+    image : SimpleITK.Image
+        The scan in Hounsfield units.
+    settings : Settings
+    temporary : str
+        Folder for temporary files.
+    """
+
+    def __init__(self, image: sitk.Image, settings: Settings, temporary: str | None = None):
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="s3net-", dir=temporary, ignore_cleanup_errors=True
+        )
+        self._process: WorkerProcess | None = None
+        self._result: LungResult | None = None
+        self._failure: S3NetError | None = None
+        try:
+            write_job(Path(self._folder.name), image, settings)
+            self._process = WorkerProcess(self._folder.name)
+        except BaseException:
+            self._folder.cleanup()
+            raise
+
+    def poll(
+        self,
+        progress: Callable[[Progress], None] | None = None,
+        log: Callable[[str], None] | None = None,
+    ) -> bool:
+        """Pass on what has happened since the last call; never waits.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Receives the latest `Progress`, if there is one.
+        log : callable, optional
+            Receives each line that the process has printed.
+
+        Returns
+        -------
+        bool
+            Whether the job still runs.
+        """
+        if self._process is None:
+            return False
+        running = self._process.running
+        latest = None
+        for message in self._process.messages():
+            event = message.pop("event")
+            if event == "progress":
+                latest = Progress(**message)
+            elif event == "log" and log:
+                log(message["text"])
+            elif event == "failed":
+                self._failure = S3NetError(message["message"])
+                if log and message["details"]:
+                    log(message["details"])
+            elif event == "finished":
+                self._result = LungResult.load(Path(self._folder.name))
+        if latest and progress:
+            progress(latest)
+        if not running:
+            self._end()
+        return running
+
+    def result(self) -> LungResult:
+        """The result of a job that has ended.
+
+        Raises
+        ------
+        S3NetError
+            If it failed; the message is for the user.
+        """
+        if self._failure:
+            raise self._failure
+        return self._result
+
+    def cancel(self) -> None:
+        """End the process now and remove its files; harmless where it has ended."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+            self._folder.cleanup()
+
+    def _end(self) -> None:
+        code = self._process.exit_code
+        if self._result is None and self._failure is None:
+            self._failure = S3NetError(
+                f"The segmentation process ended unexpectedly (code {code}), most likely for lack "
+                "of memory; close other programs, or limit the work to a box."
+            )
+        self.cancel()

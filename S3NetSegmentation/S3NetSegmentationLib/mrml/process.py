@@ -1,0 +1,80 @@
+"""A child process with Slicer's Python, whose messages are read without ever waiting."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+LIBRARY = Path(__file__).resolve().parents[2]
+"""The folder that holds the package S3NetSegmentationLib."""
+
+
+class WorkerProcess:
+    """``python -m S3NetSegmentationLib.worker ARGUMENT`` in the background.
+
+    Parameters
+    ----------
+    argument : str
+        What the worker is to do.
+    """
+
+    def __init__(self, argument: str):
+        # PythonSlicer is Slicer's own Python without the application; outside Slicer there is
+        # only the Python that runs this.
+        python = shutil.which("PythonSlicer") or sys.executable
+        paths = [str(LIBRARY), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self._process = subprocess.Popen(
+            [python, "-m", "S3NetSegmentationLib.worker", argument],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "1"},
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
+        self._messages: queue.SimpleQueue[dict] = queue.SimpleQueue()
+        self._readers = [
+            threading.Thread(target=self._read, args=(stream, parse), daemon=True)
+            for stream, parse in (
+                (self._process.stdout, json.loads),
+                (self._process.stderr, lambda line: {"event": "log", "text": line.rstrip()}),
+            )
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether it still runs, or has said something that was not yet read."""
+        ended = self._process.poll() is not None
+        return not ended or any(r.is_alive() for r in self._readers) or not self._messages.empty()
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative where a signal ended it."""
+        return self._process.poll()
+
+    def messages(self) -> list[dict]:
+        """What it has said since the last call; never waits."""
+        said = []
+        while not self._messages.empty():
+            said.append(self._messages.get())
+        return said
+
+    def stop(self) -> None:
+        """End it now, if it still runs, and let go of everything."""
+        self._process.kill()
+        self._process.wait()
+        for reader in self._readers:
+            reader.join()
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            stream.close()
+
+    def _read(self, stream, parse) -> None:
+        for line in stream:
+            self._messages.put(parse(line.decode("utf-8", "replace")))

@@ -1,0 +1,160 @@
+"""From a volume node to the image that the engine takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+import slicer
+import vtk
+
+from ..errors import InputError
+
+RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class VoxelBox:
+    """A box of voxels of a volume.
+
+    Attributes
+    ----------
+    start, stop : tuple of int
+        First voxel and the one behind the last, (k, j, i).
+    """
+
+    start: tuple[int, int, int]
+    stop: tuple[int, int, int]
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice]:
+        """To index an array of the volume with."""
+        return tuple(slice(*ends) for ends in zip(self.start, self.stop, strict=True))
+
+    def paste(self, part: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+        """An array of the volume's shape that holds `part` in the box and zeros elsewhere."""
+        whole = np.zeros(shape, part.dtype)
+        whole[self.slices] = part
+        return whole
+
+
+def ijkToWorld(volumeNode) -> np.ndarray:
+    """The matrix from voxel indices (i, j, k) to world coordinates (RAS), transforms included.
+
+    Raises
+    ------
+    InputError
+        If the volume is under a non-linear transform.
+    """
+    matrix = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(matrix)
+    transform = volumeNode.GetParentTransformNode()
+    if transform:
+        if not transform.IsTransformToWorldLinear():
+            raise InputError(
+                "The volume is under a non-linear transform; harden the transform first "
+                "(Data module, right-click on the volume's transform)."
+            )
+        toWorld = vtk.vtkMatrix4x4()
+        transform.GetMatrixTransformToWorld(toWorld)
+        vtk.vtkMatrix4x4.Multiply4x4(toWorld, matrix, matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def checkVolume(volumeNode) -> None:
+    """Refuse what is no scalar volume with voxels, or cannot be placed in the world.
+
+    Raises
+    ------
+    InputError
+    """
+    if volumeNode is None:
+        raise InputError("No volume is selected; choose a chest CT.")
+    isScalar = volumeNode.IsA("vtkMRMLScalarVolumeNode")
+    if not isScalar or volumeNode.IsA("vtkMRMLLabelMapVolumeNode"):
+        raise InputError(f"'{volumeNode.GetName()}' is no scalar volume; choose a chest CT.")
+    if not volumeNode.GetImageData() or not volumeNode.GetImageData().GetNumberOfPoints():
+        raise InputError(f"'{volumeNode.GetName()}' holds no voxels; load the scan again.")
+    ijkToWorld(volumeNode)
+
+
+def imageFromVolume(volumeNode, box: VoxelBox) -> sitk.Image:
+    """The voxels in a box with their place in the world.
+
+    Parameters
+    ----------
+    volumeNode : vtkMRMLScalarVolumeNode
+    box : VoxelBox
+
+    Returns
+    -------
+    SimpleITK.Image
+        A copy; its array equals the node's.
+    """
+    matrix = ijkToWorld(volumeNode)
+    axes = RAS_TO_LPS @ matrix[:3, :3]
+    spacing = np.linalg.norm(axes, axis=0)
+    first = matrix @ [*box.start[::-1], 1]
+    voxels = slicer.util.arrayFromVolume(volumeNode)[box.slices]
+    image = sitk.GetImageFromArray(np.ascontiguousarray(voxels))
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((axes / spacing).ravel().tolist())
+    image.SetOrigin((RAS_TO_LPS @ first[:3]).tolist())
+    return image
+
+
+def voxelBox(volumeNode, roiNode=None, sliceRange=None) -> VoxelBox:
+    """The smallest box of voxels that holds a region of interest and a slab.
+
+    Parameters
+    ----------
+    volumeNode : vtkMRMLScalarVolumeNode
+    roiNode : vtkMRMLMarkupsROINode, optional
+        Box in the world, also a rotated one; the voxels' box encloses it.
+    sliceRange : (float, float), optional
+        Lowest and highest position in mm, inferior to superior, as the axial slice view shows it.
+
+    Raises
+    ------
+    InputError
+        If no voxel of the volume is inside.
+    """
+    shape = slicer.util.arrayFromVolume(volumeNode).shape
+    start, stop = np.zeros(3, int), np.array(shape[::-1])
+    if roiNode:
+        low, high = _roiExtent(volumeNode, roiNode)
+        start, stop = np.maximum(start, low), np.minimum(stop, high)
+    if sliceRange:
+        axis, low, high = _slabExtent(volumeNode, sliceRange, shape[::-1])
+        start[axis], stop[axis] = max(start[axis], low), min(stop[axis], high)
+    if (start >= stop).any():
+        raise InputError("The box or slab that limits the work holds nothing of the volume.")
+    return VoxelBox(tuple(start[::-1].tolist()), tuple(stop[::-1].tolist()))
+
+
+def _roiExtent(volumeNode, roiNode) -> tuple[np.ndarray, np.ndarray]:
+    """First voxel and the one behind the last along i, j, k."""
+    half = np.array(roiNode.GetSize()) / 2
+    if not half.all():
+        raise InputError("The box that limits the work is empty; draw it first.")
+    toWorld = slicer.util.arrayFromVTKMatrix(roiNode.GetObjectToWorldMatrix())
+    signs = np.array(np.meshgrid(*[[-1, 1]] * 3)).reshape(3, -1)
+    corners = np.vstack([signs * half[:, None], np.ones(8)])
+    voxels = (np.linalg.inv(ijkToWorld(volumeNode)) @ toWorld @ corners)[:3]
+    # A voxel belongs to the box if its center does.
+    return (
+        np.ceil(voxels.min(1) - 1e-6).astype(int),
+        np.floor(voxels.max(1) + 1e-6).astype(int) + 1,
+    )
+
+
+def _slabExtent(volumeNode, sliceRange, size) -> tuple[int, int, int]:
+    """Axis of the slices, the first one in the slab and the one behind the last."""
+    matrix = ijkToWorld(volumeNode)
+    axis = int(np.argmax(np.abs(matrix[2, :3]) / np.linalg.norm(matrix[:3, :3], axis=0)))
+    center = np.append((np.array(size) - 1) / 2, 1)
+    center[axis] = 0
+    heights = (matrix @ center)[2] + matrix[2, axis] * np.arange(size[axis])
+    inside = np.flatnonzero((heights >= min(sliceRange)) & (heights <= max(sliceRange)))
+    return (axis, int(inside[0]), int(inside[-1]) + 1) if inside.size else (axis, 0, 0)

@@ -1,0 +1,162 @@
+"""The child process that Slicer's module runs: one scan in, lines of JSON out.
+
+``python -m S3NetSegmentationLib.worker JOB_FOLDER`` reads ``job.json`` and ``image.npy`` and
+leaves a saved `LungResult` in the same folder. ``--devices`` tells what torch can compute on.
+It ends with its parent: when its standard input closes, it removes the job's folder and stops.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from .errors import S3NetError
+from .settings import Settings
+
+JOB, IMAGE = "job.json", "image.npy"
+
+Send = Callable[..., None]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Do what the arguments ask for and report it on standard output.
+
+    Each line is a JSON object with a key ``"event"``: ``progress`` (the fields of `Progress`),
+    ``devices``, ``finished``, or ``failed`` with a ``message`` for the user and ``details``.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        The folder of the job, or ``--devices``.
+
+    Returns
+    -------
+    int
+        0 if all went well.
+    """
+    task = (sys.argv[1:] if argv is None else argv)[0]
+    send = _channel()
+    folder = None if task == "--devices" else Path(task)
+    threading.Thread(target=_stop_with_parent, args=(folder,), daemon=True).start()
+    try:
+        if folder is None:
+            send(event="devices", **devices())
+        else:
+            _segment(folder, send)
+            send(event="finished")
+    except S3NetError as error:
+        send(event="failed", message=str(error), details="")
+        return 1
+    except MemoryError:
+        send(
+            event="failed",
+            message="There is not enough memory for this scan; close other programs and volumes, "
+            "or limit the work to a box.",
+            details=traceback.format_exc(),
+        )
+        return 1
+    except Exception as error:  # noqa: BLE001 - the user gets a sentence, the log the rest
+        send(
+            event="failed",
+            message=f"The segmentation failed unexpectedly ({type(error).__name__}); "
+            "please report it with the log.",
+            details=traceback.format_exc(),
+        )
+        return 1
+    return 0
+
+
+def write_job(folder: Path, image, settings: Settings) -> None:
+    """Put what the child needs into a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    image : SimpleITK.Image
+        The scan in Hounsfield units.
+    settings : Settings
+    """
+    import numpy as np
+    import SimpleITK as sitk
+
+    np.save(folder / IMAGE, sitk.GetArrayViewFromImage(image))
+    job = {
+        "spacing": image.GetSpacing(),
+        "origin": image.GetOrigin(),
+        "direction": image.GetDirection(),
+        "settings": settings.as_dict(),
+    }
+    (folder / JOB).write_text(json.dumps(job), encoding="utf-8")
+
+
+def devices() -> dict:
+    """What torch is and what it can compute on.
+
+    Returns
+    -------
+    dict
+        ``torch``: its version; ``devices``: a list of ``name`` (as `Settings` takes it),
+        ``title`` (for people) and ``memory`` in bytes or None.
+    """
+    import torch
+
+    found = [{"name": "cpu", "title": f"CPU, {os.cpu_count()} cores", "memory": None}]
+    if torch.backends.mps.is_available():
+        found.insert(0, {"name": "mps", "title": "Apple GPU", "memory": None})
+    if torch.cuda.is_available():
+        for index in reversed(range(torch.cuda.device_count())):
+            card = torch.cuda.get_device_properties(index)
+            found.insert(
+                0, {"name": f"cuda:{index}", "title": card.name, "memory": card.total_memory}
+            )
+    return {"torch": torch.__version__, "devices": found}
+
+
+def _segment(folder: Path, send: Send) -> None:
+    import numpy as np
+    import SimpleITK as sitk
+
+    from .pipeline import segment_lungs
+
+    job = json.loads((folder / JOB).read_text(encoding="utf-8"))
+    image = sitk.GetImageFromArray(np.load(folder / IMAGE))
+    image.SetSpacing(job["spacing"])
+    image.SetOrigin(job["origin"])
+    image.SetDirection(job["direction"])
+    result = segment_lungs(
+        image,
+        Settings.from_dict(job["settings"]),
+        progress=lambda progress: send(event="progress", **asdict(progress)),
+    )
+    result.save(folder)
+
+
+def _channel() -> Send:
+    """A function that writes a line of JSON; whatever else is printed goes to standard error."""
+    stream = os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n")
+    os.dup2(2, 1)
+
+    def send(**message) -> None:
+        stream.write(json.dumps(message) + "\n")
+        stream.flush()
+
+    return send
+
+
+def _stop_with_parent(folder: Path | None) -> None:
+    while sys.stdin.buffer.read(1):
+        pass
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
