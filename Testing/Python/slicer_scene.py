@@ -1,0 +1,134 @@
+"""Slicer without its window: the real scene and module logics, stand-ins for the application.
+
+Use it through a fixture that calls `Application` once for a module and `fresh_scene` for each
+test. What the application itself would do with a scene (subject hierarchy items come and go
+with their nodes) is done here in its place.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
+vtk = pytest.importorskip("vtk")
+
+RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+class Application:
+    """What `slicer.app` and `slicer.modules` are to the code under test.
+
+    Attributes
+    ----------
+    temporaryPath : str
+    """
+
+    def __init__(self):
+        self.temporaryPath = tempfile.gettempdir()
+        self.events = 0
+        self._logic = slicer.vtkSlicerApplicationLogic()
+        self._colors = slicer.vtkMRMLColorLogic()
+        self._modules = {
+            "SubjectHierarchy": slicer.vtkSlicerSubjectHierarchyModuleLogic(),
+            "Terminologies": slicer.vtkSlicerTerminologiesModuleLogic(),
+            "Segmentations": slicer.vtkSlicerSegmentationsModuleLogic(),
+            "Volumes": slicer.vtkSlicerVolumesLogic(),
+            "Tables": slicer.vtkSlicerTablesLogic(),
+            "Markups": slicer.vtkSlicerMarkupsLogic(),
+            "Transforms": slicer.vtkSlicerTransformLogic(),
+        }
+
+    def install(self) -> None:
+        """Become `slicer.app` and `slicer.modules`."""
+        slicer.app = self
+        slicer.modules = SimpleNamespace(
+            **{
+                name.lower(): SimpleNamespace(logic=lambda logic=logic: logic)
+                for name, logic in self._modules.items()
+            }
+        )
+
+    def fresh_scene(self):
+        """A scene as Slicer starts with, with undo switched on, as `slicer.mrmlScene`."""
+        # Terminologies are files of the application, and markups are registered once for all;
+        # the logics would complain of both.
+        vtk.vtkObject.GlobalWarningDisplayOff()
+        scene = slicer.vtkMRMLScene()
+        slicer.mrmlScene = scene
+        self._logic.SetMRMLScene(scene)
+        self._colors.SetMRMLScene(scene)
+        self._colors.AddDefaultColorNodes()
+        self._logic.SetModuleLogic("Colors", self._colors)
+        for name, logic in self._modules.items():
+            logic.SetMRMLScene(scene)
+            logic.SetMRMLApplicationLogic(self._logic)
+            self._logic.SetModuleLogic(name, logic)
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+        _keep_hierarchy(scene, hierarchy)
+        scene.SetUndoOn()
+        vtk.vtkObject.GlobalWarningDisplayOn()
+        return scene
+
+    def applicationLogic(self):
+        """The real one."""
+        return self._logic
+
+    def mrmlScene(self):
+        """The scene of the test."""
+        return slicer.mrmlScene
+
+    def processEvents(self) -> None:
+        """Nothing waits here; counted, so that a test sees that the window would stay alive."""
+        self.events += 1
+
+
+def _keep_hierarchy(scene, hierarchy) -> None:
+    """Make and remove the items of data nodes, as the application's plugins do."""
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def added(caller, event, node):
+        kinds = ("Volume", "Segmentation", "Table", "Transform", "Markups")
+        if any(node.IsA(f"vtkMRML{kind}Node") for kind in kinds) and not node.GetHideFromEditors():
+            hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def removed(caller, event, node):
+        item = hierarchy.GetItemByDataNode(node)
+        if item:
+            hierarchy.RemoveItem(item, False, False)
+
+    scene.AddObserver(scene.NodeAddedEvent, added)
+    scene.AddObserver(scene.NodeAboutToBeRemovedEvent, removed)
+
+
+def add_volume(image: sitk.Image, name: str = "chest", folder: str | None = "study"):
+    """A volume node with the voxels and the place of an image, in a folder of the hierarchy."""
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    slicer.util.updateVolumeFromArray(node, sitk.GetArrayFromImage(image))
+    node.SetIJKToRASMatrix(vtk_matrix(ijk_to_ras(image)))
+    node.CreateDefaultDisplayNodes()
+    if folder:
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+        item = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), folder)
+        hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), item)
+    return node
+
+
+def ijk_to_ras(image: sitk.Image) -> np.ndarray:
+    """The 4x4 matrix from voxel indices to RAS."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    matrix[:3, 3] = image.GetOrigin()
+    return RAS_TO_LPS @ matrix
+
+
+def vtk_matrix(matrix: np.ndarray):
+    """A vtkMatrix4x4."""
+    made = vtk.vtkMatrix4x4()
+    made.DeepCopy(np.asarray(matrix, float).ravel())
+    return made
