@@ -282,7 +282,12 @@ def volumeOf(segmentationNode):
 
 def clusterMapOf(segmentationNode):
     """The label map of the clusters of a segmentation, or None."""
-    return segmentationNode.GetNodeReference(CLUSTERS)
+    return segmentationNode.GetNodeReference(CLUSTERS) if segmentationNode else None
+
+
+def resultsTableOf(segmentationNode):
+    """The table of the lungs' figures of a segmentation, or None."""
+    return segmentationNode.GetNodeReference(RESULTS_TABLE) if segmentationNode else None
 
 
 def _key(segmentationNode) -> tuple:

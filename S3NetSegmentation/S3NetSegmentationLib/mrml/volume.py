@@ -13,6 +13,9 @@ from ..errors import InputError
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 
+AIR, TISSUE = -500, 100
+"""Hounsfield units: a CT of the chest holds something darker and something brighter."""
+
 
 @dataclass(frozen=True)
 class VoxelBox:
@@ -158,3 +161,20 @@ def _slabExtent(volumeNode, sliceRange, size) -> tuple[int, int, int]:
     heights = (matrix @ center)[2] + matrix[2, axis] * np.arange(size[axis])
     inside = np.flatnonzero((heights >= min(sliceRange)) & (heights <= max(sliceRange)))
     return (axis, int(inside[0]), int(inside[-1]) + 1) if inside.size else (axis, 0, 0)
+
+
+def firstCt():
+    """The first volume of the scene that is a CT, by its DICOM modality or by its values, or None."""
+    volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    return next((volumeNode for volumeNode in volumes if _isCt(volumeNode)), None)
+
+
+def _isCt(volumeNode) -> bool:
+    if volumeNode.IsA("vtkMRMLLabelMapVolumeNode") or not volumeNode.GetImageData():
+        return False
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    modality = hierarchy.GetItemAttribute(hierarchy.GetItemByDataNode(volumeNode), "DICOM.Modality")
+    if modality:
+        return modality == "CT"
+    low, high = volumeNode.GetImageData().GetScalarRange()
+    return low <= AIR and high >= TISSUE
