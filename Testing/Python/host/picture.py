@@ -50,7 +50,9 @@ def main(folder: Path) -> None:
 
 
 def _draw(panel, width: int, path: Path) -> None:
-    panel.resize(width, max(700, panel.sizeHint.height()))
+    panel.resize(width, 10)
+    QtCore.QCoreApplication.processEvents()
+    panel.resize(width, panel.minimumSizeHint.height())
     panel.grab().save(str(path))
 
 
