@@ -164,7 +164,7 @@ def _slabExtent(volumeNode, sliceRange, size) -> tuple[int, int, int]:
 
 
 def firstCt():
-    """The first volume of the scene that is a CT, by its DICOM modality or by its values, or None."""
+    """The first volume that is a CT, by its DICOM modality or else its values; or None."""
     volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
     return next((volumeNode for volumeNode in volumes if _isCt(volumeNode)), None)
 

@@ -204,9 +204,12 @@ def start(settings_file: str) -> Application:
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
     pythonqt.install(settings_file)
-    for name in (
-        "qMRMLSliderWidget qMRMLSpinBox qMRMLRangeWidget qMRMLCheckableNodeComboBox"
-    ).split():
+    for name in [
+        "qMRMLSliderWidget",
+        "qMRMLSpinBox",
+        "qMRMLRangeWidget",
+        "qMRMLCheckableNodeComboBox",
+    ]:
         # Only named by Slicer's parameterNodeWrapper.
         setattr(slicer, name, type(name, (pythonqt.PythonQtWays, QtWidgets.QWidget), {}))
     slicer.qMRMLNodeComboBox = widgets.qMRMLNodeComboBox

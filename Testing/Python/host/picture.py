@@ -16,10 +16,11 @@ if __name__ == "__main__":
     sys.path[:0] = [str(tests), str(tests.parents[1] / "S3NetSegmentation")]
 
 import slicer
-from host.application import start
 from phantom import thorax
 from PySide6 import QtCore
 from slicer_scene import add_volume
+
+from host.application import start
 
 WIDTHS = (400, 600)
 

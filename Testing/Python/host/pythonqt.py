@@ -81,18 +81,68 @@ def _properties(kind: type) -> frozenset[str]:
     return frozenset(meta.property(index).name() for index in range(meta.propertyCount()))
 
 
-WIDGETS = (
-    "QAction QCheckBox QComboBox QDoubleSpinBox QFrame QGroupBox QLabel QLineEdit QMenu "
-    "QPlainTextEdit QProgressBar QPushButton QSlider QSpinBox QTableWidget QTextEdit QToolButton "
-    "QWidget QMainWindow QShortcut QTimer"
-).split()
+WIDGETS = [
+    "QAction",
+    "QCheckBox",
+    "QComboBox",
+    "QDoubleSpinBox",
+    "QFrame",
+    "QGroupBox",
+    "QLabel",
+    "QLineEdit",
+    "QMenu",
+    "QPlainTextEdit",
+    "QProgressBar",
+    "QPushButton",
+    "QSlider",
+    "QSpinBox",
+    "QTableWidget",
+    "QTextEdit",
+    "QToolButton",
+    "QWidget",
+    "QMainWindow",
+    "QShortcut",
+    "QTimer",
+]
 """Classes of Qt whose instances Slicer's Python gets to see."""
 
-PLAIN = (
-    "QApplication QBrush QBuffer QByteArray QColor QFile QFormLayout QHBoxLayout QHeaderView "
-    "QIcon QKeySequence QMessageBox QObject QSizePolicy QTableWidgetItem QUrl QVBoxLayout Qt"
-).split()
+PLAIN = [
+    "QApplication",
+    "QBrush",
+    "QBuffer",
+    "QByteArray",
+    "QColor",
+    "QFile",
+    "QFormLayout",
+    "QHBoxLayout",
+    "QHeaderView",
+    "QIcon",
+    "QKeySequence",
+    "QMessageBox",
+    "QObject",
+    "QSizePolicy",
+    "QTableWidgetItem",
+    "QUrl",
+    "QVBoxLayout",
+    "Qt",
+]
 """Classes that behave alike in both."""
+
+
+NAMED_ONLY = [
+    "CheckBox",
+    "CheckablePushButton",
+    "ColorPickerButton",
+    "ComboBox",
+    "DirectoryButton",
+    "DoubleRangeSlider",
+    "DoubleSlider",
+    "DoubleSpinBox",
+    "PathLineEdit",
+    "RangeWidget",
+    "SliderWidget",
+]
+"""Widgets of CTK that Slicer's parameterNodeWrapper names; this panel has none of them."""
 
 
 def _find(name: str):
@@ -164,11 +214,7 @@ def install(settings_file: str) -> ModuleType:
 
     for name in ("ctkCollapsibleButton", "ctkMessageBox"):
         setattr(ctk, name, getattr(widgets, name))
-    for name in (
-        "CheckBox CheckablePushButton ColorPickerButton ComboBox DirectoryButton DoubleRangeSlider "
-        "DoubleSlider DoubleSpinBox PathLineEdit RangeWidget SliderWidget"
-    ).split():
-        # Only named by Slicer's parameterNodeWrapper; this panel has none of them.
+    for name in NAMED_ONLY:
         setattr(ctk, f"ctk{name}", type(f"ctk{name}", (PythonQtWays, QtWidgets.QWidget), {}))
     QUiLoader.classes = {name: getattr(qt, name) for name in WIDGETS} | {
         name: getattr(widgets, name)

@@ -200,7 +200,7 @@ class _Wrapper:
     def disconnectGui(self, tag) -> None:
         observer, bound = self._connected.pop(tag)
         self.RemoveObserver(observer)
-        for name, access, changed in bound:
+        for _name, access, changed in bound:
             access.signal.disconnect(changed)
 
     def _bind(self, name, widget):
