@@ -1,5 +1,7 @@
 """The application with the module's panel open."""
 
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,10 +14,14 @@ from PySide6 import QtCore, QtWidgets
 from S3NetSegmentationLib.settings import Settings
 from slicer_scene import add_volume
 
+# Before the tests are read, which import qt.
+_FOLDER = tempfile.TemporaryDirectory()
+_APPLICATION = start(str(Path(_FOLDER.name) / "Slicer.ini"))
+
 
 @pytest.fixture(scope="session")
-def application(tmp_path_factory):
-    return start(str(tmp_path_factory.mktemp("settings") / "Slicer.ini"))
+def application():
+    return _APPLICATION
 
 
 @pytest.fixture(scope="session")
