@@ -7,7 +7,9 @@ import colorsys
 import numpy as np
 import slicer
 import vtk
+from vtk.util import numpy_support
 
+from ..errors import InputError, S3NetError
 from ..io.segments import LUNG_SEGMENTS, LungSegment
 
 GOLDEN = 0.618034
@@ -17,6 +19,31 @@ GOLDEN = 0.618034
 def clusterColor(number: int) -> tuple[float, float, float]:
     """Red, green, blue (0 to 1) of a cluster."""
     return colorsys.hsv_to_rgb(number * GOLDEN % 1, 0.55 + 0.4 * (number % 2), 0.95)
+
+
+def checkSegmentation(segmentationNode, volumeNode) -> None:
+    """Refuse a segmentation whose other segments would suffer from lungs on this volume.
+
+    Raises
+    ------
+    InputError
+    """
+    if not segmentationNode.IsA("vtkMRMLSegmentationNode"):
+        raise InputError(f"'{segmentationNode.GetName()}' is no segmentation; choose another.")
+    segmentation = segmentationNode.GetSegmentation()
+    others = set(segmentation.GetSegmentIDs()) - {lung.segment_id for lung in LUNG_SEGMENTS}
+    if not others:
+        return
+    if segmentation.GetSourceRepresentationName() != _binaryLabelmap():
+        raise InputError(
+            f"'{segmentationNode.GetName()}' holds segments made of surfaces; choose another "
+            "segmentation, or make binary labelmap its source in the Segmentations module."
+        )
+    if segmentationNode.GetParentTransformNode() != volumeNode.GetParentTransformNode():
+        raise InputError(
+            f"'{segmentationNode.GetName()}' holds other segments and is under another transform "
+            "than the volume; put both under the same, or choose another segmentation."
+        )
 
 
 def writeLungs(segmentationNode, lungs: np.ndarray, volumeNode) -> None:
@@ -30,21 +57,41 @@ def writeLungs(segmentationNode, lungs: np.ndarray, volumeNode) -> None:
     volumeNode : vtkMRMLScalarVolumeNode
         Gives the geometry, and the transform that both are under.
     """
+    segmentation = segmentationNode.GetSegmentation()
+    isSurfaceShown = segmentation.ContainsRepresentation(_closedSurface())
     segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
     segmentationNode.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
     segmentationNode.CreateDefaultDisplayNodes()
-    for segment in LUNG_SEGMENTS:
-        _ensureSegment(segmentationNode, segment)
-        slicer.util.updateSegmentBinaryLabelmapFromArray(
-            (lungs == segment.label).astype(np.uint8),
-            segmentationNode,
-            segment.segment_id,
-            volumeNode,
+    segmentation.SetSourceRepresentationName(_binaryLabelmap())
+    segmentIds = vtk.vtkStringArray()
+    for lung in LUNG_SEGMENTS:
+        _ensureSegment(segmentation, lung)
+        segmentIds.InsertNextValue(lung.segment_id)
+    # Labels 1, 2 become these segments. Slicer's function for one segment's array takes a copy
+    # of the scan for each, and leaves a display node behind in the scene.
+    labelmap = _orientedImage(lungs, volumeNode)
+    if not slicer.vtkSlicerSegmentationsModuleLogic.ImportLabelmapToSegmentationNode(
+        labelmap, segmentationNode, segmentIds
+    ):
+        raise S3NetError(
+            f"The lungs can't be put into '{segmentationNode.GetName()}'; "
+            "choose another segmentation."
         )
+    if isSurfaceShown:
+        segmentationNode.CreateClosedSurfaceRepresentation()
 
 
-def _ensureSegment(segmentationNode, lung: LungSegment) -> None:
-    segmentation = segmentationNode.GetSegmentation()
+def _orientedImage(labels: np.ndarray, volumeNode):
+    matrix = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(matrix)
+    image = slicer.vtkOrientedImageData()
+    image.SetDimensions(labels.shape[::-1])
+    image.SetGeometryFromImageToWorldMatrix(matrix)
+    image.GetPointData().SetScalars(numpy_support.numpy_to_vtk(labels.ravel(), deep=True))
+    return image
+
+
+def _ensureSegment(segmentation, lung: LungSegment) -> None:
     if segmentation.GetSegment(lung.segment_id):
         return
     segmentation.AddEmptySegment(lung.segment_id, lung.name, lung.color)
@@ -64,13 +111,20 @@ def show3D(segmentationNode, isVisible: bool) -> None:
 
 def isShown3D(segmentationNode) -> bool:
     """Whether the surfaces of the segments are there and shown."""
-    surface = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
     display = segmentationNode.GetDisplayNode()
     return bool(
-        segmentationNode.GetSegmentation().ContainsRepresentation(surface)
+        segmentationNode.GetSegmentation().ContainsRepresentation(_closedSurface())
         and display
         and display.GetVisibility3D()
     )
+
+
+def _binaryLabelmap() -> str:
+    return slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+
+
+def _closedSurface() -> str:
+    return slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
 
 
 def writeClusters(labelMapNode, clusters: np.ndarray, volumeNode) -> None:
@@ -98,4 +152,3 @@ def fillColors(colorNode, count: int) -> None:
     colorNode.SetColor(0, "background", 0, 0, 0, 0)
     for number in range(1, count + 1):
         colorNode.SetColor(number, f"cluster {number}", *clusterColor(number), 1)
-    colorNode.NamesInitialisedOn()

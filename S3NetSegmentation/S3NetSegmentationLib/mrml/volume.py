@@ -74,8 +74,8 @@ def checkVolume(volumeNode) -> None:
     """
     if volumeNode is None:
         raise InputError("No volume is selected; choose a chest CT.")
-    isScalar = volumeNode.IsA("vtkMRMLScalarVolumeNode")
-    if not isScalar or volumeNode.IsA("vtkMRMLLabelMapVolumeNode"):
+    # Vector, tensor and label map volumes are kinds of scalar volumes to Slicer.
+    if volumeNode.GetClassName() != "vtkMRMLScalarVolumeNode":
         raise InputError(f"'{volumeNode.GetName()}' is no scalar volume; choose a chest CT.")
     if not volumeNode.GetImageData() or not volumeNode.GetImageData().GetNumberOfPoints():
         raise InputError(f"'{volumeNode.GetName()}' holds no voxels; load the scan again.")
@@ -134,6 +134,34 @@ def voxelBox(volumeNode, roiNode=None, sliceRange=None) -> VoxelBox:
     if (start >= stop).any():
         raise InputError("The box or slab that limits the work holds nothing of the volume.")
     return VoxelBox(tuple(start[::-1].tolist()), tuple(stop[::-1].tolist()))
+
+
+def cornersOfBox(volumeNode, box: VoxelBox) -> list[list[float]]:
+    """Centers of the first and of the last voxel of a box in the volume's own RAS, in mm.
+
+    A volume that is saved and loaded may come back with an axis flipped; this stays.
+    """
+    ends = np.array([box.start[::-1], np.array(box.stop[::-1]) - 1])
+    return (np.column_stack([ends, [1, 1]]) @ _ijkToRas(volumeNode).T)[:, :3].tolist()
+
+
+def boxFromCorners(volumeNode, corners: list[list[float]]) -> VoxelBox:
+    """The inverse of `cornersOfBox`."""
+    inverse = np.linalg.inv(_ijkToRas(volumeNode))
+    ends = np.rint((np.column_stack([corners, [1, 1]]) @ inverse.T)[:, 2::-1]).astype(int)
+    return VoxelBox(tuple(ends.min(0).tolist()), tuple((ends.max(0) + 1).tolist()))
+
+
+def sameAxes(volumeNode, other) -> bool:
+    """Whether the voxels of two volumes lie along the same axes, equally far apart."""
+    axes = [_ijkToRas(node)[:3, :3] for node in (volumeNode, other)]
+    return bool(np.allclose(*axes, atol=1e-3))
+
+
+def _ijkToRas(volumeNode) -> np.ndarray:
+    matrix = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix)
 
 
 def _roiExtent(volumeNode, roiNode) -> tuple[np.ndarray, np.ndarray]:

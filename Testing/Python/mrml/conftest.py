@@ -1,6 +1,8 @@
 """The scene of each test."""
 
 import pytest
+from engine_here import JobHere
+from S3NetSegmentationLib.mrml.logic import SegmentationLogic
 from slicer_scene import Application
 
 
@@ -14,4 +16,11 @@ def application():
 @pytest.fixture
 def scene(application):
     """A fresh scene."""
-    return application.fresh_scene()
+    yield application.fresh_scene()
+    application.close_scene()
+
+
+@pytest.fixture
+def logic(scene):
+    """The logic with the engine in this process."""
+    return SegmentationLogic(JobHere)

@@ -23,6 +23,7 @@ def test_an_image_goes_into_the_scene_and_back_unchanged(scene, name):
 def test_a_fresh_scene_holds_nothing_of_the_last_one(application, scene):
     add_volume(phantom.thorax().image)
     first = slicer.mrmlScene
+    application.close_scene()
     second = application.fresh_scene()
     assert second is not first
     assert second.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 0
