@@ -6,7 +6,7 @@ import sys
 import qt
 import slicer
 import vtk
-from S3NetSegmentationLib.mrml.logic import SegmentationLogic
+from S3NetSegmentationLib.mrml.logic import SegmentationLogic, resultsTableOf
 from S3NetSegmentationLib.mrml.volume import firstCt
 from S3NetSegmentationLib.ui.clusters import ClusterPanel
 from S3NetSegmentationLib.ui.log import Log
@@ -102,6 +102,7 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self._parameters = None
         self._guiTag = None
         self._shown = None
+        self._observedTable = None
 
     def setup(self) -> None:
         """Build the panel; called when the module is first opened, and by a reload."""
@@ -125,7 +126,8 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self._onSceneChanged)
         self.addObserver(scene, scene.EndImportEvent, self._onSceneChanged)
-        self.addObserver(scene, scene.EndRestoreEvent, self._onSceneChanged)
+        self.addObserver(scene, scene.EndUndoEvent, self._onSceneChanged)
+        self.addObserver(scene, scene.EndRedoEvent, self._onSceneChanged)
         self._addShortcut()
         self._useParameters()
         self.torch.detect()
@@ -214,15 +216,22 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
             self._show(self._parameters.outputSegmentation)
 
     def _onFinished(self, segmentationNode) -> None:
-        for warning in self.logic.warnings(segmentationNode):
-            self.log.add(warning)
         self._parameters.outputSegmentation = segmentationNode
         self._show(segmentationNode)
 
     def _show(self, segmentationNode) -> None:
         self._shown = segmentationNode
-        self.clusters.show(segmentationNode)
-        self.results.show(segmentationNode)
+        if self._observedTable is not None:
+            self.removeObserver(self._observedTable, vtk.vtkCommand.ModifiedEvent, self._refresh)
+        # Written last by whatever changes a result: a run, a choice, also by a script, an undo.
+        self._observedTable = resultsTableOf(segmentationNode)
+        if self._observedTable is not None:
+            self.addObserver(self._observedTable, vtk.vtkCommand.ModifiedEvent, self._refresh)
+        self._refresh()
+
+    def _refresh(self, caller=None, event=None) -> None:
+        self.clusters.show(self._shown)
+        self.results.show(self._shown)
 
     def _onSceneStartClose(self, caller=None, event=None) -> None:
         self.run.cancel()
@@ -273,7 +282,5 @@ class S3NetSegmentationTest(ScriptedLoadableModuleTest):
 
     def _volumes(self, segmentationNode) -> list[float]:
         """Milliliters of the right and the left lung."""
-        from S3NetSegmentationLib.mrml.logic import resultsTableOf
-
         tableNode = resultsTableOf(segmentationNode)
         return [float(tableNode.GetCellText(row, 1)) for row in range(2)]

@@ -52,6 +52,9 @@ SETTINGS, BOX, WARNINGS = "S3Net.settings", "S3Net.box", "S3Net.warnings"
 and what the user should know of it."""
 
 
+NO_LUNGS = "No lungs were found in this volume; choose their clusters, if it does show lungs."
+
+
 @dataclass(frozen=True)
 class Run:
     """A segmentation that is under way.
@@ -263,7 +266,8 @@ class SegmentationLogic:
         _placeBeside(segmentationNode, run.volumeNode)
         segmentationNode.SetAttribute(SETTINGS, json.dumps(result.settings.as_dict()))
         segmentationNode.SetAttribute(BOX, json.dumps(cornersOfBox(run.volumeNode, run.box)))
-        segmentationNode.SetAttribute(WARNINGS, json.dumps(result.warnings))
+        warnings = result.warnings if result.lungs_found else (NO_LUNGS, *result.warnings)
+        segmentationNode.SetAttribute(WARNINGS, json.dumps(warnings))
         self._showClusters(run, result, segmentationNode)
         _write(segmentationNode, result, run.image, run.volumeNode, run.box)
 

@@ -71,7 +71,7 @@ class ClusterPanel:
         for column, figure in ((1, cluster.mean_hu), (2, cluster.volume_ml)):
             item = qt.QTableWidgetItem(f"{figure:.0f}")
             item.setFlags(qt.Qt.ItemIsEnabled)
-            item.setTextAlignment(int(qt.Qt.AlignRight) | int(qt.Qt.AlignVCenter))
+            item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
             self._table.setItem(row, column, item)
 
     def _onItemChanged(self, item) -> None:

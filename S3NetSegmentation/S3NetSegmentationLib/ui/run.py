@@ -86,7 +86,8 @@ class RunPanel:
             self._end(_("Failed; the scene is as it was."))
             raise
         seconds = time.monotonic() - self._started
-        self._end(_("Done in {seconds:.0f} s.").format(seconds=seconds))
+        done = _("Done in {seconds:.0f} s.").format(seconds=seconds)
+        self._end(" ".join([done, *self._logic.warnings(segmentationNode)]))
         self._onFinished(segmentationNode)
 
     def _end(self, status: str) -> None:

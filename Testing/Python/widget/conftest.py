@@ -1,5 +1,6 @@
 """The application with the module's panel open."""
 
+import sys
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,8 @@ from phantom import thorax
 from PySide6 import QtCore, QtWidgets
 from S3NetSegmentationLib.settings import Settings
 from slicer_scene import add_volume
+
+LIBRARY = "S3NetSegmentationLib"
 
 # Before the tests are read, which import qt.
 _FOLDER = tempfile.TemporaryDirectory()
@@ -35,11 +38,13 @@ def panel(application, monkeypatch):
     """The Python object of the panel, open on a fresh scene."""
     monkeypatch.setattr(widgets.ctkMessageBox, "shown", [])
     monkeypatch.setattr(widgets.ctkMessageBox, "answer", QtWidgets.QMessageBox.Ok)
+    library = {name: sys.modules[name] for name in sys.modules if name.startswith(LIBRARY)}
     representation = application.open_module()
     yield representation.self()
     # After a reload it is another one.
     representation.self().cleanup()
     representation.deleteLater()
+    sys.modules.update(library)
 
 
 class StepwiseJob:

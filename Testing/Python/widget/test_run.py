@@ -41,7 +41,7 @@ def test_a_run_in_a_process_of_its_own(panel, chest, wait, application, monkeypa
     ui = panel.ui
     ui.applyButton.click()
     assert ui.applyButton.text == "Cancel"
-    assert not ui.progressBar.hidden
+    assert not ui.progressBar.isHidden()
     assert len(list(folder.iterdir())) == 1
     shown = set()
     wait(lambda: shown.add(ui.progressBar.format) or not panel.run.isRunning)
@@ -51,7 +51,7 @@ def test_a_run_in_a_process_of_its_own(panel, chest, wait, application, monkeypa
     expected = sitk.GetArrayFromImage(segmented(chest.image).lungs)
     assert (lungs_array(segmentation, volume) == expected).all()
     assert ui.applyButton.text == "Apply"
-    assert ui.progressBar.hidden
+    assert ui.progressBar.isHidden()
     assert ui.statusLabel.text.startswith("Done")
     assert list(folder.iterdir()) == []
 
