@@ -16,6 +16,7 @@ from S3NetSegmentationLib.ui.parameters import (
     settingsOf,
     showPreset,
     slabOf,
+    suggestSlab,
 )
 from S3NetSegmentationLib.ui.results import ResultsPanel
 from S3NetSegmentationLib.ui.run import RunPanel
@@ -121,6 +122,7 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
         self.ui.applyButton.connect("clicked(bool)", self.onApply)
         self.ui.presetComboBox.connect("activated(int)", self.onPreset)
+        self.ui.slabCheckBox.connect("clicked(bool)", self.onSlab)
         self.ui.resetButton.connect("clicked(bool)", self.onReset)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartClose)
@@ -177,6 +179,11 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
     def onPreset(self, index: int) -> None:
         """The user has chosen a preset."""
         showPreset(self._parameters, self._parameters.preset)
+
+    def onSlab(self, isOn: bool) -> None:
+        """The user has switched the slab on or off."""
+        if isOn:
+            suggestSlab(self._parameters)
 
     def onReset(self, checked: bool = False) -> None:
         """Back to the defaults."""

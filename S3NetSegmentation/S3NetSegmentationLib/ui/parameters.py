@@ -6,7 +6,7 @@ from typing import Annotated
 import slicer
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
-from slicer.parameterNodeWrapper import Decimals, SingleStep, WithinRange, parameterNodeWrapper
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 from ..settings import Settings
 
@@ -67,21 +67,15 @@ class S3NetSegmentationParameterNode:
     outputSegmentation: vtkMRMLSegmentationNode
     roi: vtkMRMLMarkupsROINode
     limitToSlab: bool = False
-    slabBottom: Annotated[float, WithinRange(-10000, 10000), Decimals(1)] = 0
-    slabTop: Annotated[float, WithinRange(-10000, 10000), Decimals(1)] = 0
+    slabBottom: Annotated[float, WithinRange(-10000, 10000)] = 0
+    slabTop: Annotated[float, WithinRange(-10000, 10000)] = 0
     preset: Preset = Preset.LUNG_CT
     mode: Mode = Mode(DEFAULT.mode)
     workingSize: Annotated[int, WithinRange(32, 512)] = DEFAULT.working_size
     iterations: Annotated[int, WithinRange(1, 500)] = DEFAULT.iterations
-    weightCrossEntropy: Annotated[float, WithinRange(0, 100), Decimals(2), SingleStep(0.1)] = (
-        DEFAULT.weight_cross_entropy
-    )
-    weightAffine: Annotated[float, WithinRange(0, 100), Decimals(2), SingleStep(0.1)] = (
-        DEFAULT.weight_affine
-    )
-    weightSpatial: Annotated[float, WithinRange(0, 100), Decimals(2), SingleStep(0.1)] = (
-        DEFAULT.weight_spatial
-    )
+    weightCrossEntropy: Annotated[float, WithinRange(0, 100)] = DEFAULT.weight_cross_entropy
+    weightAffine: Annotated[float, WithinRange(0, 100)] = DEFAULT.weight_affine
+    weightSpatial: Annotated[float, WithinRange(0, 100)] = DEFAULT.weight_spatial
     seed: Annotated[int, WithinRange(0, 999999)] = DEFAULT.seed
     useIntensity: bool = DEFAULT.use_intensity
     removeAirways: bool = DEFAULT.remove_airways
@@ -126,6 +120,14 @@ def slabOf(parameters: S3NetSegmentationParameterNode) -> tuple[float, float] | 
     if not parameters.limitToSlab:
         return None
     return parameters.slabBottom, parameters.slabTop
+
+
+def suggestSlab(parameters: S3NetSegmentationParameterNode) -> None:
+    """Set a slab that is not set yet to the whole height of the volume."""
+    if parameters.slabBottom == parameters.slabTop and parameters.inputVolume:
+        bounds = [0.0] * 6
+        parameters.inputVolume.GetRASBounds(bounds)
+        parameters.slabBottom, parameters.slabTop = bounds[4:]
 
 
 def resetParameters(parameters: S3NetSegmentationParameterNode) -> None:

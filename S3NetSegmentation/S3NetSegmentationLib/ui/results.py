@@ -24,7 +24,9 @@ class ResultsPanel:
         self._ui, self._log = ui, log
         self._segmentationNode = None
         self._table = ui.resultsTable
-        self._table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.Stretch)
+        header = self._table.horizontalHeader()
+        header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        header.setStretchLastSection(True)
         ui.show3DButton.connect("toggled(bool)", self._onShow3D)
         ui.editButton.connect("clicked(bool)", self._onEdit)
         self.show(None)
@@ -42,6 +44,8 @@ class ResultsPanel:
             for column in range(columns):
                 item = qt.QTableWidgetItem(tableNode.GetCellText(row, column))
                 item.setFlags(qt.Qt.ItemIsEnabled)
+                if column:
+                    item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
                 self._table.setItem(row, column, item)
         for widget in (self._table, self._ui.show3DButton, self._ui.editButton):
             widget.enabled = rows > 0

@@ -51,9 +51,9 @@ def main(folder: Path) -> None:
 
 
 def _draw(panel, width: int, path: Path) -> None:
-    panel.resize(width, 10)
-    QtCore.QCoreApplication.processEvents()
-    panel.resize(width, panel.minimumSizeHint.height())
+    for _ in range(2):  # labels that wrap know their height only at their width
+        panel.resize(width, panel.minimumSizeHint.height())
+        QtCore.QCoreApplication.processEvents()
     panel.grab().save(str(path))
 
 

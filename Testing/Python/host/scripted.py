@@ -40,8 +40,6 @@ def install() -> None:
         "parameterNodeWrapper",
         parameterNodeWrapper=parameterNodeWrapper,
         WithinRange=WithinRange,
-        Decimals=Decimals,
-        SingleStep=SingleStep,
     )
 
 
@@ -109,20 +107,6 @@ class WithinRange:
 
     minimum: float
     maximum: float
-
-
-@dataclass
-class Decimals:
-    """Annotation: digits behind the point."""
-
-    value: int
-
-
-@dataclass
-class SingleStep:
-    """Annotation: step of the arrows."""
-
-    value: float
 
 
 @dataclass
@@ -264,10 +248,6 @@ def _access(widget, parameter: _Parameter) -> _Access:
     for annotation in parameter.annotations:
         if isinstance(annotation, WithinRange):
             widget.setRange(annotation.minimum, annotation.maximum)
-        elif isinstance(annotation, Decimals):
-            widget.decimals = annotation.value
-        elif isinstance(annotation, SingleStep):
-            widget.singleStep = annotation.value
     return _Access(
         lambda: getattr(widget, name),
         lambda value: setattr(widget, name, value),

@@ -104,7 +104,7 @@ def test_clusters_are_shown_over_the_scan(done, application):
 def test_figures_of_both_lungs(done):
     table = done.ui.resultsTable
     header = [table.horizontalHeaderItem(column).text() for column in range(table.columnCount)]
-    assert header == ["Lung", "Volume (mL)", "Mean (HU)", "Below -950 HU (%)"]
+    assert header == ["Lung", "Volume (mL)", "Mean (HU)", "< -950 HU (%)"]
     for row, lung in enumerate(done.result.measurements(done.chest.image)):
         assert table.item(row, 0).text() == lung.name
         assert table.item(row, 1).text() == f"{lung.volume_ml:.0f}"

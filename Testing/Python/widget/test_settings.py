@@ -92,6 +92,16 @@ def test_box_and_slab_limit_the_work(panel, chest, stepwise):
     assert stepwise.current.image.GetSize() == (60, 48, 15)
 
 
+def test_a_slab_begins_as_the_whole_height(panel, chest):
+    add_volume(chest.image)
+    panel.enter()
+    assert not panel.ui.slabTopSpinBox.enabled
+    panel.ui.slabCheckBox.click()
+    assert panel.ui.slabTopSpinBox.enabled
+    assert panel.ui.slabBottomSpinBox.value == pytest.approx(-150)
+    assert panel.ui.slabTopSpinBox.value == pytest.approx(150)
+
+
 def test_settings_are_kept_in_the_scene(panel, application, chest):
     add_volume(chest.image)
     panel.enter()
