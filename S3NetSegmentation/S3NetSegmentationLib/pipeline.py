@@ -20,7 +20,7 @@ from .lung.slices import network_input, spread_slices
 from .progress import Progress, Reporter
 from .result import LungResult
 from .s3net.device import resolve_device
-from .s3net.fitting import fit, predict
+from .s3net.memory import Processor
 from .settings import Settings
 
 STAGES = {
@@ -100,20 +100,20 @@ def _fit_volume(
 ) -> tuple[np.ndarray, list[str]]:
     """One network for the scan, fitted to slices spread over it; clusters of all slices."""
     images = torch.from_numpy(network_input(scan))
-    fitted = images[spread_slices(scan, settings.fitted_slices)].to(device)
-    found = fit(fitted, settings, lambda *count: report.step("Fitting", *count))
-    network = found.network
+    fitted = images[spread_slices(scan, settings.fitted_slices)]
+    processor = Processor(device)
+    found = processor.fit(fitted, settings, lambda *count: report.step("Fitting", *count))
     # Most of the K clusters die out during a fit; their scores would only take memory.
-    alive = predict(network, fitted).argmax(1).unique()
+    alive = processor.predict(found.network, fitted).argmax(1).unique().cpu()
     scores = []
     for start in range(0, len(images), len(fitted)):
         report.step("Clustering", start, len(images))
-        batch = images[start : start + len(fitted)].to(device)
-        scores.append(predict(network, batch)[:, alive].half().cpu().numpy())
+        batch = images[start : start + len(fitted)]
+        scores.append(processor.predict(found.network, batch)[:, alive].half().cpu().numpy())
     labels = assign_clusters(
         np.concatenate(scores), scan.hounsfield, scan.body, settings.use_intensity
     )
-    return labels, [POOR_FIT] if found.is_merged else []
+    return labels, processor.warnings + ([POOR_FIT] if found.is_merged else [])
 
 
 def _fit_slices(
@@ -121,6 +121,7 @@ def _fit_slices(
 ) -> tuple[np.ndarray, list[str]]:
     """A network for every slice, as in the paper; their clusters matched along z."""
     images = torch.from_numpy(network_input(scan))
+    processor = Processor(device)
     labels = np.zeros(scan.body.shape, np.int64)
     failed = []
     for z, image in enumerate(images):
@@ -130,11 +131,11 @@ def _fit_slices(
             report.step("Fitting", z, len(images))
 
         try:
-            network = fit(image[None].to(device), settings, step).network
+            network = processor.fit(image[None], settings, step).network
         except FitError:
             failed.append(z)
             continue
-        scores = predict(network, image[None].to(device)).cpu().numpy()
+        scores = processor.predict(network, image[None]).cpu().numpy()
         inside = slice(z, z + 1)
         labels[inside] = assign_clusters(
             scores, scan.hounsfield[inside], scan.body[inside], settings.use_intensity
@@ -143,7 +144,8 @@ def _fit_slices(
         raise FitError("No slice of this scan could be fitted; try another seed.")
     report.step("Clustering", 0, 1)
     matched = match_along_z(labels, scan.hounsfield, scan.body, settings.clusters)
-    return matched, [f"{len(failed)} slices hold too little to be fitted."] if failed else []
+    unfitted = [f"{len(failed)} slices hold too little to be fitted."] if failed else []
+    return matched, processor.warnings + unfitted
 
 
 class _Clock:

@@ -216,7 +216,7 @@ class SegmentationLogic:
             World coordinates in mm.
         segmentationNode : vtkMRMLSegmentationNode
         """
-        labelMapNode = clusterMapOf(segmentationNode)
+        labelMapNode = clusterMapOf(segmentationNode) if segmentationNode else None
         if not labelMapNode:
             return 0
         position = np.linalg.inv(ijkToWorld(labelMapNode)) @ [*ras, 1]
