@@ -58,15 +58,15 @@ class S3NetSegmentation(ScriptedLoadableModule):
 
 
 def registerSampleData() -> None:
-    """Offer two chest CTs in the module Sample Data."""
+    """Offer two chest CTs in the module Sample Data: Slicer's own, and a coarse one with COPD."""
     import SampleData
 
-    icons = os.path.join(os.path.dirname(__file__), "Resources", "Icons")
+    icon = os.path.join(os.path.dirname(__file__), "Resources", "Icons", "S3NetSegmentation.png")
     slicer_data = "https://github.com/Slicer/SlicerTestingData/releases/download/SHA256/"
     chest = "4507b664690840abb6cb9af2d919377ffc4ef75b167cb6fd0f747befdb12e38e"
     lung_data = "https://github.com/acil-bwh/ChestImagingPlatform/raw/"
     samples = [
-        ("CTChestForLungs", "CT-chest.nrrd", slicer_data + chest, chest),
+        ("CTChest", "CT-chest.nrrd", slicer_data + chest, chest),
         (
             "CTChestCOPD",
             "CT-chest-COPD.nrrd",
@@ -78,7 +78,7 @@ def registerSampleData() -> None:
         SampleData.SampleDataLogic.registerCustomSampleDataSource(
             category=SAMPLE_CATEGORY,
             sampleName=name,
-            thumbnailFileName=os.path.join(icons, f"{name}.png"),
+            thumbnailFileName=icon,
             uris=url,
             fileNames=fileName,
             nodeNames=name,

@@ -116,7 +116,7 @@ class SegmentationLogic:
         settings : Settings, optional
             As for the command ``s3net``; default: the preset ``"lung-ct"``.
         segmentationNode : vtkMRMLSegmentationNode, optional
-            To be updated; by default a new one.
+            To be updated; by default the one of an earlier run on this volume, or a new one.
         roiNode : vtkMRMLMarkupsROINode, optional
             Limits the work to the voxels' box that encloses it.
         sliceRange : (float, float), optional
@@ -138,6 +138,7 @@ class SegmentationLogic:
         S3NetError
             With one sentence for the user; the scene is as it was.
         """
+        segmentationNode = segmentationNode or segmentationOf(volumeNode)
         run = self.start(volumeNode, settings, segmentationNode, roiNode, sliceRange)
         try:
             while run.job.poll(progress, log):
@@ -153,6 +154,8 @@ class SegmentationLogic:
         self, volumeNode, settings=None, segmentationNode=None, roiNode=None, sliceRange=None
     ) -> Run:
         """Begin to segment in the background; parameters and errors as of `segment`.
+
+        Without a segmentation node there will be a new one.
 
         Call ``run.job.poll()`` until it answers false, then `finish`; or ``run.job.cancel()``.
         """
@@ -207,16 +210,19 @@ class SegmentationLogic:
             _write(segmentationNode, result, image, volumeOf(segmentationNode), box)
         self._latest = (segmentationNode.GetID(), _key(segmentationNode), result, image)
 
-    def clusterAt(self, ras, segmentationNode) -> int:
+    def clusterAt(self, ras, segmentationNode=None) -> int:
         """The number of the cluster under a point, 0 where there is none.
 
         Parameters
         ----------
         ras : sequence of float
             World coordinates in mm.
-        segmentationNode : vtkMRMLSegmentationNode
+        segmentationNode : vtkMRMLSegmentationNode, optional
+            By default the one that was segmented last.
         """
-        labelMapNode = clusterMapOf(segmentationNode) if segmentationNode else None
+        if segmentationNode is None and self._latest:
+            segmentationNode = slicer.mrmlScene.GetNodeByID(self._latest[0])
+        labelMapNode = clusterMapOf(segmentationNode)
         if not labelMapNode:
             return 0
         position = np.linalg.inv(ijkToWorld(labelMapNode)) @ [*ras, 1]
@@ -310,6 +316,18 @@ def volumeOf(segmentationNode):
     """The volume that a segmentation was made from, or None."""
     role = segmentationNode.GetReferenceImageGeometryReferenceRole()
     return segmentationNode.GetNodeReference(role)
+
+
+def segmentationOf(volumeNode):
+    """The segmentation that an earlier run has made from a volume, or None."""
+    return next(
+        (
+            segmentationNode
+            for segmentationNode in slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+            if segmentationNode.GetAttribute(SETTINGS) and volumeOf(segmentationNode) is volumeNode
+        ),
+        None,
+    )
 
 
 def clusterMapOf(segmentationNode):
