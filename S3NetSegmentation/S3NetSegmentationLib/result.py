@@ -109,7 +109,7 @@ class LungResult:
         chosen: Iterable[int],
         settings: Settings,
     ) -> LungResult:
-        """A result from what a scene or files keep of it, ready for `choose`.
+        """A result from what a scene or files keep of it, with any choice of clusters.
 
         Parameters
         ----------
@@ -117,9 +117,18 @@ class LungResult:
             The image that was segmented.
         clusters : ndarray of uint8
             The array of `clusters`.
-        table, chosen, settings
+        table, settings
             As they were.
+        chosen : iterable of int
+            The clusters to take as lung.
+
+        Raises
+        ------
+        InputError
+            If a number is not a cluster of this result.
         """
+        table = tuple(table)
+        chosen = _checked(chosen, table)
         order = AxialOrder(image)
         hounsfield = order.apply(sitk.GetArrayViewFromImage(image))
         scan = prepare(hounsfield, order.spacing, settings.working_size)
@@ -127,8 +136,8 @@ class LungResult:
         return cls(
             lungs=_lungs(image, scan, labels, chosen, settings),
             clusters=_like(image, clusters),
-            table=tuple(table),
-            chosen=tuple(chosen),
+            table=table,
+            chosen=chosen,
             settings=settings,
             timings={},
             warnings=(),
@@ -157,12 +166,7 @@ class LungResult:
             If a number is not a cluster of this result, or the image is another one.
         """
         start = time.perf_counter()
-        chosen = tuple(sorted(set(cluster_numbers)))
-        for number in chosen:
-            if not 1 <= number <= len(self.table):
-                raise InputError(
-                    f"There is no cluster {number}; choose from 1 to {len(self.table)}."
-                )
+        chosen = _checked(cluster_numbers, self.table)
         if image.GetSize() != self.lungs.GetSize():
             raise InputError("This is not the image that was segmented: its size differs.")
         lungs = _lungs(image, self.scan, self.labels, chosen, self.settings)
@@ -227,6 +231,15 @@ class LungResult:
             scan=Scan.from_arrays(description["scan"], arrays),
             labels=arrays["labels"],
         )
+
+
+def _checked(numbers: Iterable[int], table: tuple[ClusterStatistics, ...]) -> tuple[int, ...]:
+    """The numbers in order, each once, all of them clusters."""
+    chosen = tuple(sorted(set(numbers)))
+    for number in chosen:
+        if not 1 <= number <= len(table):
+            raise InputError(f"There is no cluster {number}; choose from 1 to {len(table)}.")
+    return chosen
 
 
 def _lungs(image: sitk.Image, scan: Scan, labels, chosen, settings: Settings) -> sitk.Image:

@@ -204,8 +204,7 @@ class SegmentationLogic:
         InputError
             If a cluster does not exist, or the volume or the clusters are gone.
         """
-        result, image, box = self._restore(segmentationNode)
-        result = result.choose(image, clusterNumbers)
+        result, image, box = self._chosen(segmentationNode, clusterNumbers)
         with oneStep(*_nodesOf(segmentationNode, (CLUSTER_TABLE, RESULTS_TABLE))):
             _write(segmentationNode, result, image, volumeOf(segmentationNode), box)
         self._latest = (segmentationNode.GetID(), _key(segmentationNode), result, image)
@@ -286,8 +285,10 @@ class SegmentationLogic:
         fillColors(colorNode, len(result.table))
         labelMapNode.GetDisplayNode().SetAndObserveColorNodeID(colorNode.GetID())
 
-    def _restore(self, segmentationNode) -> tuple[LungResult, sitk.Image, VoxelBox]:
-        """The result behind a segmentation, its image and its box: from memory or the scene."""
+    def _chosen(
+        self, segmentationNode, numbers: Iterable[int]
+    ) -> tuple[LungResult, sitk.Image, VoxelBox]:
+        """The result with other clusters, its image and its box: from memory or the scene."""
         volumeNode, labelMapNode = volumeOf(segmentationNode), clusterMapOf(segmentationNode)
         if not volumeNode or not labelMapNode:
             raise InputError(
@@ -297,16 +298,17 @@ class SegmentationLogic:
         checkSegmentation(segmentationNode, volumeNode)
         box = boxFromCorners(labelMapNode, json.loads(segmentationNode.GetAttribute(BOX)))
         if self._latest and self._latest[:2] == (segmentationNode.GetID(), _key(segmentationNode)):
-            return *self._latest[2:], box
-        shape = slicer.util.arrayFromVolume(volumeNode).shape
+            result, image = self._latest[2:]
+            return result.choose(image, numbers), image, box
         clusters = slicer.util.arrayFromVolume(labelMapNode)
-        if clusters.shape != shape or not sameAxes(volumeNode, labelMapNode):
+        sameShape = clusters.shape == slicer.util.arrayFromVolume(volumeNode).shape
+        if not sameShape or not sameAxes(volumeNode, labelMapNode):
             raise InputError("The volume no longer fits its clusters; apply again.")
         image = imageFromVolume(volumeNode, box)
         settings = Settings.from_dict(json.loads(segmentationNode.GetAttribute(SETTINGS)))
-        table, chosen = self.clusters(segmentationNode)
+        table, _ = self.clusters(segmentationNode)
         return (
-            LungResult.restore(image, clusters[box.slices], table, chosen, settings),
+            LungResult.restore(image, clusters[box.slices], table, numbers, settings),
             image,
             box,
         )

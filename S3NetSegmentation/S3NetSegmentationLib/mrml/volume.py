@@ -97,7 +97,8 @@ def imageFromVolume(volumeNode, box: VoxelBox) -> sitk.Image:
     """
     matrix = ijkToWorld(volumeNode)
     axes = RAS_TO_LPS @ matrix[:3, :3]
-    spacing = np.linalg.norm(axes, axis=0)
+    # Without the rounding errors of the matrices: for the engine, equal distances are equal.
+    spacing = np.linalg.norm(axes, axis=0).round(9)
     first = matrix @ [*box.start[::-1], 1]
     voxels = slicer.util.arrayFromVolume(volumeNode)[box.slices]
     image = sitk.GetImageFromArray(np.ascontiguousarray(voxels))
