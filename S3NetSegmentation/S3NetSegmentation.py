@@ -128,6 +128,7 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self._onSceneChanged)
         self.addObserver(scene, scene.EndImportEvent, self._onSceneChanged)
+        self.addObserver(scene, scene.NodeAddedEvent, self._onNodeAdded)
         self.addObserver(scene, scene.EndUndoEvent, self._onSceneChanged)
         self.addObserver(scene, scene.EndRedoEvent, self._onSceneChanged)
         self._addShortcut()
@@ -204,9 +205,18 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
             self.addObserver(
                 self._parameters, vtk.vtkCommand.ModifiedEvent, self._onParametersModified
             )
-        if self._parameters.inputVolume is None:
-            self._parameters.inputVolume = firstCt()
+        self._preselect()
         self._onParametersModified()
+
+    def _onNodeAdded(self, caller=None, event=None) -> None:
+        # A volume gets its voxels after it was added; the end of an import has its own event.
+        if not slicer.mrmlScene.IsBatchProcessing():
+            qt.QTimer.singleShot(0, self._preselect)
+
+    def _preselect(self) -> None:
+        """Choose the first CT where no volume is chosen."""
+        if self._parameters is not None and self._parameters.inputVolume is None:
+            self._parameters.inputVolume = firstCt()
 
     def _releaseParameters(self) -> None:
         if self._parameters is not None:

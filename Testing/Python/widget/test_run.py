@@ -31,6 +31,17 @@ def test_the_first_ct_is_preselected(panel, chest):
     assert panel.ui.inputSelector.currentNode() is ct
 
 
+def test_a_ct_that_is_loaded_later_is_preselected_too(panel, chest, wait):
+    ct = add_volume(chest.image)
+    assert panel.ui.inputSelector.currentNode() is None
+    wait(lambda: panel.ui.inputSelector.currentNode() is ct, seconds=5)
+    other = add_volume(chest.image)
+    panel.ui.inputSelector.setCurrentNode(other)
+    add_volume(chest.image)
+    wait(lambda: True)
+    assert panel.ui.inputSelector.currentNode() is other
+
+
 def test_a_run_in_a_process_of_its_own(panel, chest, wait, application, monkeypatch, tmp_path):
     folder = tmp_path / "Röntgen 胸部 files"
     folder.mkdir()
