@@ -110,13 +110,14 @@ def _segment(folder: Path, send: Send) -> None:
     import numpy as np
     import SimpleITK as sitk
 
-    from .pipeline import segment_lungs
-
     job = json.loads((folder / JOB).read_text(encoding="utf-8"))
     image = sitk.GetImageFromArray(np.load(folder / IMAGE))
     image.SetSpacing(job["spacing"])
     image.SetOrigin(job["origin"])
     image.SetDirection(job["direction"])
+
+    from .pipeline import segment_lungs  # takes seconds
+
     result = segment_lungs(
         image,
         Settings.from_dict(job["settings"]),
