@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
@@ -34,6 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = _sibling(path)
     try:
         yield temporary
+        _flush(temporary)
         os.replace(temporary, path)
     except OSError as error:
         raise InputError(
@@ -41,6 +43,12 @@ def replacing(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Wait until the disk has the file: only then a network share says that it is full."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def _sibling(path: Path) -> Path:
@@ -80,6 +88,25 @@ def check_writable(path: Path, suffixes: tuple[str, ...]) -> None:
         raise InputError(f"'{path}' can't be written; choose another folder.") from error
 
 
+def check_folder(folder: Path) -> None:
+    """Make a folder for outputs if it is missing, and see that files can be written there.
+
+    Raises
+    ------
+    InputError
+        If not.
+    """
+    probe = folder / f".s3net-{uuid.uuid4().hex}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"The folder '{folder}' can't be written to; choose another one."
+        ) from error
+
+
 def write_segmentation(path: Path, lungs: sitk.Image) -> None:
     """Write the lungs for Slicer (``.seg.nrrd``) or as a label map.
 
@@ -113,8 +140,12 @@ def write_image(path: Path, image: sitk.Image) -> None:
     with replacing(path) as temporary:
         try:
             sitk.WriteImage(image, str(temporary), useCompression=True)
+            # On a full disk some of ITK's writers leave a truncated file and say nothing.
+            written = sitk.ReadImage(str(temporary))
         except RuntimeError as error:
             raise OSError from error
+        if not np.array_equal(*map(sitk.GetArrayViewFromImage, (written, image))):
+            raise OSError
 
 
 def write_json(path: Path, content: dict) -> None:
@@ -125,16 +156,17 @@ def write_json(path: Path, content: dict) -> None:
     InputError
         If the file can't be written; nothing is left of it.
     """
-    text = json.dumps(_without_nan(content), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(without_nan(content), indent=2, ensure_ascii=False, allow_nan=False)
     with replacing(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def _without_nan(value):
+def without_nan(value):
+    """A structure of dictionaries and lists with None for what is not a number."""
     if isinstance(value, dict):
-        return {key: _without_nan(each) for key, each in value.items()}
+        return {key: without_nan(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_without_nan(each) for each in value]
+        return [without_nan(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
