@@ -89,8 +89,9 @@ def run_batch_command(
     if arguments.dry_run:
         return _list(arguments, settings, formats)
     from .report import summary
-    from .run import run_batch
+    from .run import REPORT, RESULTS, run_batch
 
+    plans = []
     with _bars() as (progress, within, say):
         records = run_batch(
             arguments.input,
@@ -101,17 +102,14 @@ def run_batch_command(
             names=arguments.names,
             jobs=arguments.jobs,
             scheduler=arguments.scheduler,
+            planned=plans.append,
             progress=progress,
             within=within,
             ended=lambda record: say(_line(record)),
             cancelled=cancelled,
         )
-    print(summary(records, len(records)))
-    print(
-        f"Wrote {arguments.output / 'results.csv'}",
-        f"Wrote {arguments.output / 'report.html'}",
-        sep="\n",
-    )
+    print(summary(records, len(records), len(plans[0].skipped)))
+    print(*(f"Wrote {arguments.output / name}" for name in (RESULTS, REPORT)), sep="\n")
     statuses = {record["status"] for record in records}
     return FAILED if "failed" in statuses else NO_LUNGS if "no lungs" in statuses else 0
 

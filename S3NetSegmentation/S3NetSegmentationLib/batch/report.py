@@ -45,9 +45,10 @@ th[aria-sort=ascending]::after {{ content: " \\25B2"; }}
 th[aria-sort=descending]::after {{ content: " \\25BC"; }}
 td:nth-child(2), td:nth-child(3), td:last-child,
 th:nth-child(2), th:nth-child(3), th:last-child {{ text-align: left; }}
-td:nth-child(2) {{ overflow-wrap: anywhere; max-width: 18rem; }}
-td:last-child {{ max-width: 26rem; }}
-th:first-child {{ cursor: default; }}
+td:nth-child(2) {{ overflow-wrap: anywhere; min-width: 7rem; max-width: 18rem; }}
+td:nth-child(3) {{ white-space: nowrap; }}
+td:last-child {{ min-width: 14rem; max-width: 26rem; }}
+th:first-child {{ cursor: default; text-align: left; }}
 img {{ width: 200px; display: block; cursor: zoom-in; }}
 img.large {{ width: 640px; cursor: zoom-out; }}
 .failed td:nth-child(3) {{ color: #b3261e; font-weight: 600; }}
@@ -91,7 +92,9 @@ for (const picture of document.images) {{
 """
 
 
-def write_report(path: Path, records: list[dict], pictures: dict[str, Path], asked: int) -> None:
+def write_report(
+    path: Path, records: list[dict], pictures: dict[str, Path], asked: int, left_out: int = 0
+) -> None:
     """Write the records of a batch as a page with an overview picture for each scan.
 
     Parameters
@@ -102,6 +105,8 @@ def write_report(path: Path, records: list[dict], pictures: dict[str, Path], ask
         Where the picture of each scan would be, by its name.
     asked : int
         How many scans the batch has, also those that have not been done.
+    left_out : int
+        How many files and series are no CT scans.
 
     Raises
     ------
@@ -109,7 +114,7 @@ def write_report(path: Path, records: list[dict], pictures: dict[str, Path], ask
         If the file can't be written.
     """
     page = PAGE.format(
-        summary=escape(summary(records, asked)),
+        summary=escape(summary(records, asked, left_out)),
         version=escape(__version__),
         time=datetime.now().strftime("%Y-%m-%d %H:%M"),
         headings="".join(f"<th>{escape(heading)}</th>" for heading in HEADINGS),
@@ -119,7 +124,7 @@ def write_report(path: Path, records: list[dict], pictures: dict[str, Path], ask
         temporary.write_text(page, encoding="utf-8")
 
 
-def summary(records: Iterable[dict], asked: int) -> str:
+def summary(records: Iterable[dict], asked: int, left_out: int = 0) -> str:
     """How many scans have which status, in one line.
 
     Parameters
@@ -127,6 +132,8 @@ def summary(records: Iterable[dict], asked: int) -> str:
     records : iterable of dict
     asked : int
         How many scans the batch has.
+    left_out : int
+        How many files and series are no CT scans.
     """
     counts: dict[str, int] = {}
     for record in records:
@@ -135,7 +142,8 @@ def summary(records: Iterable[dict], asked: int) -> str:
     parts = [f"{count} {status}" for status, count in counts.items()]
     if left:
         parts.append(f"{left} not yet begun")
-    return f"{asked} scans: {', '.join(parts)}"
+    more = f"; {left_out} files or series are no CT (--dry-run lists them)" if left_out else ""
+    return f"{asked} scans: {', '.join(parts)}{more}"
 
 
 def _row(record: dict, picture: Path) -> str:

@@ -109,6 +109,7 @@ def run_batch(
     names: str | Path | None = None,
     jobs: int = 1,
     scheduler: str | None = None,
+    planned: Callable[[Plan], None] = lambda plan: None,
     progress: Callable[[Progress], None] | None = None,
     within: Callable[[str, Progress | None], None] | None = None,
     ended: Callable[[dict], None] | None = None,
@@ -139,6 +140,8 @@ def run_batch(
         How many scans run at once.
     scheduler : str, optional
         Address of a Dask scheduler whose workers do the work instead.
+    planned : callable, optional
+        Called with the `Plan` before anything is done.
     progress : callable, optional
         Called with a `Progress` over all scans a few times a second.
     within : callable, optional
@@ -176,13 +179,13 @@ def run_batch(
     plan = plan_batch(source, output, settings, formats, name_by, names and Path(names), looked)
     if not plan.tasks:
         raise InputError(f"There is no CT scan in '{source}'.")
+    planned(plan)
     write_names(plan.scans, _names(plan), Path(names) if names else output / TABLE)
     begin_run(output, plan.tasks[0].run)
     watch = _Watch(plan, progress, within, ended)
+    place = on_cluster(scheduler, watch.heard) if scheduler else on_this_machine(jobs, watch.heard)
     try:
-        with (
-            on_cluster(scheduler, watch.heard) if scheduler else on_this_machine(jobs, watch.heard)
-        ) as submit:
+        with place as submit:
             try:
                 _work(plan, submit, watch, output, cancelled)
             finally:
@@ -255,8 +258,9 @@ def _record(future: Future, task: Task) -> dict:
 
 def _write_results(plan: Plan, watch: _Watch, output: Path) -> None:
     pictures = {task.name: task.picture_path for task in plan.tasks}
+    left_out = len(plan.skipped)
     write_table(output / RESULTS, watch.records())
-    write_report(output / REPORT, watch.records(), pictures, len(plan.tasks))
+    write_report(output / REPORT, watch.records(), pictures, len(plan.tasks), left_out)
 
 
 class _Watch:

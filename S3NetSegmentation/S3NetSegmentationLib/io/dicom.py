@@ -173,23 +173,24 @@ def read_dicom_files(paths: Iterable[Path]) -> ReadScan:
 
 
 def read_series(series: Series) -> ReadScan:
-    """The scan in a series, without its localizers.
+    """The scan in a series.
 
     Raises
     ------
     InputError
         If the slices make no volume.
     """
-    wanted = [each for each in series.headers if not _is_localizer(each[1])] or series.headers
-    scan = read_stack([piece for path, header in wanted for piece in slices_of(path, header)])
+    slices = [piece for path, header in series.headers for piece in slices_of(path, header)]
+    scan = read_stack(slices)
     return replace(scan, warnings=(*series.notes, *scan.warnings))
 
 
 def find_series(paths: Iterable[Path]) -> list[Series]:
     """DICOM images among files, grouped by series, in the order of their series numbers.
 
-    Copies of the same image are taken once. A series that holds several acquisitions of the
-    same place (phases, kernels) is taken apart.
+    Copies of the same image are taken once, and localizers are left out of a series that holds
+    more. A series that holds several acquisitions of the same place (phases, kernels) is taken
+    apart.
     """
     found: dict[str, dict[str, tuple[Path, pydicom.Dataset]]] = {}
     for path in paths:
@@ -207,6 +208,7 @@ def find_series(paths: Iterable[Path]) -> list[Series]:
 
 def _acquisitions(headers: list) -> list[list]:
     """The images of a series, taken apart where several lie at the same place."""
+    headers = [each for each in headers if not _is_localizer(each[1])] or headers
     if not _coincide(headers):
         return [headers]
     for keyword in PHASES:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,8 @@ import pydicom
 import SimpleITK as sitk
 from scipy import ndimage
 
-from ..errors import InputError, out_of_memory
+from ..errors import InputError
+from .dicom_pixels import read_pixels
 from .scan import ReadScan
 
 AIR = -1024
@@ -84,8 +85,6 @@ class DicomSlice:
     thickness : float or None
     rescale : (float, float)
         Slope and intercept.
-    decoded_rescale : (float, float)
-        Those by which GDCM scales it: of the file's first frame.
     padding : (float, float) or None
         Stored values from and to which a pixel is padding.
     """
@@ -98,7 +97,6 @@ class DicomSlice:
     position: np.ndarray
     thickness: float | None
     rescale: tuple[float, float]
-    decoded_rescale: tuple[float, float]
     padding: tuple[float, float] | None
 
     @property
@@ -129,11 +127,10 @@ def slices_of(path: Path, header: pydicom.Dataset) -> list[DicomSlice]:
         if int(header.get("NumberOfFrames") or 1) > 1:
             raise InputError(f"The frames of '{path.name}' have no position, so it is no volume.")
         frames = [header]
-    pieces = [
+    return [
         _slice(path, number, header, [frame, *(shared or []), header])
         for number, frame in enumerate(frames)
     ]
-    return [replace(piece, decoded_rescale=pieces[0].rescale) for piece in pieces]
 
 
 def read_stack(slices: list[DicomSlice]) -> ReadScan:
@@ -198,7 +195,6 @@ def _slice(
             "export the original CT series."
         )
     thickness = _numbers(_look_up(groups, "PixelMeasuresSequence", "SliceThickness"), 1)
-    rescale = _rescale(path, groups)
     return DicomSlice(
         path,
         frame,
@@ -207,8 +203,7 @@ def _slice(
         orientation,
         position,
         None if thickness is None or thickness[0] <= 0 else float(thickness[0]),
-        rescale,
-        rescale,
+        _rescale(path, groups),
         _padding(header),
     )
 
@@ -386,54 +381,31 @@ def _read_planes(slices: list[DicomSlice]) -> list[np.ndarray]:
         frames.setdefault(each.path, []).append(each)
     planes = {}
     for path, here in frames.items():
-        decoded = _decode(path)
+        stored = read_pixels(path)
         for each in here:
-            if each.frame >= len(decoded) or decoded[each.frame].shape != each.matrix:
+            if each.frame >= len(stored) or stored[each.frame].shape != each.matrix:
                 raise InputError(
                     f"The DICOM file '{path.name}' holds less than its header says; it is damaged."
                 )
-            planes[path, each.frame] = _hounsfield(decoded[each.frame], each)
+            planes[path, each.frame] = _hounsfield(stored[each.frame], each)
     return [planes[each.path, each.frame] for each in slices]
 
 
-def _decode(path: Path) -> np.ndarray:
-    """The frames of a file, rescaled, (z, y, x)."""
-    try:
-        decoded = sitk.GetArrayFromImage(sitk.ReadImage(str(path), imageIO="GDCMImageIO"))
-    except (RuntimeError, UnicodeError) as error:
-        if out_of_memory(error):
-            raise MemoryError from error
-        raise InputError(
-            f"The pixels of the DICOM file '{path.name}' can't be read; the file is damaged "
-            "or compressed in an unknown way."
-        ) from error
-    if decoded.ndim != 3:
-        raise InputError(f"'{path.name}' is a color image; choose a CT image.")
-    return decoded
-
-
-def _hounsfield(plane: np.ndarray, piece: DicomSlice) -> np.ndarray:
-    """A decoded plane with its own scale and with air for padding."""
+def _hounsfield(stored: np.ndarray, piece: DicomSlice) -> np.ndarray:
+    """A plane of stored values in Hounsfield units, int16 where that holds them, else float32."""
     slope, intercept = piece.rescale
-    if piece.rescale != piece.decoded_rescale:
-        stored = (plane - piece.decoded_rescale[1]) / piece.decoded_rescale[0]
-        plane = stored * slope + intercept
+    plane = stored.astype(np.float64) * slope + intercept
     if piece.padding is not None:
-        ends = sorted(end * slope + intercept for end in piece.padding)
-        margin = abs(slope) / 2
-        plane = _without_padding(plane, ends[0] - margin, ends[1] + margin)
-    if plane.dtype.kind == "f":
-        return plane.astype(np.float32)
-    fits = plane.min() >= -(2**15) and plane.max() < 2**15
-    return plane.astype(np.int16 if fits else np.int32)
+        plane[_padded(stored, *piece.padding)] = AIR
+    limits = np.iinfo(np.int16)
+    whole = slope == round(slope) and intercept == round(intercept)
+    if whole and limits.min <= plane.min() and plane.max() <= limits.max:
+        return plane.astype(np.int16)
+    return plane.astype(np.float32)
 
 
-def _without_padding(plane: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Air instead of padding, which lies at the border; the same value elsewhere is tissue."""
-    padding = (plane >= low) & (plane <= high)
-    if not padding.any():
-        return plane
-    pieces, _ = ndimage.label(padding)
+def _padded(stored: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Where there is padding: it lies at the border; the same value elsewhere is tissue."""
+    pieces, _ = ndimage.label((stored >= low) & (stored <= high))
     border = np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])
-    outside = np.isin(pieces, np.unique(border[border > 0]))
-    return np.where(outside, np.int32(AIR), plane)
+    return np.isin(pieces, np.unique(border[border > 0]))

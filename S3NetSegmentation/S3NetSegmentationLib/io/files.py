@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ..errors import InputError
+
 
 def files_below(
     folder: Path,
@@ -36,13 +38,28 @@ def files_below(
                 continue
             seen.add(_identity(current))
             entries = sorted(os.scandir(current), key=lambda entry: entry.name)
-            folders = [entry for entry in entries if entry.is_dir()]
-            files = [entry for entry in entries if entry.is_file()]
         except OSError:
             unreadable(current)
             continue
-        waiting += [Path(entry.path) for entry in reversed(folders)]
-        yield from (Path(entry.path) for entry in files)
+        paths = [Path(entry.path) for entry in entries]
+        waiting += [path for path in reversed(paths) if path.is_dir()]
+        yield from (path for path in paths if path.is_file())
+
+
+def check_name(path: Path) -> None:
+    """Refuse a path that is no text; ITK would end the whole process over it.
+
+    Raises
+    ------
+    InputError
+        If a name in the path holds bytes that are no characters.
+    """
+    try:
+        str(path).encode()
+    except UnicodeError as error:
+        raise InputError(
+            "The name of a file or folder is no valid text on this computer; rename it."
+        ) from error
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -15,15 +15,26 @@ import SimpleITK as sitk
 
 from ..errors import InputError, out_of_memory
 from .dicom import read_dicom_files, read_dicom_folder, read_header
+from .files import check_name
 from .scan import ReadScan
 from .validate import check_volume
 
 CHUNK = 2**24
 
-FORMATS = {"NiftiImageIO": "NIfTI", "NrrdImageIO": "NRRD", "MetaImageIO": "MetaImage"}
+FORMATS = {
+    ".nii": "NiftiImageIO",
+    ".nii.gz": "NiftiImageIO",
+    ".nrrd": "NrrdImageIO",
+    ".nhdr": "NrrdImageIO",
+    ".mha": "MetaImageIO",
+    ".mhd": "MetaImageIO",
+}
+"""ITK's readers of NIfTI, NRRD and MetaImage by the files' extensions."""
 
-SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
-"""Of NIfTI, NRRD and MetaImage."""
+SUFFIXES = tuple(FORMATS)
+
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+"""Known only to tell the user that a picture is no CT."""
 
 VOXELS_ELSEWHERE = re.compile(rb"(?:data ?file|ElementDataFile)\s*[:=]\s*(.+)", re.IGNORECASE)
 """The field by which a header names the file with its voxels."""
@@ -101,11 +112,12 @@ def read_files(paths: Sequence[Path]) -> ReadScan:
             raise InputError(
                 f"'{path}' is no ordinary file; choose DICOM, NIfTI, NRRD or MetaImage."
             )
+        check_name(path)
     first = Path(paths[0])
-    if len(paths) == 1 and (_format(first) in FORMATS or read_header(first) is None):
-        scan = ReadScan(_read_image_file(first))
-    else:
+    if len(paths) > 1 or read_header(first) is not None:
         scan = read_dicom_files(paths)
+    else:
+        scan = ReadScan(_read_image_file(first))
     check_volume(scan.image)
     return scan
 
@@ -146,28 +158,29 @@ def _exists(path: Path, test) -> bool:
         return False
 
 
-def _format(path: Path) -> str:
-    """Name of the ITK reader that recognizes the file, "" where none does."""
-    try:
-        return sitk.ImageFileReader.GetImageIOFromFileName(str(path))
-    except UnicodeError:
-        return ""
+def _reader(path: Path) -> sitk.ImageFileReader:
+    """ITK's reader for the file's name; asking all of them would let each try the file."""
+    name = path.name.lower()
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    for suffix, reads in FORMATS.items():
+        if name.endswith(suffix):
+            reader.SetImageIO(reads)
+            return reader
+    if name.endswith(PICTURES):
+        return reader
+    raise InputError(_no_image(path))
 
 
 def _read_image_file(path: Path) -> sitk.Image:
     """A NIfTI, NRRD or MetaImage volume; see `read_scan`."""
-    reader = sitk.ImageFileReader()
+    reader = _reader(path)
     try:
-        reader.SetFileName(str(path))
         reader.ReadImageInformation()
         _check_header(path, reader)
         if path.name.lower().endswith((".nii", ".nii.gz")):
             _check_complete(path, reader)
         return reader.Execute()
-    except UnicodeError as error:
-        raise InputError(
-            "The name of a file is not valid text on this computer; rename the file."
-        ) from error
     except (RuntimeError, OSError, EOFError, zlib.error, ValueError) as error:
         if out_of_memory(error):
             raise MemoryError from error
@@ -185,7 +198,7 @@ def _check_header(path: Path, reader: sitk.ImageFileReader) -> None:
         raise InputError(
             f"'{path.name}' has {len(size)} dimensions; choose one time point as a 3D volume."
         )
-    if _format(path) not in FORMATS:
+    if path.name.lower().endswith(PICTURES):
         raise InputError(
             f"'{path.name}' is in a format without a CT's geometry; choose DICOM, NIfTI, NRRD or "
             "MetaImage."
@@ -236,11 +249,15 @@ def _check_complete(path: Path, reader: sitk.ImageFileReader) -> None:
 
 def _explain(path: Path, error: str) -> str:
     """What ITK's message means for the user."""
-    if _format(path) not in FORMATS:
-        return f"'{path.name}' is not an image; choose DICOM, NIfTI, NRRD or MetaImage."
+    if path.name.lower().endswith(PICTURES):
+        return _no_image(path)
     if "orthonormal" in error:
         return _sheared(path)
     return f"'{path.name}' can't be read; the file is damaged or incomplete."
+
+
+def _no_image(path: Path) -> str:
+    return f"'{path.name}' is not an image; choose DICOM, NIfTI, NRRD or MetaImage."
 
 
 def _sheared(path: Path) -> str:

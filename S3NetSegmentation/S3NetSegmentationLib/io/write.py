@@ -14,6 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
+from .files import check_name
 from .segments import LUNG_SEGMENTS, LungSegment
 
 SEGMENTATION_SUFFIX = ".seg.nrrd"
@@ -78,6 +79,7 @@ def check_writable(path: Path, suffixes: tuple[str, ...]) -> None:
         raise InputError(f"There is no folder '{path.parent}' to write to; make it first.")
     if path.is_dir():
         raise InputError(f"'{path}' is a folder; give the name of a file.")
+    check_name(path)
     probe = _sibling(path)
     try:
         probe.touch()
@@ -96,6 +98,7 @@ def check_folder(folder: Path) -> None:
     InputError
         If not.
     """
+    check_name(folder)
     probe = folder / f".s3net-{uuid.uuid4().hex}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
