@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import SimpleITK as sitk
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, generate_uid
 
@@ -100,3 +101,26 @@ def enhanced(
         frames.append(frame)
     image.PerFrameFunctionalGroupsSequence = frames
     return image
+
+
+def write_scan(folder: Path, image: sitk.Image, series: str = "", number: int = 1) -> list[Path]:
+    """A volume as a series with all that a scanner writes; nothing is darker than -1000 HU."""
+    voxels = np.maximum(sitk.GetArrayFromImage(image), -1000)
+    axes = np.reshape(image.GetDirection(), (3, 3)).T
+    spacing = image.GetSpacing()
+    study, frame = generate_uid(), generate_uid()
+
+    def change(index, slice_):
+        slice_.PixelSpacing = [round(spacing[1], 6), round(spacing[0], 6)]
+        slice_.SliceThickness = round(spacing[2], 6)
+        place = np.array(image.GetOrigin()) + index * spacing[2] * axes[2]
+        slice_.ImagePositionPatient = [round(v, 6) for v in place]
+        slice_.StudyInstanceUID, slice_.FrameOfReferenceUID = study, frame
+        slice_.InstanceNumber = index + 1
+        slice_.StudyID = slice_.AccessionNumber = "1"
+        slice_.StudyDate, slice_.StudyTime = "20260101", "120000"
+        slice_.PatientBirthDate, slice_.PatientSex = "19500101", "O"
+        slice_.ReferringPhysicianName = slice_.PositionReferenceIndicator = ""
+        slice_.Manufacturer = "none"
+
+    return write_series(folder, voxels, tuple(map(tuple, axes[:2])), None, series, number, change)

@@ -14,8 +14,21 @@ from ..errors import InputError
 from .segments import LUNG_SEGMENTS, LungSegment
 from .write import replacing
 
-SERIES_NUMBER = 300
 MAKER = "S3NetExtension"
+SERIES_NUMBER = 300
+
+OFTEN_REMOVED = (
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+"""May be empty but not absent; who removes names from DICOM often removes these altogether."""
 
 
 def check_available() -> None:
@@ -70,6 +83,9 @@ def make_dicom_seg(lungs: sitk.Image, files: Sequence[Path]) -> pydicom.Dataset:
     import highdicom
 
     sources = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]
+    for source in sources:
+        for keyword in OFTEN_REMOVED:
+            source.setdefault(keyword, "")
     array = sitk.GetArrayFromImage(lungs)
     present = [each for each in LUNG_SEGMENTS if (array == each.label).any()]
     # Segments are numbered from 1 without gaps.
