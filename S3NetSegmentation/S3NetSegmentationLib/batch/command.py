@@ -5,12 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..progress import Progress
 from ..settings import Settings
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 FAILED, NO_LUNGS = 1, 3
 
@@ -92,7 +98,7 @@ def run_batch_command(
     from .run import REPORT, RESULTS, run_batch
 
     plans = []
-    with _bars() as (progress, within, say):
+    with closing(_Display()) as display:
         records = run_batch(
             arguments.input,
             arguments.output,
@@ -103,9 +109,9 @@ def run_batch_command(
             jobs=arguments.jobs,
             scheduler=arguments.scheduler,
             planned=plans.append,
-            progress=progress,
-            within=within,
-            ended=lambda record: say(_line(record)),
+            progress=display.progress,
+            within=display.within,
+            ended=display.ended,
             cancelled=cancelled,
         )
     print(summary(records, len(records), len(plans[0].skipped)))
@@ -151,53 +157,63 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-@contextmanager
-def _bars() -> Iterator[tuple]:
-    """A bar over all scans and one for each that runs, on stderr; and printing above them."""
-    from tqdm import tqdm
+class _Display:
+    """Bars on stderr while a terminal shows them, and a line on stdout for each scan that ends."""
 
-    whole = tqdm(
-        total=1.0,
-        bar_format="{desc} {percentage:3.0f}%|{bar:30}| {elapsed}, {remaining} left",
-        miniters=0,
-        smoothing=0,
-        delay=1e-3,  # so that refused input leaves no bar behind
-        leave=False,
-        file=sys.stderr,
-    )
-    bars: dict[str, tqdm] = {}
-    lock = threading.Lock()
+    def __init__(self):
+        self._whole = self._bar("{desc}")
+        self._running: dict[str, tqdm] = {}
+        self._latest = Progress("Scans", 0, 0, 0.0)
+        self._start = time.monotonic()
+        self._lock = threading.Lock()
 
-    def progress(report: Progress) -> None:
+    def progress(self, report: Progress) -> None:
+        """Over all scans."""
+        self._latest = report
         total = f"/{report.total}" if report.total else ""
-        whole.set_description_str(f"{report.stage} {report.done}{total}", refresh=False)
-        whole.update(report.fraction - whole.n)
+        self._whole.set_description_str(f"{report.stage} {report.done}{total}", refresh=False)
+        self._whole.update(report.fraction - self._whole.n)
 
-    def within(name: str, report: Progress | None) -> None:
-        with lock:
+    def within(self, name: str, report: Progress | None) -> None:
+        """Of one scan; called from several threads."""
+        with self._lock:
             if report is None:
-                if name in bars:
-                    bars.pop(name).close()
+                if name in self._running:
+                    self._running.pop(name).close()
                 return
-            if name not in bars and len(bars) < MOST_BARS and sys.stderr.isatty():
-                bars[name] = tqdm(
-                    total=1.0,
-                    bar_format="  {desc} {percentage:3.0f}%|{bar:30}| {elapsed}, {remaining} left",
-                    miniters=0,
-                    smoothing=0,
-                    leave=False,
-                    file=sys.stderr,
-                )
-            if name in bars:
-                bar = bars[name]
+            if name not in self._running and len(self._running) < MOST_BARS:
+                self._running[name] = self._bar("  {desc}")
+            if name in self._running:
+                bar = self._running[name]
                 bar.set_description_str(f"{name} {report.stage}", refresh=False)
                 bar.update(report.fraction - bar.n)
 
-    def say(line: str) -> None:
-        tqdm.write(line, file=sys.stdout)
+    def ended(self, record: dict) -> None:
+        """Print a line, with the remaining time where no bar shows it."""
+        done, total, fraction = self._latest.done + 1, self._latest.total, self._latest.fraction
+        line = f"{done}/{total} {_line(record)}"
+        if self._whole.disable and fraction and done < total:
+            left = (time.monotonic() - self._start) * (1 - fraction) / fraction
+            line += f"  [about {timedelta(seconds=round(left))} left]"
+        self._whole.write(line, file=sys.stdout)
         sys.stdout.flush()
 
-    with whole:
-        yield progress, within, say
-        for bar in list(bars.values()):
+    def close(self) -> None:
+        """Take the bars away."""
+        for bar in (*self._running.values(), self._whole):
             bar.close()
+
+    @staticmethod
+    def _bar(start: str) -> tqdm:
+        from tqdm import tqdm
+
+        return tqdm(
+            total=1.0,
+            bar_format=start + " {percentage:3.0f}%|{bar:30}| {elapsed}, {remaining} left",
+            miniters=0,
+            smoothing=0,
+            delay=1e-3,  # so that refused input leaves no bar behind
+            leave=False,
+            file=sys.stderr,
+            disable=None,  # where stderr is no terminal
+        )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import InputError
-from ..io.write import write_json
+from ..io.write import remove_temporary, write_json
 from ..settings import Settings
 from .scans import FoundScan
 
@@ -171,6 +171,8 @@ def begin_run(output: Path, run: str) -> None:
     """
     shutil.rmtree(output / UNFINISHED, ignore_errors=True)
     try:
+        for folder in (output, output / RECORDS):
+            remove_temporary(folder)
         (output / UNFINISHED / run).mkdir(parents=True)
     except OSError as error:
         raise InputError(

@@ -22,6 +22,10 @@ LABEL_MAP_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
 SEGMENTATION_SUFFIXES = (SEGMENTATION_SUFFIX, *LABEL_MAP_SUFFIXES)
 
 
+TEMPORARY = ".s3net-"
+"""How names of files begin that are being written."""
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary file beside `path` to write to; it becomes `path` at the end.
@@ -56,7 +60,13 @@ def _sibling(path: Path) -> Path:
     """A new name in the same folder with the same extensions; the writers go by them."""
     name = path.name.lower()
     suffix = next((s for s in SEGMENTATION_SUFFIXES if name.endswith(s)), path.suffix)
-    return path.with_name(f".s3net-{uuid.uuid4().hex}{suffix}")
+    return path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}{suffix}")
+
+
+def remove_temporary(folder: Path) -> None:
+    """Remove files that a killed process was writing into a folder."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        path.unlink(missing_ok=True)
 
 
 def check_writable(path: Path, suffixes: tuple[str, ...]) -> None:
@@ -99,7 +109,7 @@ def check_folder(folder: Path) -> None:
         If not.
     """
     check_name(folder)
-    probe = folder / f".s3net-{uuid.uuid4().hex}"
+    probe = folder / f"{TEMPORARY}{uuid.uuid4().hex}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
