@@ -15,6 +15,9 @@ from ..progress import Progress
 from .attempt import run_scan
 from .records import Task
 
+PATIENCE = 20
+"""Seconds to wait for a scheduler's answer."""
+
 Submit = Callable[[Task], Future]
 """Begins a scan when there is room; the future yields its record."""
 
@@ -68,7 +71,7 @@ def on_cluster(address: str, heard: Heard) -> Iterator[Submit]:
             "A cluster needs Dask; install it by: pip install 's3net-segmentation[cluster]'"
         ) from error
     try:
-        client = Client(address, timeout=20, set_as_default=False)
+        client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
             f"There is no Dask scheduler at '{address}'; start one and give its address, like "

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import uuid
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -153,12 +154,24 @@ def write_image(path: Path, image: sitk.Image) -> None:
     with replacing(path) as temporary:
         try:
             sitk.WriteImage(image, str(temporary), useCompression=True)
-            # On a full disk some of ITK's writers leave a truncated file and say nothing.
-            written = sitk.ReadImage(str(temporary))
-        except RuntimeError as error:
+            complete = _is_complete(temporary, image)
+        except (RuntimeError, zlib.error) as error:
             raise OSError from error
-        if not np.array_equal(*map(sitk.GetArrayViewFromImage, (written, image))):
+        if not complete:
             raise OSError
+
+
+def _is_complete(path: Path, image: sitk.Image) -> bool:
+    """Whether a file holds an image; on a full disk, ITK may leave its end away in silence."""
+    name = path.name.lower()
+    if name.endswith((".nrrd", ".nii.gz")):
+        content = path.read_bytes()
+        stream = zlib.decompressobj(wbits=31)
+        stream.decompress(content[content.index(b"\n\n") + 2 :] if "nrrd" in name else content)
+        if not stream.eof:
+            return False
+    written = sitk.ReadImage(str(path))
+    return np.array_equal(*map(sitk.GetArrayViewFromImage, (written, image)))
 
 
 def write_json(path: Path, content: dict) -> None:
