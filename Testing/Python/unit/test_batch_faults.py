@@ -131,11 +131,13 @@ def test_output_folder_vanishes(tmp_path):
 
 @posix
 def test_out_of_memory_costs_only_that_scan(tmp_path):
-    """A huge volume of air in a small file, and not enough memory for it."""
+    """A huge volume of air and water in a small file, and not enough memory for it."""
     source, output = tmp_path / "in", tmp_path / "out"
     found = write_chest(source / "good.nrrd")
-    huge = sitk.Image(1000, 1000, 450, sitk.sitkInt16) - 1000
-    sitk.WriteImage(huge, str(source / "huge.nrrd"), useCompression=True)
+    huge = np.full((400, 900, 900), -1000, np.int16)
+    huge[100:200] = 0
+    huge = sitk.GetImageFromArray(huge)
+    sitk.WriteImage(huge, str(source / "huge.nrrd"), useCompression=True, compressionLevel=1)
     python, flag, code = batch_script(source, output, jobs=1)
     limit = memory_of_the_engine() + 2**29
     run = subprocess.run(
