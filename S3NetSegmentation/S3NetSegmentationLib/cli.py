@@ -9,11 +9,13 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import __version__
-from .errors import Cancelled, InputError, S3NetError
+from .batch.command import add_batch, run_batch_command
+from .errors import NO_MEMORY, Cancelled, InputError, S3NetError, out_of_memory
 from .progress import Progress
 from .settings import MODES, PRESETS, Settings
 
@@ -30,6 +32,7 @@ examples:
   s3net segment chest.nii.gz -o lungs.seg.nrrd
   s3net segment dicom-folder -o lungs.seg.nrrd --overview lungs.png --json lungs.json
   s3net segment dicom-folder -o lungs.nii.gz --series 2 --device cuda
+  s3net batch scans/ -o lungs/
   s3net sample-data && s3net segment sample-data/chest.nii.gz -o lungs.seg.nrrd
 
 exit codes:
@@ -53,7 +56,9 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         return arguments.run(arguments)
-    except (Cancelled, KeyboardInterrupt):
+    except Cancelled as error:
+        return _fail(str(error), INTERRUPTED)
+    except KeyboardInterrupt:
         return _fail(str(Cancelled()), INTERRUPTED)
     except InputError as error:
         return _fail(str(error), BAD_INPUT)
@@ -62,6 +67,8 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last resort: one sentence, not a traceback
         if arguments.debug:
             traceback.print_exc()
+        if out_of_memory(error):
+            return _fail(NO_MEMORY, FAILED)
         what = f"{type(error).__name__}: {error}".splitlines()[0]
         return _fail(
             f"An unexpected error stopped the program ({what}); "
@@ -86,6 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"s3net {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_segment(commands)
+    command = add_batch(commands)
+    _add_engine(command)
+    command.set_defaults(run=_batch)
     _add_sample_data(commands)
     return parser
 
@@ -108,15 +118,7 @@ def _add_segment(commands) -> None:
         ".nii, .nii.gz, .nrrd or .mha",
     )
     add("--series", help="which series of a DICOM folder: its number in the list, or its UID")
-    add(
-        "--mode",
-        choices=MODES,
-        help="volume: one network for the whole scan (default); slice: one for every slice, as "
-        "in the paper, slow",
-    )
-    add("--preset", choices=list(PRESETS), default="lung-ct", help="default: %(default)s")
-    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
-    add("--seed", type=int, default=0, help="same seed, same result (default: %(default)s)")
+    _add_engine(command)
     add("--clusters", type=Path, metavar="OUT", help="write the cluster map, too (label map)")
     add("--overview", type=Path, metavar="PNG", help="write a picture to check the lungs at sight")
     add("--json", type=Path, metavar="FILE", help="write volumes, clusters, settings and timings")
@@ -125,7 +127,6 @@ def _add_segment(commands) -> None:
         action="store_true",
         help="write an empty segmentation where the scan holds no lungs",
     )
-    _add_debug(command)
     command.set_defaults(run=_segment)
 
 
@@ -147,6 +148,28 @@ def _add_sample_data(commands) -> None:
     command.set_defaults(run=_sample_data)
 
 
+def _add_engine(command: argparse.ArgumentParser) -> None:
+    """Options of every command that segments."""
+    add = command.add_argument
+    add(
+        "--mode",
+        choices=MODES,
+        help="volume: one network for the whole scan (default); slice: one for every slice, as "
+        "in the paper, slow",
+    )
+    add("--preset", choices=list(PRESETS), default="lung-ct", help="default: %(default)s")
+    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
+    add("--seed", type=int, default=0, help="same seed, same result (default: %(default)s)")
+    _add_debug(command)
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    changes = {"device": arguments.device, "seed": arguments.seed}
+    if arguments.mode:
+        changes["mode"] = arguments.mode
+    return Settings.from_preset(arguments.preset, **changes)
+
+
 def _add_debug(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--debug", action="store_true", help="show the traceback of an unexpected error"
@@ -155,16 +178,15 @@ def _add_debug(command: argparse.ArgumentParser) -> None:
 
 def _segment(arguments: argparse.Namespace) -> int:
     """``s3net segment``: everything is written after everything has succeeded."""
-    changes = {"device": arguments.device, "seed": arguments.seed}
-    if arguments.mode:
-        changes["mode"] = arguments.mode
-    settings = Settings.from_preset(arguments.preset, **changes)
+    settings = _settings(arguments)
     _check_outputs(arguments)
     with _interruptible() as cancelled:
-        from .io.read import read_volume
+        from .io.read import read_scan
 
-        image = read_volume(arguments.input, arguments.series)
+        scan = read_scan(arguments.input, arguments.series)
+        image = scan.image
         result = _run(image, settings, cancelled)
+        result = replace(result, warnings=(*scan.warnings, *result.warnings))
         if not result.lungs_found and not arguments.allow_empty:
             return _fail(
                 "No lungs were found in this scan; nothing was written (--allow-empty writes an "
@@ -176,6 +198,12 @@ def _segment(arguments: argparse.Namespace) -> int:
     if not result.lungs_found:
         return _fail("No lungs were found in this scan; the segmentation is empty.", NO_LUNGS)
     return 0
+
+
+def _batch(arguments: argparse.Namespace) -> int:
+    """``s3net batch``; Ctrl-C keeps what is finished."""
+    with _interruptible() as cancelled:
+        return run_batch_command(arguments, _settings(arguments), cancelled)
 
 
 def _run(image: sitk.Image, settings: Settings, cancelled: Callable[[], bool]) -> LungResult:

@@ -9,6 +9,10 @@ class InputError(S3NetError):
     """The image, a path or a setting can't be used; nothing has been written."""
 
 
+class LabelMapError(InputError):
+    """The image is a label map, not a scan."""
+
+
 class FitError(S3NetError):
     """The network could not be fitted to this image, also not with other seeds."""
 
@@ -18,3 +22,25 @@ class Cancelled(S3NetError):
 
     def __init__(self, message: str = "Cancelled; nothing was written."):
         super().__init__(message)
+
+
+NO_MEMORY = (
+    "There is not enough memory for this scan; close other programs and volumes, limit the work to "
+    "a box, or use a computer or a graphics card with more."
+)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error of Python, torch or ITK means that memory ran out, of CPU or GPU."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    said = str(error).lower()
+    signs = (
+        "out of memory",
+        "not enough memory",
+        "allocate memory",
+        "bad_alloc",
+        "bad alloc",
+        "alloc_failed",
+    )
+    return isinstance(error, RuntimeError) and any(sign in said for sign in signs)

@@ -1,8 +1,10 @@
-"""The child process that Slicer's module runs: one scan in, lines of JSON out.
+"""The child process: one piece of work in, lines of JSON out.
 
 ``python -m S3NetSegmentationLib.worker JOB_FOLDER`` reads ``job.json`` and ``image.npy`` and
-leaves a saved `LungResult` in the same folder. ``--devices`` tells what torch can compute on.
-It ends with its parent: when its standard input closes, it removes the job's folder and stops.
+leaves a saved `LungResult` in the same folder. ``--scan JOB_FOLDER`` segments a scan of a batch
+from its files, ``--batch JOB_FOLDER`` runs a whole batch, and ``--devices`` tells what torch can
+compute on. It ends with its parent: when its standard input closes, it removes the job's folder
+and stops.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from .errors import S3NetError
+from .errors import NO_MEMORY, S3NetError, out_of_memory
 from .settings import Settings
 
 JOB, IMAGE = "job.json", "image.npy"
@@ -29,25 +31,30 @@ def main(argv: list[str] | None = None) -> int:
     """Do what the arguments ask for and report it on standard output.
 
     Each line is a JSON object with a key ``"event"``: ``progress`` (the fields of `Progress`),
-    ``devices``, ``finished``, or ``failed`` with a ``message`` for the user and ``details``.
+    ``devices``, ``finished`` (of a batch and its scans with what came out), or ``failed`` with a
+    ``message`` for the user and ``details``.
 
     Parameters
     ----------
     argv : list of str, optional
-        The folder of the job, or ``--devices``.
+        The folder of the job, perhaps after ``--scan`` or ``--batch``; or ``--devices``.
 
     Returns
     -------
     int
         0 if all went well.
     """
-    task = (sys.argv[1:] if argv is None else argv)[0]
-    folder = None if task == "--devices" else Path(task)
+    *task, last = sys.argv[1:] if argv is None else argv
+    folder = None if last == "--devices" else Path(last)
     send = _channel()
     threading.Thread(target=_stop_with_parent, args=(_lifeline(), folder), daemon=True).start()
     try:
         if folder is None:
             send(event="devices", **devices())
+        elif task == ["--scan"]:
+            _scan(folder, send)
+        elif task == ["--batch"]:
+            _batch(folder, send)
         else:
             _segment(folder, send)
             send(event="finished")
@@ -126,13 +133,27 @@ def _segment(folder: Path, send: Send) -> None:
     result.save(folder)
 
 
+def _scan(folder: Path, send: Send) -> None:
+    from .batch.work import segment_scan
+
+    job = json.loads((folder / JOB).read_text(encoding="utf-8"))
+    outcome = segment_scan(folder, job, lambda progress: send(event="progress", **asdict(progress)))
+    send(event="finished", outcome=outcome)
+
+
+def _batch(folder: Path, send: Send) -> None:
+    from .batch.run import run_batch
+
+    job = json.loads((folder / JOB).read_text(encoding="utf-8"))
+    job["settings"] = Settings.from_dict(job["settings"])
+    records = run_batch(**job, progress=lambda progress: send(event="progress", **asdict(progress)))
+    send(event="finished", records=records)
+
+
 def _sentence(error: Exception) -> str:
     """What an unexpected error means to the user."""
-    if isinstance(error, MemoryError) or "allocate memory" in str(error):
-        return (
-            "There is not enough memory for this scan; close other programs and volumes, "
-            "or limit the work to a box."
-        )
+    if out_of_memory(error):
+        return NO_MEMORY
     if isinstance(error, OSError):
         return (
             f"The folder for temporary files can't be used ({error.strerror or error}); "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK as sitk
 
-from ..errors import InputError
+from ..errors import InputError, LabelMapError
 
 LEAST_PIXELS = 16
 """Rows and columns of a slice that can be segmented."""
@@ -58,7 +58,7 @@ def check_ct(image: sitk.Image) -> None:
     Raises
     ------
     InputError
-        With one sentence that says what is wrong.
+        With one sentence that says what is wrong; a `LabelMapError` where it is a label map.
     """
     check_volume(image)
     values = sitk.GetArrayViewFromImage(image).ravel()
@@ -71,7 +71,14 @@ def check_ct(image: sitk.Image) -> None:
         or _share(values, *SOFT_TISSUE) < 0.01
         or high - low < LEAST_RANGE
     ):
-        raise InputError(f"The volume is not CT in Hounsfield units: {_reason(values, low, high)}.")
+        kind = LabelMapError if _is_label_map(values, low, high) else InputError
+        raise kind(f"The volume is not CT in Hounsfield units: {_reason(values, low, high)}.")
+
+
+def _is_label_map(values: np.ndarray, low: float, high: float) -> bool:
+    """Whether the values are a few whole numbers from 0."""
+    whole = bool(np.all(values == np.rint(values)))
+    return whole and low >= 0 and len(np.unique(values)) <= 64 and high < 1000
 
 
 def _share(values: np.ndarray, low: float, high: float) -> float:
@@ -81,8 +88,7 @@ def _share(values: np.ndarray, low: float, high: float) -> float:
 
 def _reason(values: np.ndarray, low: float, high: float) -> str:
     """What the image seems to be instead."""
-    whole = bool(np.all(values == np.rint(values)))
-    if whole and low >= 0 and len(np.unique(values)) <= 64 and high < 1000:
+    if _is_label_map(values, low, high):
         return "it seems to be a label map; choose the CT itself"
     if low >= -1 and high <= 1:
         return "its values are scaled to 0 to 1; export the original CT"

@@ -6,18 +6,25 @@ import json
 import math
 import os
 import uuid
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
+from .files import check_name
 from .segments import LUNG_SEGMENTS, LungSegment
 
 SEGMENTATION_SUFFIX = ".seg.nrrd"
 LABEL_MAP_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
 SEGMENTATION_SUFFIXES = (SEGMENTATION_SUFFIX, *LABEL_MAP_SUFFIXES)
+
+
+TEMPORARY = ".s3net-"
+"""How names of files begin that are being written."""
 
 
 @contextmanager
@@ -34,6 +41,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = _sibling(path)
     try:
         yield temporary
+        _flush(temporary)
         os.replace(temporary, path)
     except OSError as error:
         raise InputError(
@@ -43,11 +51,23 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def _flush(path: Path) -> None:
+    """Wait until the disk has the file: only then a network share says that it is full."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
 def _sibling(path: Path) -> Path:
     """A new name in the same folder with the same extensions; the writers go by them."""
     name = path.name.lower()
     suffix = next((s for s in SEGMENTATION_SUFFIXES if name.endswith(s)), path.suffix)
-    return path.with_name(f".s3net-{uuid.uuid4().hex}{suffix}")
+    return path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}{suffix}")
+
+
+def remove_temporary(folder: Path) -> None:
+    """Remove files that a killed process was writing into a folder."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        path.unlink(missing_ok=True)
 
 
 def check_writable(path: Path, suffixes: tuple[str, ...]) -> None:
@@ -70,6 +90,7 @@ def check_writable(path: Path, suffixes: tuple[str, ...]) -> None:
         raise InputError(f"There is no folder '{path.parent}' to write to; make it first.")
     if path.is_dir():
         raise InputError(f"'{path}' is a folder; give the name of a file.")
+    check_name(path)
     probe = _sibling(path)
     try:
         probe.touch()
@@ -78,6 +99,26 @@ def check_writable(path: Path, suffixes: tuple[str, ...]) -> None:
             raise PermissionError
     except OSError as error:
         raise InputError(f"'{path}' can't be written; choose another folder.") from error
+
+
+def check_folder(folder: Path) -> None:
+    """Make a folder for outputs if it is missing, and see that files can be written there.
+
+    Raises
+    ------
+    InputError
+        If not.
+    """
+    check_name(folder)
+    probe = folder / f"{TEMPORARY}{uuid.uuid4().hex}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"The folder '{folder}' can't be written to; choose another one."
+        ) from error
 
 
 def write_segmentation(path: Path, lungs: sitk.Image) -> None:
@@ -113,8 +154,24 @@ def write_image(path: Path, image: sitk.Image) -> None:
     with replacing(path) as temporary:
         try:
             sitk.WriteImage(image, str(temporary), useCompression=True)
-        except RuntimeError as error:
+            complete = _is_complete(temporary, image)
+        except (RuntimeError, zlib.error) as error:
             raise OSError from error
+        if not complete:
+            raise OSError
+
+
+def _is_complete(path: Path, image: sitk.Image) -> bool:
+    """Whether a file holds an image; on a full disk, ITK may leave its end away in silence."""
+    name = path.name.lower()
+    if name.endswith((".nrrd", ".nii.gz")):
+        content = path.read_bytes()
+        stream = zlib.decompressobj(wbits=31)
+        stream.decompress(content[content.index(b"\n\n") + 2 :] if "nrrd" in name else content)
+        if not stream.eof:
+            return False
+    written = sitk.ReadImage(str(path))
+    return np.array_equal(*map(sitk.GetArrayViewFromImage, (written, image)))
 
 
 def write_json(path: Path, content: dict) -> None:
@@ -125,16 +182,17 @@ def write_json(path: Path, content: dict) -> None:
     InputError
         If the file can't be written; nothing is left of it.
     """
-    text = json.dumps(_without_nan(content), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(without_nan(content), indent=2, ensure_ascii=False, allow_nan=False)
     with replacing(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def _without_nan(value):
+def without_nan(value):
+    """A structure of dictionaries and lists with None for what is not a number."""
     if isinstance(value, dict):
-        return {key: _without_nan(each) for key, each in value.items()}
+        return {key: without_nan(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_without_nan(each) for each in value]
+        return [without_nan(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from ..errors import S3NetError
+from ..process import WorkerProcess
 from ..progress import Progress
 from ..result import LungResult
 from ..settings import Settings
 from ..worker import write_job
-from .process import WorkerProcess
 
 
 class SegmentationJob:

@@ -150,6 +150,59 @@ class SegmentationLogic:
         finally:
             run.job.cancel()
 
+    def segmentFolder(
+        self,
+        inputFolder: str,
+        outputFolder: str,
+        settings: Settings | None = None,
+        formats: Iterable[str] = (".seg.nrrd",),
+        nameBy: str = "hash",
+        progress: Callable[[Progress], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        log: Callable[[str], None] | None = None,
+    ) -> list[dict]:
+        """Segment the lungs in every CT scan below a folder and wait for it; no scene is needed.
+
+        The same call goes on where an earlier one was interrupted.
+
+        Parameters
+        ----------
+        inputFolder, outputFolder : str
+            See `S3NetSegmentationLib.batch.run.run_batch`, also for `formats` and `nameBy`.
+        settings : Settings, optional
+            Default: the preset ``"lung-ct"``.
+        formats : iterable of str
+            Of ``".seg.nrrd"``, ``".nii.gz"`` and ``".seg.dcm"``.
+        nameBy : {"hash", "path", "series"}
+            What outputs are named by.
+        progress, cancelled, log : callable, optional
+            As of `segment`.
+
+        Returns
+        -------
+        list of dict
+            A record for each scan, also those that failed (``"status"``, ``"error"``).
+
+        Raises
+        ------
+        S3NetError
+            With one sentence for the user.
+        """
+        from ..batch.background import run_batch_in_background
+
+        return run_batch_in_background(
+            inputFolder,
+            outputFolder,
+            settings,
+            formats=tuple(formats),
+            name_by=nameBy,
+            progress=progress,
+            cancelled=cancelled,
+            log=log,
+            idle=slicer.app.processEvents,
+            temporary=slicer.app.temporaryPath,
+        )
+
     def start(
         self, volumeNode, settings=None, segmentationNode=None, roiNode=None, sliceRange=None
     ) -> Run:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..errors import out_of_memory
 from ..settings import Settings
 from .fitting import Fit, fit, predict
 from .network import S3Net
@@ -65,7 +66,7 @@ class Processor:
         try:
             return work()
         except RuntimeError as error:
-            if self._device.type == "cpu" or not _is_out_of_memory(error):
+            if self._device.type == "cpu" or not out_of_memory(error):
                 raise
         # After the handler: the error holds on to what the work had allocated.
         if self._device.type == "cuda":
@@ -79,13 +80,3 @@ class Processor:
     def _warn(self, warning: str) -> None:
         if not self.warnings:
             self.warnings.append(warning)
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    # Libraries below PyTorch and Apple's GPUs have no class of their own for it.
-    text = str(error)
-    return (
-        isinstance(error, torch.cuda.OutOfMemoryError)
-        or "out of memory" in text
-        or "ALLOC_FAILED" in text
-    )

@@ -10,7 +10,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..mrml.process import WorkerProcess
+from ..process import WorkerProcess
 from .log import Log, waiting
 
 DEVICE_SETTING = "S3NetSegmentation/Device"

@@ -14,7 +14,7 @@ from engine_here import QUICK, segmented, small_chest
 from S3NetSegmentationLib.errors import Cancelled, InputError, S3NetError
 from S3NetSegmentationLib.mrml.job import SegmentationJob
 from S3NetSegmentationLib.mrml.logic import SegmentationLogic
-from S3NetSegmentationLib.mrml.process import WorkerProcess
+from S3NetSegmentationLib.process import WorkerProcess
 from S3NetSegmentationLib.settings import Settings
 from S3NetSegmentationLib.worker import write_job
 from slicer_scene import add_volume, lungs_array, state

@@ -9,75 +9,11 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, generate_uid
+from dicom_files import OBLIQUE, UPRIGHT, enhanced, hounsfield, write_series
+from pydicom.uid import generate_uid
 from real_data import DATA, needs_data
 from S3NetSegmentationLib.errors import InputError
 from S3NetSegmentationLib.io.read import read_volume
-
-UPRIGHT = ((1, 0, 0), (0, 1, 0))
-OBLIQUE = ((0.8, 0.6, 0), (-0.48, 0.64, -0.6))
-PATIENT = "Doe^Jane"
-
-
-def hounsfield(depth=6, rows=20, columns=24) -> np.ndarray:
-    """Voxels that are all different, from -1000 HU."""
-    values = np.arange(depth * rows * columns, dtype=np.int16) - 1000
-    return values.reshape(depth, rows, columns)
-
-
-def dataset(pixels: np.ndarray, series: str, number: int = 1) -> FileDataset:
-    """A CT image of one or several frames without any geometry, stored as HU + 1000."""
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID = CTImageStorage
-    meta.MediaStorageSOPInstanceUID = generate_uid()
-    image = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    image.SOPClassUID = CTImageStorage
-    image.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
-    image.SeriesInstanceUID = series
-    image.StudyInstanceUID = generate_uid()
-    image.SeriesNumber = number
-    image.Modality = "CT"
-    image.PatientName = PATIENT
-    image.PatientID = "4711-secret"
-    image.SeriesDescription = "of Jane Doe"
-    image.SamplesPerPixel = 1
-    image.PhotometricInterpretation = "MONOCHROME2"
-    image.Rows, image.Columns = pixels.shape[-2:]
-    image.BitsAllocated = image.BitsStored = 16
-    image.HighBit = 15
-    image.PixelRepresentation = 0
-    image.RescaleSlope, image.RescaleIntercept = 1, -1000
-    image.PixelData = (pixels + 1000).astype("<u2").tobytes()
-    return image
-
-
-def write_series(
-    folder: Path,
-    voxels: np.ndarray,
-    axes=UPRIGHT,
-    step=None,
-    series: str = "",
-    number: int = 1,
-    change=lambda index, image: None,
-) -> list[Path]:
-    """One file a slice, 0.5 x 0.7 mm (column, row) and 2.5 mm apart unless `step` says else."""
-    folder.mkdir(parents=True, exist_ok=True)
-    series = series or generate_uid()
-    step = 2.5 * np.cross(*axes) if step is None else np.array(step)
-    paths = []
-    for index, plane in enumerate(voxels):
-        image = dataset(plane, series, number)
-        image.PixelSpacing = [0.7, 0.5]
-        image.SliceThickness = 2.5
-        image.ImageOrientationPatient = [*axes[0], *axes[1]]
-        image.ImagePositionPatient = [round(v, 6) for v in np.array([10, -20, 30]) + index * step]
-        change(index, image)
-        # Names in the opposite order of the positions: only the headers count.
-        paths.append(folder / f"{series[-6:]}-{100 - index}")
-        image.save_as(paths[-1], enforce_file_format=True)
-    return paths
 
 
 def assert_volume(image: sitk.Image, voxels: np.ndarray, axes=UPRIGHT) -> None:
@@ -134,7 +70,8 @@ def test_localizers_and_copies_in_a_series_are_left_out(tmp_path):
     coronal = ((1, 0, 0), (0, 0, -1))
     write_series(tmp_path / "scout", hounsfield(1), coronal, series=series)
     write_series(tmp_path / "small", hounsfield(2, 18, 18), series=series)
-    assert_volume(read_volume(tmp_path), hounsfield())
+    with pytest.warns(UserWarning, match="^3 images of another size or orientation"):
+        assert_volume(read_volume(tmp_path), hounsfield())
 
 
 def test_several_series_are_listed_without_patient_and_can_be_chosen(tmp_path):
@@ -164,27 +101,7 @@ def test_one_file_is_a_volume_of_one_slice(tmp_path):
 
 def test_enhanced_multiframe_is_ordered_by_position(tmp_path):
     voxels = hounsfield()
-    order = [3, 0, 5, 1, 4, 2]
-    image = dataset(voxels[order], generate_uid())
-    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
-    image.NumberOfFrames = len(order)
-    del image.RescaleSlope, image.RescaleIntercept
-    shared, measures, rescale, plane = Dataset(), Dataset(), Dataset(), Dataset()
-    measures.PixelSpacing, measures.SliceThickness = [0.7, 0.5], 2.5
-    plane.ImageOrientationPatient = [*OBLIQUE[0], *OBLIQUE[1]]
-    rescale.RescaleIntercept, rescale.RescaleSlope, rescale.RescaleType = -1000, 1, "HU"
-    shared.PixelMeasuresSequence = [measures]
-    shared.PlaneOrientationSequence = [plane]
-    shared.PixelValueTransformationSequence = [rescale]
-    image.SharedFunctionalGroupsSequence = [shared]
-    frames = []
-    for index in order:
-        frame, position = Dataset(), Dataset()
-        place = np.array([10, -20, 30]) + 2.5 * index * np.cross(*OBLIQUE)
-        position.ImagePositionPatient = [round(v, 6) for v in place]
-        frame.PlanePositionSequence = [position]
-        frames.append(frame)
-    image.PerFrameFunctionalGroupsSequence = frames
+    image = enhanced(voxels, order=[3, 0, 5, 1, 4, 2], axes=OBLIQUE)
     image.save_as(tmp_path / "enhanced.dcm", enforce_file_format=True)
     assert_volume(read_volume(tmp_path / "enhanced.dcm"), voxels, OBLIQUE)
     assert_volume(read_volume(tmp_path), voxels, OBLIQUE)
@@ -198,13 +115,8 @@ def test_missing_slice_is_refused(tmp_path):
 def test_two_scans_in_one_series_are_refused(tmp_path):
     series = generate_uid()
     write_series(tmp_path / "a", hounsfield(), series=series)
-    write_series(tmp_path / "b", hounsfield(), series=series)
+    write_series(tmp_path / "b", hounsfield() + 1, series=series)
     assert "same place" in refusal(tmp_path)
-
-
-def test_gantry_tilt_is_refused(tmp_path):
-    write_series(tmp_path, hounsfield(), step=(0, 0.6, 2.5))
-    assert "gantry tilt of 13.5 degrees" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +174,6 @@ def test_compressed_dicom_reads_as_pydicom_decodes_it(syntax):
     [
         ("cornerstone_testImages/no-pixel-data.dcm", "without an image"),
         ("cornerstone_testImages/no-pixel-spacing.dcm", "no pixel spacing"),
-        ("dicom2nifti_failing/gantrytilting", "gantry tilt of 14.0 degrees"),
         ("cornerstone_testImages", "choose one with --series"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A child process with Slicer's Python, whose messages are read without ever waiting."""
+"""A child process with the same Python, whose messages are read without ever waiting."""
 
 from __future__ import annotations
 
@@ -13,30 +13,38 @@ import sys
 import threading
 from pathlib import Path
 
-LIBRARY = Path(__file__).resolve().parents[2]
+LIBRARY = Path(__file__).resolve().parents[1]
 """The folder that holds the package S3NetSegmentationLib."""
 
 
 class WorkerProcess:
-    """``python -m S3NetSegmentationLib.worker ARGUMENT`` in the background.
+    """``python -m S3NetSegmentationLib.worker ARGUMENTS`` in the background.
 
     Parameters
     ----------
-    argument : str
+    *arguments : str
         What the worker is to do.
+    threads : int, optional
+        How many cores it may use; default: all.
     """
 
-    def __init__(self, argument: str):
+    def __init__(self, *arguments: str, threads: int | None = None):
         # PythonSlicer is Slicer's own Python without the application; outside Slicer there is
         # only the Python that runs this.
         python = shutil.which("PythonSlicer") or sys.executable
         paths = [str(LIBRARY), *filter(None, [os.environ.get("PYTHONPATH")])]
+        cores = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
         self._process = subprocess.Popen(
-            [python, "-m", "S3NetSegmentationLib.worker", argument],
+            [python, "-m", "S3NetSegmentationLib.worker", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "1"},
+            env={
+                **os.environ,
+                **cores,
+                "PYTHONPATH": os.pathsep.join(paths),
+                "PYTHONUTF8": "1",
+            },
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             start_new_session=True,
         )

@@ -1,0 +1,1 @@
+"""Many scans: found, named, segmented each in a process of its own, tabled and reported."""

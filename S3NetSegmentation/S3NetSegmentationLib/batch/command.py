@@ -1,0 +1,219 @@
+"""The command ``s3net batch``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..progress import Progress
+from ..settings import Settings
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+FAILED, NO_LUNGS = 1, 3
+
+MOST_BARS = 8
+"""Bars of running scans that are shown at once."""
+
+EXAMPLES = """\
+examples:
+  s3net batch scans/ -o lungs/
+  s3net batch list.txt -o lungs/ --nifti --dicom-seg --names private/names.csv
+  s3net batch scans/ -o lungs/ --dry-run
+  s3net batch /shared/scans -o /shared/lungs --scheduler tcp://node1:8786
+
+The same command goes on where it was; scans are done again when they have changed.
+
+exit codes:
+  0 done   1 some scans failed   2 bad input or option   3 none failed, some hold no lungs
+  130 stopped by Ctrl-C
+"""
+
+
+def add_batch(commands) -> argparse.ArgumentParser:
+    """Add the command to those of ``add_subparsers``, without the options of the engine."""
+    command = commands.add_parser(
+        "batch",
+        help="segment the lungs of every CT scan in a folder",
+        description="Segments the lungs in every CT scan below a folder, each in a process of its "
+        "own, and writes a table and a report.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = command.add_argument
+    add(
+        "input",
+        type=Path,
+        metavar="INPUT",
+        help="folder with DICOM, NIfTI, NRRD or MetaImage anywhere below, or a text file with a "
+        "path on each line",
+    )
+    add(*("-o", "--output"), type=Path, required=True, help="folder, made if it is missing")
+    add("--nifti", action="store_true", help="write label maps (1 right, 2 left) as .nii.gz, too")
+    add("--dicom-seg", action="store_true", help="write DICOM SEG of DICOM series, too")
+    add(
+        "--name-by",
+        choices=("hash", "path", "series"),
+        default="hash",
+        help="what outputs are named by: nothing that can be read (default), the path, which may "
+        "tell who the patient is, or the SeriesInstanceUID",
+    )
+    add(
+        "--names",
+        type=Path,
+        metavar="CSV",
+        help="the table that ties names to scans, to keep it apart (default: names.csv in the "
+        "output folder); names that it holds are used",
+    )
+    add("--jobs", type=int, default=1, metavar="N", help="scans at once (default: %(default)s)")
+    add("--scheduler", metavar="ADDRESS", help="run on the workers of this Dask scheduler")
+    add("--dry-run", action="store_true", help="list what would be done, and do nothing")
+    return command
+
+
+def run_batch_command(
+    arguments: argparse.Namespace, settings: Settings, cancelled: Callable[[], bool]
+) -> int:
+    """Run the command and print a line for each scan.
+
+    Returns
+    -------
+    int
+        The exit code; see `EXAMPLES`.
+    """
+    formats = [".seg.nrrd"]
+    formats += [".nii.gz"] if arguments.nifti else []
+    formats += [".seg.dcm"] if arguments.dicom_seg else []
+    if arguments.dry_run:
+        return _list(arguments, settings, formats)
+    from .report import summary
+    from .run import REPORT, RESULTS, run_batch
+
+    plans = []
+    with closing(_Display()) as display:
+        records = run_batch(
+            arguments.input,
+            arguments.output,
+            settings,
+            formats=formats,
+            name_by=arguments.name_by,
+            names=arguments.names,
+            jobs=arguments.jobs,
+            scheduler=arguments.scheduler,
+            planned=plans.append,
+            progress=display.progress,
+            within=display.within,
+            ended=display.ended,
+            cancelled=cancelled,
+        )
+    print(summary(records, len(records), len(plans[0].skipped)))
+    print(*(f"Wrote {arguments.output / name}" for name in (RESULTS, REPORT)), sep="\n")
+    statuses = {record["status"] for record in records}
+    return FAILED if "failed" in statuses else NO_LUNGS if "no lungs" in statuses else 0
+
+
+def _list(arguments: argparse.Namespace, settings: Settings, formats: list[str]) -> int:
+    """What a batch would do, for a person."""
+    from .run import plan_batch
+
+    plan = plan_batch(
+        arguments.input, arguments.output, settings, formats, arguments.name_by, arguments.names
+    )
+    for scan, task in zip(plan.scans, plan.tasks, strict=True):
+        state = "finished" if task.name in plan.finished else "to do"
+        count = f"{len(scan.paths)} files" if len(scan.paths) > 1 else "1 file"
+        print(_printable(f"{state:<9} {task.name}  {scan.place} ({count})"))
+    for each in plan.skipped:
+        print(_printable(f"{'skipped':<9} {each.place}: {each.reason}"))
+    print(
+        f"{len(plan.tasks)} scans: {len(plan.to_do)} to do, {len(plan.finished)} finished; "
+        f"{len(plan.skipped)} skipped"
+    )
+    return 0
+
+
+def _line(record: dict) -> str:
+    """A scan that has ended, in one line."""
+    parts = [f"{record['status']:<9} {record['name']}"]
+    if record["status"] == "done":
+        volumes = ", ".join(
+            f"{lung['name']} {lung['volume_ml']:.0f} mL" for lung in record["lungs"]
+        )
+        parts.append(f"{volumes}, {record['seconds']:.0f} s")
+    parts += filter(None, [record["error"], *(f"Warning: {each}" for each in record["warnings"])])
+    return "  ".join(parts)
+
+
+def _printable(text: str) -> str:
+    """The text with escapes for what is no character (names of files may hold any bytes)."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+class _Display:
+    """Bars on stderr while a terminal shows them, and a line on stdout for each scan that ends."""
+
+    def __init__(self):
+        self._whole = self._bar("{desc}")
+        self._running: dict[str, tqdm] = {}
+        self._latest = Progress("Scans", 0, 0, 0.0)
+        self._start = time.monotonic()
+        self._lock = threading.Lock()
+
+    def progress(self, report: Progress) -> None:
+        """Over all scans."""
+        self._latest = report
+        total = f"/{report.total}" if report.total else ""
+        self._whole.set_description_str(f"{report.stage} {report.done}{total}", refresh=False)
+        self._whole.update(report.fraction - self._whole.n)
+
+    def within(self, name: str, report: Progress | None) -> None:
+        """Of one scan; called from several threads."""
+        with self._lock:
+            if report is None:
+                if name in self._running:
+                    self._running.pop(name).close()
+                return
+            if name not in self._running and len(self._running) < MOST_BARS:
+                self._running[name] = self._bar("  {desc}")
+            if name in self._running:
+                bar = self._running[name]
+                bar.set_description_str(f"{name} {report.stage}", refresh=False)
+                bar.update(report.fraction - bar.n)
+
+    def ended(self, record: dict) -> None:
+        """Print a line, with the remaining time where no bar shows it."""
+        done, total, fraction = self._latest.done + 1, self._latest.total, self._latest.fraction
+        line = f"{done}/{total} {_line(record)}"
+        if self._whole.disable and fraction and done < total:
+            left = (time.monotonic() - self._start) * (1 - fraction) / fraction
+            line += f"  [about {timedelta(seconds=round(left))} left]"
+        self._whole.write(line, file=sys.stdout)
+        sys.stdout.flush()
+
+    def close(self) -> None:
+        """Take the bars away."""
+        for bar in (*self._running.values(), self._whole):
+            bar.close()
+
+    @staticmethod
+    def _bar(start: str) -> tqdm:
+        from tqdm import tqdm
+
+        return tqdm(
+            total=1.0,
+            bar_format=start + " {percentage:3.0f}%|{bar:30}| {elapsed}, {remaining} left",
+            miniters=0,
+            smoothing=0,
+            delay=1e-3,  # so that refused input leaves no bar behind
+            leave=False,
+            file=sys.stderr,
+            disable=None,  # where stderr is no terminal
+        )

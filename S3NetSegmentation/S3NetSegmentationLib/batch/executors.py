@@ -1,0 +1,97 @@
+"""Where the scans of a batch run: on this machine, or on a Dask cluster. One interface."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import partial
+
+from ..errors import InputError
+from ..progress import Progress
+from .attempt import run_scan
+from .records import Task
+
+PATIENCE = 20
+"""Seconds to wait for a scheduler's answer."""
+
+Submit = Callable[[Task], Future]
+"""Begins a scan when there is room; the future yields its record."""
+
+Heard = Callable[[str, Progress], None]
+"""Receives a scan's name and progress, from any thread."""
+
+
+@contextmanager
+def on_this_machine(jobs: int, heard: Heard) -> Iterator[Submit]:
+    """Run scans here.
+
+    Parameters
+    ----------
+    jobs : int
+        How many at once; they share the cores.
+    heard : callable
+    """
+    threads = max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else None
+    pool = ThreadPoolExecutor(jobs)
+
+    def submit(task: Task) -> Future:
+        return pool.submit(run_scan, replace(task, threads=threads), partial(heard, task.name))
+
+    try:
+        yield submit
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def on_cluster(address: str, heard: Heard) -> Iterator[Submit]:
+    """Run scans on the workers of a Dask scheduler, which see the same files.
+
+    A worker that is lost costs the time it has spent: Dask gives its scans to another.
+
+    Parameters
+    ----------
+    address : str
+        Of the scheduler, for example ``"tcp://node1:8786"``.
+    heard : callable
+
+    Raises
+    ------
+    InputError
+        If dask.distributed is not installed or the scheduler does not answer.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise InputError(
+            "A cluster needs Dask; install it by: pip install 's3net-segmentation[cluster]'"
+        ) from error
+    try:
+        client = Client(address, timeout=PATIENCE, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"There is no Dask scheduler at '{address}'; start one and give its address, like "
+            "tcp://node1:8786."
+        ) from error
+    topic = f"s3net-{uuid.uuid4().hex}"
+
+    def notice(event) -> None:
+        name, progress = event[1]
+        heard(name, Progress(**progress))
+
+    with client:
+        client.subscribe_topic(topic, notice)
+        executor = client.get_executor(pure=False)
+        yield lambda task: executor.submit(_run_on_worker, task, topic)
+        executor.shutdown(wait=False)
+
+
+def _run_on_worker(task: Task, topic: str) -> dict:
+    from distributed import get_worker
+
+    worker = get_worker()
+    return run_scan(task, lambda progress: worker.log_event(topic, (task.name, asdict(progress))))

@@ -1,0 +1,187 @@
+"""What is known of each scan of a batch, on disk: the truth that a batch goes on from."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from .. import __version__
+from ..errors import InputError
+from ..io.write import remove_temporary, write_json
+from ..settings import Settings
+from .scans import FoundScan
+
+RECORDS, UNFINISHED = "records", "unfinished"
+"""Folders in the output folder."""
+
+DONE, NO_LUNGS, FAILED, SKIPPED = "done", "no lungs", "failed", "skipped"
+
+SEGMENTATION, NIFTI, DICOM_SEG = ".seg.nrrd", ".nii.gz", ".seg.dcm"
+"""Formats of the lungs by their extensions."""
+
+PICTURE = ".jpg"
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that it takes to segment one scan of a batch, on this machine or another.
+
+    Attributes
+    ----------
+    name : str
+        What its outputs are called.
+    paths : tuple of Path
+        The scan's files.
+    notes : tuple of str
+        Sentences that belong to its result.
+    output : Path
+        The output folder.
+    run : str
+        Name of this run's folder among those of unfinished work.
+    settings : Settings
+    formats : tuple of str
+        Extensions of the outputs.
+    fingerprint : str
+        Changes with the scan, the settings and the program's version.
+    private : bool
+        Whether paths of the input must not be named.
+    threads : int or None
+        Cores to use; None for all.
+    """
+
+    name: str
+    paths: tuple[Path, ...]
+    notes: tuple[str, ...]
+    output: Path
+    run: str
+    settings: Settings
+    formats: tuple[str, ...]
+    fingerprint: str
+    private: bool = True
+    threads: int | None = None
+
+    @property
+    def record_path(self) -> Path:
+        """Where its record is."""
+        return self.output / RECORDS / f"{self.name}.json"
+
+    @property
+    def picture_path(self) -> Path:
+        """Where its overview picture is."""
+        return self.output / RECORDS / f"{self.name}{PICTURE}"
+
+    def record(self, status: str, **more) -> dict:
+        """A record of the scan with what is always in it.
+
+        Parameters
+        ----------
+        status : str
+            `DONE`, `NO_LUNGS`, `FAILED` or `SKIPPED`.
+        **more
+            Further entries.
+        """
+        return {
+            "name": self.name,
+            "status": status,
+            "error": "",
+            "warnings": [],
+            "files": [],
+            "fingerprint": self.fingerprint,
+            "formats": list(self.formats),
+            **more,
+        }
+
+
+def fingerprint(scan: FoundScan, settings: Settings) -> str:
+    """Text that changes with the scan's files, the settings and the program's version."""
+    content = [__version__, asdict(settings), scan.state()]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def read_record(task: Task) -> dict | None:
+    """What is known of the scan; None where nothing is."""
+    try:
+        record = json.loads(task.record_path.read_text(encoding="utf-8"))
+        return record if isinstance(record, dict) and "status" in record else None
+    except (OSError, ValueError):
+        return None
+
+
+def is_finished(task: Task, record: dict | None) -> bool:
+    """Whether nothing need be done again: same input, same settings, outputs still there."""
+    return (
+        record is not None
+        and record["status"] != FAILED
+        and record["fingerprint"] == task.fingerprint
+        and set(task.formats) <= set(record["formats"])
+        and all((task.output / name).is_file() for name in record["files"])
+    )
+
+
+def publish(task: Task, record: dict, folder: Path | None = None) -> None:
+    """Put the outputs of a scan into place and its record last.
+
+    Killed in between, the scan counts as not done. Outputs of an earlier run that are no longer
+    true are removed.
+
+    Parameters
+    ----------
+    task : Task
+    record : dict
+        Its ``"files"`` name the outputs.
+    folder : Path, optional
+        Holds the outputs, and a picture; not needed where there are none.
+
+    Raises
+    ------
+    InputError
+        If the output folder can't be written to.
+    """
+    before = read_record(task)
+    try:
+        task.record_path.parent.mkdir(exist_ok=True)
+        task.record_path.unlink(missing_ok=True)
+        for name in set(before["files"] if before else ()) - set(record["files"]):
+            (task.output / name).unlink(missing_ok=True)
+        task.picture_path.unlink(missing_ok=True)
+        for name in record["files"]:
+            os.replace(folder / name, task.output / name)
+        if folder is not None and (folder / task.picture_path.name).is_file():
+            os.replace(folder / task.picture_path.name, task.picture_path)
+    except OSError as error:
+        raise InputError(
+            f"The output folder '{task.output}' can't be written to; check that it is still there "
+            "and its disk not full."
+        ) from error
+    write_json(task.record_path, record)
+
+
+def begin_run(output: Path, run: str) -> None:
+    """Make the folder of a run; what runs that were killed have left behind is removed.
+
+    Raises
+    ------
+    InputError
+        If the output folder can't be written to.
+    """
+    shutil.rmtree(output / UNFINISHED, ignore_errors=True)
+    try:
+        for folder in (output, output / RECORDS):
+            remove_temporary(folder)
+        (output / UNFINISHED / run).mkdir(parents=True)
+    except OSError as error:
+        raise InputError(
+            f"The output folder '{output}' can't be written to; check that its disk is not full."
+        ) from error
+
+
+def stop_run(output: Path, run: str) -> None:
+    """Remove the folder of a run; its scans stop when theirs is gone."""
+    shutil.rmtree(output / UNFINISHED / run, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        (output / UNFINISHED).rmdir()

@@ -1,0 +1,183 @@
+"""``report.html``: a row for each scan, in one file that opens without a network."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from datetime import datetime
+from html import escape
+from pathlib import Path
+
+from .. import __version__
+from ..io.write import replacing
+from .records import DONE
+
+HEADINGS = (
+    "Lungs",
+    "Name",
+    "Status",
+    "Right mL",
+    "Left mL",
+    "Both mL",
+    "Right HU",
+    "Left HU",
+    "Right < -950 HU",
+    "Left < -950 HU",
+    "Seconds",
+    "Notes",
+)
+
+PAGE = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Lungs by S3-Net</title>
+<style>
+body {{ font: 15px/1.4 system-ui, sans-serif; margin: 1.5rem; color: #222; background: #fff; }}
+h1 {{ font-size: 1.4rem; margin: 0 0 .2rem; }}
+table {{ border-collapse: collapse; margin-top: 1rem; }}
+th, td {{ padding: .4rem .7rem; border-bottom: 1px solid #ddd; text-align: right;
+  vertical-align: top; }}
+th {{ position: sticky; top: 0; background: #f3f4f6; cursor: pointer; white-space: nowrap; }}
+th[aria-sort=ascending]::after {{ content: " \\25B2"; }}
+th[aria-sort=descending]::after {{ content: " \\25BC"; }}
+td:nth-child(2), td:nth-child(3), td:last-child,
+th:nth-child(2), th:nth-child(3), th:last-child {{ text-align: left; }}
+td:nth-child(2) {{ overflow-wrap: anywhere; min-width: 7rem; max-width: 18rem; }}
+td:nth-child(3) {{ white-space: nowrap; }}
+td:last-child {{ min-width: 14rem; max-width: 26rem; }}
+th:first-child {{ cursor: default; text-align: left; }}
+img {{ width: 200px; display: block; cursor: zoom-in; }}
+img.large {{ width: 640px; cursor: zoom-out; }}
+.failed td:nth-child(3) {{ color: #b3261e; font-weight: 600; }}
+.warned td:last-child, .no-lungs td:nth-child(3) {{ color: #8a5300; }}
+</style>
+</head>
+<body>
+<h1>Lungs by S3-Net</h1>
+<p>{summary}<br>S3NetExtension {version}, {time}. Look at the lungs before you use them;
+this is no diagnosis. Click a heading to sort, a picture to enlarge it.</p>
+<table>
+<thead><tr>{headings}</tr></thead>
+<tbody>
+{rows}
+</tbody>
+</table>
+<script>
+for (const [column, heading] of document.querySelectorAll("th").entries()) {{
+  if (!column) continue;
+  heading.onclick = () => {{
+    const up = heading.ariaSort !== "ascending";
+    for (const other of document.querySelectorAll("th")) other.ariaSort = null;
+    heading.ariaSort = up ? "ascending" : "descending";
+    const value = row => row.cells[column].dataset.value ?? row.cells[column].textContent;
+    const body = document.querySelector("tbody");
+    const compare = (a, b) => value(a).localeCompare(value(b), "en", {{numeric: true}});
+    const number = (a, b) => Number(value(a)) - Number(value(b));
+    const rows = [...body.rows];
+    const empty = rows.filter(row => value(row) === "");
+    const filled = rows.filter(row => value(row) !== "");
+    filled.sort(filled.every(row => !isNaN(value(row))) ? number : compare);
+    body.append(...(up ? filled : filled.reverse()), ...empty);
+  }};
+}}
+for (const picture of document.images) {{
+  picture.onclick = () => picture.classList.toggle("large");
+}}
+</script>
+</body>
+</html>
+"""
+
+
+def write_report(
+    path: Path, records: list[dict], pictures: dict[str, Path], asked: int, left_out: int = 0
+) -> None:
+    """Write the records of a batch as a page with an overview picture for each scan.
+
+    Parameters
+    ----------
+    path : Path
+    records : list of dict
+    pictures : dict of str to Path
+        Where the picture of each scan would be, by its name.
+    asked : int
+        How many scans the batch has, also those that have not been done.
+    left_out : int
+        How many files and series are no CT scans.
+
+    Raises
+    ------
+    InputError
+        If the file can't be written.
+    """
+    page = PAGE.format(
+        summary=escape(summary(records, asked, left_out)),
+        version=escape(__version__),
+        time=datetime.now().strftime("%Y-%m-%d %H:%M"),
+        headings="".join(f"<th>{escape(heading)}</th>" for heading in HEADINGS),
+        rows="\n".join(_row(record, pictures[record["name"]]) for record in records),
+    )
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def summary(records: Iterable[dict], asked: int, left_out: int = 0) -> str:
+    """How many scans have which status, in one line.
+
+    Parameters
+    ----------
+    records : iterable of dict
+    asked : int
+        How many scans the batch has.
+    left_out : int
+        How many files and series are no CT scans.
+    """
+    counts: dict[str, int] = {}
+    for record in records:
+        counts[record["status"]] = counts.get(record["status"], 0) + 1
+    left = asked - sum(counts.values())
+    parts = [f"{count} {status}" for status, count in counts.items()]
+    if left:
+        parts.append(f"{left} not yet begun")
+    more = f"; {left_out} files or series are no CT (--dry-run lists them)" if left_out else ""
+    return f"{asked} scans: {', '.join(parts)}{more}"
+
+
+def _row(record: dict, picture: Path) -> str:
+    right, left = record.get("lungs") or ({}, {})
+    both = (right["volume_ml"] + left["volume_ml"]) if right else None
+    cells = [
+        _image(picture),
+        _text(record["name"]),
+        _text(record["status"]),
+        *(_number(value, ".0f") for value in (right.get("volume_ml"), left.get("volume_ml"), both)),
+        *(_number(lung.get("mean_hu"), ".0f") for lung in (right, left)),
+        *(_number(lung.get("emphysema_fraction"), ".1%") for lung in (right, left)),
+        _number(record.get("seconds"), ".1f"),
+        _text(" ".join(filter(None, [record["error"], *record["warnings"]]))),
+    ]
+    kind = record["status"].replace(" ", "-")
+    if record["warnings"] and record["status"] == DONE:
+        kind = "warned"
+    return f'<tr class="{kind}">{"".join(cells)}</tr>'
+
+
+def _text(text: str) -> str:
+    return f"<td>{escape(text)}</td>"
+
+
+def _number(value: float | None, style: str) -> str:
+    if value is None:
+        return '<td data-value=""></td>'
+    return f'<td data-value="{value:.6g}">{format(value, style)}</td>'
+
+
+def _image(path: Path) -> str:
+    try:
+        data = base64.b64encode(path.read_bytes()).decode()
+    except OSError:
+        return "<td></td>"
+    return f'<td><img alt="lungs, outlined" src="data:image/jpeg;base64,{data}"></td>'

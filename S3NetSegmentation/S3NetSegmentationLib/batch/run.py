@@ -1,0 +1,304 @@
+"""A batch: what is to be done, and doing it whatever happens to single scans."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import Cancelled, InputError, S3NetError
+from ..io.write import check_folder
+from ..progress import Progress
+from ..settings import Settings
+from .executors import Submit, on_cluster, on_this_machine
+from .names import TABLE, name_scans, write_names
+from .records import (
+    DICOM_SEG,
+    FAILED,
+    NIFTI,
+    SEGMENTATION,
+    Task,
+    begin_run,
+    fingerprint,
+    is_finished,
+    publish,
+    read_record,
+    stop_run,
+)
+from .report import write_report
+from .scans import FoundScan, Skipped, find_scans
+from .table import write_table
+
+RESULTS, REPORT = "results.csv", "report.html"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a batch would do.
+
+    Attributes
+    ----------
+    tasks : tuple of Task
+        One for each scan.
+    finished : dict of str to dict
+        Records, by name, of the scans that need not be done again.
+    skipped : tuple of Skipped
+        What is no scan.
+    scans : tuple of FoundScan
+        Those of the tasks.
+    """
+
+    tasks: tuple[Task, ...]
+    finished: dict[str, dict]
+    skipped: tuple[Skipped, ...]
+    scans: tuple[FoundScan, ...]
+
+    @property
+    def to_do(self) -> list[Task]:
+        """The scans that are left."""
+        return [task for task in self.tasks if task.name not in self.finished]
+
+
+def plan_batch(
+    source: Path,
+    output: Path,
+    settings: Settings,
+    formats: Sequence[str] = (SEGMENTATION,),
+    name_by: str = "hash",
+    names: Path | None = None,
+    looked: Callable[[int], None] = lambda count: None,
+) -> Plan:
+    """Find the scans, name them, and see which are finished.
+
+    Parameters are those of `run_batch`; `looked` is called with the number of files looked at.
+    """
+    scans, skipped = find_scans(source, output, looked)
+    by_key = name_scans(scans, name_by, names or output / TABLE)
+    run = uuid.uuid4().hex[:8]
+    tasks = tuple(
+        Task(
+            by_key[scan.key],
+            scan.paths,
+            scan.notes,
+            output.resolve(),
+            run,
+            settings,
+            tuple(formats),
+            fingerprint(scan, settings),
+            private=name_by != "path",
+        )
+        for scan in scans
+    )
+    records = {task.name: (task, read_record(task)) for task in tasks}
+    finished = {
+        name: record for name, (task, record) in records.items() if is_finished(task, record)
+    }
+    return Plan(tasks, finished, tuple(skipped), tuple(scans))
+
+
+def run_batch(
+    source: str | Path,
+    output: str | Path,
+    settings: Settings | None = None,
+    *,
+    formats: Sequence[str] = (SEGMENTATION,),
+    name_by: str = "hash",
+    names: str | Path | None = None,
+    jobs: int = 1,
+    scheduler: str | None = None,
+    planned: Callable[[Plan], None] = lambda plan: None,
+    progress: Callable[[Progress], None] | None = None,
+    within: Callable[[str, Progress | None], None] | None = None,
+    ended: Callable[[dict], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> list[dict]:
+    """Segment the lungs in every CT scan below a folder.
+
+    Each scan runs in a process of its own, so that a crash costs only that scan. Finished scans
+    are not done again unless their files or the settings have changed; so after an interrupt or
+    a kill the same call goes on.
+
+    Parameters
+    ----------
+    source : path
+        A folder, or a text file with a path of a file or folder on each line.
+    output : path
+        Folder for the lungs of each scan, ``results.csv`` and ``report.html``; made if missing.
+    settings : Settings, optional
+        Default: the preset ``"lung-ct"``.
+    formats : sequence of str
+        Extensions of the outputs: ``".seg.nrrd"``, ``".nii.gz"``, ``".seg.dcm"`` (DICOM SEG).
+    name_by : {"hash", "path", "series"}
+        What outputs are named by. With ``"path"``, the table, the report and messages may tell
+        who the patients are if the paths do.
+    names : path, optional
+        The table of names, by default ``names.csv`` in `output`; names it holds are used.
+    jobs : int
+        How many scans run at once.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers do the work instead.
+    planned : callable, optional
+        Called with the `Plan` before anything is done.
+    progress : callable, optional
+        Called with a `Progress` over all scans a few times a second.
+    within : callable, optional
+        Called with the name and the `Progress` of each running scan, and with None at its end.
+    ended : callable, optional
+        Called with the record of each scan that has ended.
+    cancelled : callable, optional
+        Asked a few times a second; where it answers true, the batch stops.
+
+    Returns
+    -------
+    list of dict
+        A record for each scan; their ``"status"`` is ``"done"``, ``"no lungs"``, ``"skipped"``
+        or ``"failed"`` with a sentence in ``"error"``.
+
+    Raises
+    ------
+    InputError
+        If there is no scan, or the output folder can't be used.
+    Cancelled
+        If `cancelled` answered true; finished scans are in the output folder.
+    """
+    source, output = Path(source), Path(output)
+    settings = settings or Settings()
+    _check(formats, name_by, jobs)
+    check_folder(output)
+    cancelled = cancelled or (lambda: False)
+
+    def looked(count: int) -> None:
+        if cancelled():
+            raise Cancelled
+        if progress:
+            progress(Progress("Looking for scans", count, 0, 0.0))
+
+    plan = plan_batch(source, output, settings, formats, name_by, names and Path(names), looked)
+    if not plan.tasks:
+        raise InputError(f"There is no CT scan in '{source}'.")
+    planned(plan)
+    write_names(plan.scans, _names(plan), Path(names) if names else output / TABLE)
+    begin_run(output, plan.tasks[0].run)
+    watch = _Watch(plan, progress, within, ended)
+    place = on_cluster(scheduler, watch.heard) if scheduler else on_this_machine(jobs, watch.heard)
+    try:
+        with place as submit:
+            try:
+                _work(plan, submit, watch, output, cancelled)
+            finally:
+                stop_run(output, plan.tasks[0].run)
+    finally:
+        _write_results(plan, watch, output)
+    return watch.records()
+
+
+def _check(formats: Sequence[str], name_by: str, jobs: int) -> None:
+    from .names import NAME_BY
+
+    known = (SEGMENTATION, NIFTI, DICOM_SEG)
+    if not formats or not set(formats) <= set(known):
+        raise InputError(f"The formats must be some of {', '.join(known)}.")
+    if name_by not in NAME_BY:
+        raise InputError(f"Scans can be named by {', '.join(NAME_BY)}, not by '{name_by}'.")
+    if jobs < 1:
+        raise InputError("The number of scans at once must be at least 1.")
+    if DICOM_SEG in formats:
+        from ..io.dicom_seg import check_available
+
+        check_available()
+
+
+def _names(plan: Plan) -> dict[str, str]:
+    return {scan.key: task.name for scan, task in zip(plan.scans, plan.tasks, strict=True)}
+
+
+def _work(
+    plan: Plan,
+    submit: Submit,
+    watch: _Watch,
+    output: Path,
+    cancelled: Callable[[], bool],
+) -> None:
+    """Run all that is left, and note each scan's record as soon as it ends."""
+    running = {submit(task): task for task in plan.to_do}
+    watch.show()
+    while running:
+        ended, _ = wait(running, timeout=0.2, return_when="FIRST_COMPLETED")
+        if cancelled():
+            for future in running:
+                future.cancel()
+            raise Cancelled("Stopped; the finished scans are kept, the same command goes on.")
+        for future in ended:
+            task = running.pop(future)
+            watch.end(task, _record(future, task))
+            # A full disk must not end the batch; the table is written again at the end.
+            with contextlib.suppress(S3NetError):
+                write_table(output / RESULTS, watch.records())
+        watch.show()
+
+
+def _record(future: Future, task: Task) -> dict:
+    """The record of a scan that has ended, however it ended; a failure is written down here."""
+    try:
+        record = future.result()
+    except (Exception, CancelledError) as error:  # noqa: BLE001 - e.g. Dask gave a scan up
+        record = task.record(
+            FAILED,
+            error=f"The scan was given up ({type(error).__name__}); run the same command again.",
+        )
+    if record["status"] == FAILED:
+        # Without a record the scan counts as not done, which is as good.
+        with contextlib.suppress(S3NetError):
+            publish(task, record)
+    return record
+
+
+def _write_results(plan: Plan, watch: _Watch, output: Path) -> None:
+    pictures = {task.name: task.picture_path for task in plan.tasks}
+    left_out = len(plan.skipped)
+    write_table(output / RESULTS, watch.records())
+    write_report(output / REPORT, watch.records(), pictures, len(plan.tasks), left_out)
+
+
+class _Watch:
+    """What has ended and what runs, for the callbacks of the caller."""
+
+    def __init__(self, plan: Plan, progress, within, ended):
+        self._order = [task.name for task in plan.tasks]
+        self._records = dict(plan.finished)
+        self._finished_before = len(self._records)
+        self._fractions: dict[str, float] = {}
+        self._progress = progress
+        self._within = within
+        self._ended = ended
+
+    def heard(self, name: str, progress: Progress) -> None:
+        """A scan's progress; called from other threads."""
+        if name not in self._records:
+            self._fractions[name] = progress.fraction
+            if self._within:
+                self._within(name, progress)
+
+    def end(self, task: Task, record: dict) -> None:
+        """A scan has ended."""
+        self._records[task.name] = record
+        self._fractions.pop(task.name, None)
+        if self._within:
+            self._within(task.name, None)
+        if self._ended:
+            self._ended(record)
+
+    def show(self) -> None:
+        """Report the progress over all scans that this run has to do."""
+        if self._progress:
+            total = len(self._order) - self._finished_before
+            done = len(self._records) - self._finished_before
+            fraction = (done + sum(list(self._fractions.values()))) / max(total, 1)
+            self._progress(Progress("Scans", done, total, fraction))
+
+    def records(self) -> list[dict]:
+        """What is known, in the order of the scans."""
+        return [self._records[name] for name in self._order if name in self._records]

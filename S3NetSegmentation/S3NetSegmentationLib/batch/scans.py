@@ -1,0 +1,184 @@
+"""Which scans there are below a folder or in a list."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import InputError
+from ..io.dicom import Series, find_series
+from ..io.files import files_below
+from ..io.read import SUFFIXES, is_eight_bit, voxel_files
+from ..io.write import SEGMENTATION_SUFFIX
+
+
+@dataclass(frozen=True)
+class FoundScan:
+    """A scan that can be segmented.
+
+    Attributes
+    ----------
+    key : str
+        What it is known by as long as the input stays the same: the SeriesInstanceUID (with the
+        number of the acquisition, where there are several), or the path of its file.
+    place : str
+        Path of its file or of its series' folder, relative to the input.
+    uid : str
+        SeriesInstanceUID; empty for other formats than DICOM.
+    paths : tuple of Path
+        What is read.
+    notes : tuple of str
+        Sentences that belong to its result.
+    """
+
+    key: str
+    place: str
+    uid: str
+    paths: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+
+    def state(self) -> list[tuple[str, int, int]]:
+        """Name, size and time of change of every file; differs when the scan has changed."""
+        return [_state(file) for path in self.paths for file in _all_files(path)]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file or series that is no scan to segment, and why."""
+
+    place: str
+    reason: str
+
+
+def find_scans(
+    source: Path, output: Path, looked: Callable[[int], None] = lambda count: None
+) -> tuple[list[FoundScan], list[Skipped]]:
+    """Every CT series and every NIfTI, NRRD and MetaImage volume.
+
+    Parameters
+    ----------
+    source : Path
+        A folder, or a text file with a path of a file or folder on each line.
+    output : Path
+        What lies below is passed over.
+    looked : callable, optional
+        Called now and then with the number of files that were looked at; may raise to stop.
+
+    Returns
+    -------
+    list of FoundScan
+        In a fixed order.
+    list of Skipped
+        What looked like a scan but is none.
+
+    Raises
+    ------
+    InputError
+        If `source` can't be read or is the output folder itself.
+    """
+    root, files, skipped = _files(source, output)
+    looked(0)
+    volumes = [path for path in files if path.name.lower().endswith(SUFFIXES)]
+    others = [path for path in files if not path.name.lower().endswith(SUFFIXES)]
+    scans = []
+    for path in volumes:
+        place = _place(path, root)
+        reason = _no_scan(path)
+        if reason:
+            skipped.append(Skipped(place, reason))
+        else:
+            scans.append(FoundScan(place, place, "", (path,)))
+    for series in find_series(_counted(others, looked)):
+        place = _place(_folder(series), root)
+        if series.is_ct:
+            key = series.uid if series.parts == 1 else f"{series.uid}#{series.part}"
+            scans.append(FoundScan(key, place, series.uid, series.paths, series.notes))
+        else:
+            skipped.append(Skipped(place, f"no CT slices ({series})"))
+    return scans, skipped
+
+
+def _counted(paths: list[Path], looked: Callable[[int], None]) -> Iterator[Path]:
+    for count, path in enumerate(paths):
+        if count % 50 == 0:
+            looked(count)
+        yield path
+
+
+def _all_files(path: Path) -> list[Path]:
+    try:
+        return voxel_files(path)
+    except OSError:
+        return [path]
+
+
+def _state(file: Path) -> tuple[str, int, int]:
+    try:
+        status = file.stat()
+    except OSError:
+        return file.name, -1, -1
+    return file.name, status.st_size, status.st_mtime_ns
+
+
+def _files(source: Path, output: Path) -> tuple[Path, list[Path], list[Skipped]]:
+    """The folder that paths are relative to, all files, and what can't be read."""
+    skipped: list[Skipped] = []
+
+    def unreadable(folder: Path) -> None:
+        skipped.append(Skipped(_place(folder, root), "the folder can't be read"))
+
+    if source.is_dir():
+        root = source
+        if output.is_dir() and output.samefile(root):
+            raise InputError("The output folder is the input folder; choose another one.")
+        return root, list(files_below(source, unreadable, output)), skipped
+    root = source.parent
+    found: dict[Path, None] = {}
+    for path in _listed(source):
+        if path.is_dir():
+            found.update(dict.fromkeys(files_below(path, unreadable, output)))
+        elif path.is_file():
+            found[path] = None
+        else:
+            skipped.append(Skipped(_place(path, root), "there is no such file or folder"))
+    return root, list(found), skipped
+
+
+def _listed(source: Path) -> list[Path]:
+    """The paths in a list; relative ones start at the list's folder."""
+    if not source.is_file():
+        raise InputError(f"There is no folder or list of scans '{source}'.")
+    try:
+        lines = source.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+        paths = [source.parent / line.strip() for line in lines if line.strip()]
+        if not any(os.path.lexists(path) for path in paths):
+            raise ValueError
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"'{source}' is neither a folder nor a list with a path on each line; to segment one "
+            "scan, use s3net segment."
+        ) from error
+    return paths
+
+
+def _no_scan(path: Path) -> str | None:
+    """Why a volume is not worth reading; None where it is."""
+    if path.name.lower().endswith(SEGMENTATION_SUFFIX):
+        return "a segmentation"
+    if is_eight_bit(path):
+        return "8-bit voxels, so a label map or a picture and no CT"
+    return None
+
+
+def _folder(series: Series) -> Path:
+    """The folder that holds all files of a series."""
+    return Path(os.path.commonpath([path.parent for path in series.paths]))
+
+
+def _place(path: Path, root: Path) -> str:
+    try:
+        return path.relative_to(root).as_posix()
+    except ValueError:
+        return path.as_posix()

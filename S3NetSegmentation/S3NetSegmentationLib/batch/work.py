@@ -1,0 +1,129 @@
+"""One scan of a batch, in its own process: from its files to its outputs in a folder."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from ..errors import InputError, LabelMapError
+from ..io.overview import write_overview
+from ..io.read import read_files
+from ..io.scan import ReadScan
+from ..io.validate import check_ct
+from ..io.write import without_nan, write_segmentation
+from ..progress import Progress
+from ..result import LungResult
+from ..settings import Settings
+from .records import DICOM_SEG, DONE, NO_LUNGS, PICTURE, SKIPPED
+
+PICTURE_WIDTH = 640
+JPEG_QUALITY = 80
+
+
+def describe_job(name: str, paths, settings: Settings, formats) -> dict:
+    """What `segment_scan` needs, as JSON can hold it."""
+    return {
+        "name": name,
+        "paths": [str(path) for path in paths],
+        "settings": settings.as_dict(),
+        "formats": list(formats),
+    }
+
+
+def segment_scan(folder: Path, job: dict, progress: Callable[[Progress], None]) -> dict:
+    """Segment a scan and leave its outputs in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Gets the lungs in every format and a picture, named after the scan.
+    job : dict
+        From `describe_job`.
+    progress : callable
+
+    Returns
+    -------
+    dict
+        Entries of the scan's record.
+
+    Raises
+    ------
+    S3NetError
+        If the scan can't be segmented.
+    """
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    scan = read_files([Path(path) for path in job["paths"]])
+    try:
+        check_ct(scan.image)
+    except LabelMapError as error:
+        return {"status": SKIPPED, "error": str(error)}
+    # torch takes seconds to import.
+    from ..pipeline import segment_lungs
+    from ..report import as_dict
+
+    result = segment_lungs(scan.image, Settings.from_dict(job["settings"]), progress=progress)
+    result = replace(result, warnings=(*scan.warnings, *result.warnings))
+    _write_picture(folder / (job["name"] + PICTURE), scan.image, result.lungs)
+    warnings = list(result.warnings)
+    formats = job["formats"] if result.lungs_found else ()
+    files = [
+        job["name"] + suffix
+        for suffix in formats
+        if _write(folder / (job["name"] + suffix), scan, result, warnings)
+    ]
+    return without_nan(
+        {
+            "status": DONE if result.lungs_found else NO_LUNGS,
+            **as_dict(result, scan.image),
+            "warnings": warnings,
+            "files": files,
+        }
+    )
+
+
+def _write(path: Path, scan: ReadScan, result: LungResult, warnings: list[str]) -> bool:
+    """Write the lungs in one format; false, with a warning, where the scan does not allow it."""
+    if not path.name.endswith(DICOM_SEG):
+        write_segmentation(path, result.lungs)
+        return True
+    from ..io.dicom_seg import make_dicom_seg, write_dicom_seg
+
+    try:
+        if not scan.files:
+            raise InputError("The scan is no DICOM, so there is no DICOM SEG of it.")
+        segmentation = make_dicom_seg(result.lungs, scan.files)
+    except InputError as error:
+        warnings.append(str(error))
+        return False
+    write_dicom_seg(path, segmentation)
+    return True
+
+
+def _write_picture(path: Path, image: sitk.Image, lungs: sitk.Image) -> None:
+    """The overview as a small JPEG file for the report.
+
+    ITK ends the process when the disk is full while it writes JPEG, so it writes elsewhere.
+    """
+    with tempfile.TemporaryDirectory(prefix="s3net-") as temporary:
+        whole, small = Path(temporary) / "whole.png", Path(temporary) / "small.jpg"
+        write_overview(whole, image, lungs)
+        picture = sitk.ReadImage(str(whole))
+        scale = picture.GetWidth() / PICTURE_WIDTH
+        size = [round(length / scale) for length in picture.GetSize()]
+        smooth = sitk.SmoothingRecursiveGaussian(picture, scale / 2)
+        shrunk = sitk.Resample(
+            smooth, size, sitk.Transform(), sitk.sitkLinear, picture.GetOrigin(), (scale, scale)
+        )
+        sitk.WriteImage(sitk.Cast(shrunk, sitk.sitkVectorUInt8), str(small), True, JPEG_QUALITY)
+        try:
+            shutil.copyfile(small, path)
+        except OSError as error:
+            raise InputError(
+                "The output can't be written; check that its disk is not full and its folder "
+                "still there."
+            ) from error

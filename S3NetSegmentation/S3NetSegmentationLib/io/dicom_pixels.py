@@ -1,0 +1,129 @@
+"""The stored pixels of a DICOM file, whatever its transfer syntax."""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import SimpleITK as sitk
+from pydicom.uid import (
+    UID,
+    ExplicitVRBigEndian,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+)
+
+from ..errors import InputError, out_of_memory
+from .files import check_name
+
+_FORMAT = (
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+)
+
+_ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
+
+
+def read_pixels(path: Path) -> np.ndarray:
+    """Pixels as they are stored, without rescale.
+
+    Compressed pixels are handed to GDCM in a clean file of their own, for in a damaged one it
+    may reserve gigabytes.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    ndarray of integers, (frames, rows, columns)
+
+    Raises
+    ------
+    InputError
+        If the file holds no gray pixels, or fewer than its header says.
+    """
+    check_name(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = pydicom.dcmread(path, force=True, specific_tags=[*_FORMAT, "PixelData"])
+            syntax = UID(image.file_meta.get("TransferSyntaxUID", "1.2.840.10008.1.2"))
+            if int(image.get("SamplesPerPixel") or 1) != 1:
+                raise InputError(f"'{path.name}' is a color image; choose a CT image.")
+            shape = (int(image.get("NumberOfFrames") or 1), int(image.Rows), int(image.Columns))
+            if syntax.is_compressed and not syntax.is_deflated:
+                pixels = _decompress(image, syntax)
+            else:
+                pixels = _unpack(image, shape, ">" if syntax == ExplicitVRBigEndian else "<")
+            if pixels.shape != shape:
+                raise ValueError
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - pydicom and GDCM stumble in many ways
+        if out_of_memory(error):
+            raise MemoryError from error
+        raise InputError(
+            f"The pixels of the DICOM file '{path.name}' can't be read; the file is damaged "
+            "or compressed in an unknown way."
+        ) from error
+    return pixels
+
+
+def _unpack(image: pydicom.Dataset, shape: tuple[int, int, int], order: str) -> np.ndarray:
+    """Native pixels: the stored bits out of the allocated ones (DICOM PS3.5, 8.1.1)."""
+    allocated, stored, high = (
+        int(image[key].value) for key in ("BitsAllocated", "BitsStored", "HighBit")
+    )
+    if not 0 < stored <= high + 1 <= allocated:
+        raise ValueError
+    kind = np.dtype(f"{order}u{allocated // 8}")
+    count = int(np.prod(shape, dtype=np.int64))
+    pixels = np.frombuffer(image.PixelData, kind, count).astype(kind.newbyteorder("="))
+    signed = bool(image.get("PixelRepresentation"))
+    # Left, then right: other bits fall out, and the sign is carried along.
+    pixels <<= allocated - 1 - high
+    if signed:
+        pixels = pixels.view(f"i{allocated // 8}")
+    pixels >>= allocated - stored
+    return pixels.reshape(shape)
+
+
+def _decompress(image: pydicom.Dataset, syntax: UID) -> np.ndarray:
+    """Compressed pixels by GDCM."""
+    clean = pydicom.Dataset()
+    clean.file_meta = pydicom.dataset.FileMetaDataset()
+    clean.file_meta.TransferSyntaxUID = syntax
+    clean.SOPClassUID = MultiFrameGrayscaleWordSecondaryCaptureImageStorage
+    clean.SOPInstanceUID = "1.2.3"
+    for keyword in _FORMAT:
+        if keyword in image:
+            clean[keyword] = image[keyword]
+    clean.add_new("PixelData", "OB", _fragments(image.PixelData))
+    clean["PixelData"].is_undefined_length = True
+    with tempfile.TemporaryDirectory(prefix="s3net-") as folder:
+        path = Path(folder) / "pixels.dcm"
+        pydicom.dcmwrite(
+            path, clean, implicit_vr=False, little_endian=True, enforce_file_format=True
+        )
+        return sitk.GetArrayFromImage(sitk.ReadImage(str(path), imageIO="GDCMImageIO"))
+
+
+def _fragments(data: bytes) -> bytes:
+    """Encapsulated pixels, checked to be whole items."""
+    place = 0
+    while data[place : place + 4] == _ITEM:
+        place += 8 + struct.unpack("<I", data[place + 4 : place + 8])[0]
+    if place > len(data) or data[place : place + 4] not in (b"", _END):
+        raise ValueError
+    return data[:place]

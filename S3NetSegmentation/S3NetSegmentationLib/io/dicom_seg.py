@@ -1,0 +1,163 @@
+"""The lungs as a DICOM Segmentation object that refers to the series it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import SimpleITK as sitk
+
+from .. import __version__
+from ..errors import InputError
+from .segments import LUNG_SEGMENTS, LungSegment
+from .write import replacing
+
+MAKER = "S3NetExtension"
+SERIES_NUMBER = 300
+
+OFTEN_REMOVED = (
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+"""May be empty but not absent; who removes names from DICOM often removes these altogether."""
+
+
+def check_available() -> None:
+    """Refuse where the library that writes DICOM SEG is missing.
+
+    Raises
+    ------
+    InputError
+        Which says how to install it.
+    """
+    try:
+        import highdicom  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            "DICOM SEG needs highdicom; install it by: pip install 's3net-segmentation[dicomseg]'"
+        ) from error
+
+
+def write_dicom_seg(path: Path, segmentation: pydicom.Dataset) -> None:
+    """Write what `make_dicom_seg` has made.
+
+    Raises
+    ------
+    InputError
+        If the file can't be written; nothing is left of it.
+    """
+    with replacing(path) as temporary:
+        segmentation.save_as(temporary, enforce_file_format=True)
+
+
+def make_dicom_seg(lungs: sitk.Image, files: Sequence[Path]) -> pydicom.Dataset:
+    """The lungs as DICOM SEG, with the patient and the study of their source.
+
+    Parameters
+    ----------
+    lungs : SimpleITK.Image
+        0 background, 1 right lung, 2 left lung; at least one voxel is lung.
+    files : sequence of Path
+        The DICOM files of the scan.
+
+    Returns
+    -------
+    pydicom.Dataset
+        With the geometry of `lungs`, also where that is not the source's (a gantry tilt).
+
+    Raises
+    ------
+    InputError
+        If highdicom is not installed or the source lacks what DICOM SEG needs.
+    """
+    check_available()
+    import highdicom
+
+    sources = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]
+    for source in sources:
+        for keyword in OFTEN_REMOVED:
+            source.setdefault(keyword, "")
+    array = sitk.GetArrayFromImage(lungs)
+    present = [each for each in LUNG_SEGMENTS if (array == each.label).any()]
+    # Segments are numbered from 1 without gaps.
+    numbered = np.zeros(array.shape, np.uint8)
+    for number, segment in enumerate(present, start=1):
+        numbered[array == segment.label] = number
+    try:
+        return highdicom.seg.Segmentation(
+            source_images=sources,
+            pixel_array=_volume(numbered, lungs, sources[0]),
+            segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
+            segment_descriptions=[
+                _describe(segment, number) for number, segment in enumerate(present, start=1)
+            ],
+            series_instance_uid=highdicom.UID(),
+            series_number=SERIES_NUMBER,
+            sop_instance_uid=highdicom.UID(),
+            instance_number=1,
+            manufacturer=MAKER,
+            manufacturer_model_name="S3-Net",
+            software_versions=__version__,
+            device_serial_number="0",
+            content_label="LUNGS",
+            content_description="Right and left lung",
+            series_description="Lungs by S3-Net",
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            "There can be no DICOM SEG of this series, because its headers lack what it needs "
+            f"({type(error).__name__})."
+        ) from error
+
+
+def _volume(array: np.ndarray, lungs: sitk.Image, source: pydicom.Dataset):
+    """The label map with its geometry, as highdicom takes it: slices, rows, columns."""
+    import highdicom
+
+    axes = np.reshape(lungs.GetDirection(), (3, 3)) * lungs.GetSpacing()
+    affine = np.eye(4)
+    affine[:3, :3] = axes[:, ::-1]
+    affine[:3, 3] = lungs.GetOrigin()
+    return highdicom.Volume(
+        array,
+        affine,
+        coordinate_system="PATIENT",
+        frame_of_reference_uid=source.FrameOfReferenceUID,
+    )
+
+
+def _describe(segment: LungSegment, number: int):
+    """A segment with its terminology, the side as a modifier, and Slicer's color."""
+    import highdicom
+    from pydicom.sr.coding import Code
+
+    side = Code(segment.laterality[0], "SCT", segment.laterality[1])
+    described = highdicom.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=segment.name,
+        segmented_property_category=Code("123037004", "SCT", "Anatomical Structure"),
+        segmented_property_type=Code("39607008", "SCT", "Lung"),
+        algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=highdicom.AlgorithmIdentificationSequence(
+            name="S3-Net",
+            version=__version__,
+            family=Code("123110", "DCM", "Artificial Intelligence"),
+        ),
+        tracking_uid=highdicom.UID(),
+        tracking_id=segment.name,
+        display_color=highdicom.color.CIELabColor.from_rgb(
+            *(round(255 * value) for value in segment.color)
+        ),
+    )
+    code = described.SegmentedPropertyTypeCodeSequence[0]
+    code.SegmentedPropertyTypeModifierCodeSequence = [highdicom.sr.CodedConcept.from_code(side)]
+    return described

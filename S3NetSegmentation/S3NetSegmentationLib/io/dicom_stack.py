@@ -1,0 +1,411 @@
+"""DICOM slices as a volume: in order, evenly spaced, upright, in Hounsfield units."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import SimpleITK as sitk
+from scipy import ndimage
+
+from ..errors import InputError
+from .dicom_pixels import read_pixels
+from .scan import ReadScan
+
+AIR = -1024
+"""Hounsfield units of what lies outside the scanned field of view."""
+
+SAME_ORIENTATION = 1e-3
+"""Largest difference of direction cosines between slices of one stack."""
+
+SAME_PLACE = 1e-3
+"""Slices that are less than this apart, in millimeters, lie at the same place."""
+
+UNEVEN, SLIGHTLY_UNEVEN = 0.1, 0.02
+"""Largest distance of a slice from its place in an even stack, as a share of the spacing: more is
+refused, more than slightly is worth a warning."""
+
+LARGEST_TILT = 35
+"""Degrees; no gantry tilts further."""
+
+MOST_PIXELS, MOST_VOXELS = 2**24, 2**31
+"""Of a slice and of a volume; more than any CT has is a damaged file."""
+
+TAGS = (
+    "ImageType",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "SeriesInstanceUID",
+    "SeriesNumber",
+    "Modality",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "PixelSpacing",
+    "SliceThickness",
+    "ImageOrientationPatient",
+    "ImagePositionPatient",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "AcquisitionNumber",
+    "TemporalPositionIdentifier",
+    "TemporalPositionIndex",
+    "NominalPercentageOfCardiacPhase",
+    "ConvolutionKernel",
+    "KVP",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+)
+"""All that is read of a header: what places an image, scales it, and tells it from others."""
+
+
+@dataclass(frozen=True)
+class DicomSlice:
+    """Where one frame of a DICOM file lies in the patient, in LPS millimeters, and its scale.
+
+    Attributes
+    ----------
+    path : Path
+    frame : int
+        Its number in the file, from 0.
+    matrix : (int, int)
+        Rows and columns.
+    spacing : (float, float)
+        Between columns and between rows.
+    orientation : ndarray, (6,)
+        Direction cosines along a row and along a column.
+    position : ndarray, (3,)
+        Center of the first pixel.
+    thickness : float or None
+    rescale : (float, float)
+        Slope and intercept.
+    padding : (float, float) or None
+        Stored values from and to which a pixel is padding.
+    """
+
+    path: Path
+    frame: int
+    matrix: tuple[int, int]
+    spacing: tuple[float, float]
+    orientation: np.ndarray
+    position: np.ndarray
+    thickness: float | None
+    rescale: tuple[float, float]
+    padding: tuple[float, float] | None
+
+    @property
+    def normal(self) -> np.ndarray:
+        """Direction across the slice, a unit vector."""
+        return np.cross(self.orientation[:3], self.orientation[3:])
+
+    def fits(self, other: DicomSlice) -> bool:
+        """Whether both can lie in one stack."""
+        return (
+            self.matrix == other.matrix
+            and np.allclose(self.spacing, other.spacing, rtol=1e-3)
+            and np.allclose(self.orientation, other.orientation, rtol=0, atol=SAME_ORIENTATION)
+        )
+
+
+def slices_of(path: Path, header: pydicom.Dataset) -> list[DicomSlice]:
+    """One `DicomSlice` for each frame of a file.
+
+    Raises
+    ------
+    InputError
+        If the place or the scale of a frame is not known.
+    """
+    shared = header.get("SharedFunctionalGroupsSequence")
+    frames = header.get("PerFrameFunctionalGroupsSequence")
+    if not frames:
+        if int(header.get("NumberOfFrames") or 1) > 1:
+            raise InputError(f"The frames of '{path.name}' have no position, so it is no volume.")
+        frames = [header]
+    return [
+        _slice(path, number, header, [frame, *(shared or []), header])
+        for number, frame in enumerate(frames)
+    ]
+
+
+def read_stack(slices: list[DicomSlice]) -> ReadScan:
+    """The volume, ordered along the slices' normal, with the geometry of their headers.
+
+    Slices of another size or orientation and copies are left out, and a gantry tilt is taken
+    back, each with a warning.
+
+    Raises
+    ------
+    InputError
+        If the slices make no even stack, or their pixels can't be read.
+    """
+    stack = _largest_stack(slices)
+    warnings = []
+    if len(stack) < len(slices):
+        warnings.append(
+            f"{len(slices) - len(stack)} images of another size or orientation than the rest of "
+            "the series were left out."
+        )
+    normal = stack[0].normal
+    stack = sorted(stack, key=lambda each: float(each.position @ normal))
+    _check_size(stack)
+    planes = _read_planes(stack)
+    stack, planes, copies = _without_copies(stack, planes)
+    if copies:
+        warnings.append(f"{copies} slices were in the series twice; each was taken once.")
+    spacing = _even_spacing(stack, warnings)
+    origin, voxels = _upright(stack, np.stack(planes), warnings)
+    image = sitk.GetImageFromArray(voxels)
+    image.SetOrigin(origin.tolist())
+    image.SetSpacing((*stack[0].spacing, spacing))
+    axes = np.array([stack[0].orientation[:3], stack[0].orientation[3:], normal])
+    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
+    image.SetDirection(axes.T.ravel().tolist())
+    return ReadScan(image, tuple(warnings), tuple(dict.fromkeys(each.path for each in stack)))
+
+
+# Headers
+
+
+def _slice(
+    path: Path, frame: int, header: pydicom.Dataset, groups: list[pydicom.Dataset]
+) -> DicomSlice:
+    def numbers(sequence: str, keyword: str, count: int, what: str) -> np.ndarray:
+        values = _numbers(_look_up(groups, sequence, keyword), count)
+        if values is None:
+            raise InputError(
+                f"The DICOM image '{path.name}' has no {what}, so its true size and place are "
+                "not known; export the original CT series."
+            )
+        return values
+
+    spacing = numbers("PixelMeasuresSequence", "PixelSpacing", 2, "pixel spacing")
+    orientation = numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6, "orientation")
+    position = numbers("PlanePositionSequence", "ImagePositionPatient", 3, "position")
+    rows, columns = orientation[:3], orientation[3:]
+    square = np.allclose([rows @ rows, columns @ columns, rows @ columns], [1, 1, 0], atol=1e-3)
+    if spacing.min() <= 0 or not square:
+        raise InputError(
+            f"The pixel spacing or the orientation of the DICOM image '{path.name}' is impossible; "
+            "export the original CT series."
+        )
+    thickness = _numbers(_look_up(groups, "PixelMeasuresSequence", "SliceThickness"), 1)
+    return DicomSlice(
+        path,
+        frame,
+        (int(header.Rows), int(header.Columns)),
+        (float(spacing[1]), float(spacing[0])),
+        orientation,
+        position,
+        None if thickness is None or thickness[0] <= 0 else float(thickness[0]),
+        _rescale(path, groups),
+        _padding(header),
+    )
+
+
+def _look_up(groups: list[pydicom.Dataset], sequence: str, keyword: str):
+    """An attribute at the top level (classic image) or inside a functional group (enhanced)."""
+    for group in groups:
+        nested = group.get(sequence)
+        value = nested[0].get(keyword) if nested else group.get(keyword)
+        if value is not None:
+            return value
+    return None
+
+
+def _numbers(value, count: int) -> np.ndarray | None:
+    """So many finite numbers, or None."""
+    try:
+        values = np.array(value, float).reshape(count)
+    except (TypeError, ValueError):
+        return None
+    return values if np.isfinite(values).all() else None
+
+
+def _rescale(path: Path, groups: list[pydicom.Dataset]) -> tuple[float, float]:
+    sequence = "PixelValueTransformationSequence"
+    slope, intercept = (
+        _look_up(groups, sequence, keyword) for keyword in ("RescaleSlope", "RescaleIntercept")
+    )
+    if slope is None and intercept is None:
+        return 1.0, 0.0
+    scale = _numbers([slope, intercept], 2)
+    if scale is None or scale[0] == 0:
+        raise InputError(
+            f"The rescale slope and intercept of the DICOM image '{path.name}' are impossible, so "
+            "its Hounsfield units are not known; export the original CT series."
+        )
+    return float(scale[0]), float(scale[1])
+
+
+def _padding(header: pydicom.Dataset) -> tuple[float, float] | None:
+    first = _numbers(header.get("PixelPaddingValue"), 1)
+    if first is None:
+        return None
+    last = _numbers(header.get("PixelPaddingRangeLimit"), 1)
+    ends = (float(first[0]), float((first if last is None else last)[0]))
+    return min(ends), max(ends)
+
+
+# Geometry
+
+
+def _largest_stack(slices: list[DicomSlice]) -> list[DicomSlice]:
+    """The slices without whatever has another size or orientation."""
+    stacks: list[list[DicomSlice]] = []
+    for each in slices:
+        for stack in stacks:
+            if each.fits(stack[0]):
+                stack.append(each)
+                break
+        else:
+            stacks.append([each])
+    return max(stacks, key=len)
+
+
+def _check_size(slices: list[DicomSlice]) -> None:
+    """Refuse what no scanner makes before memory is spent on it."""
+    pixels = math.prod(slices[0].matrix)
+    if pixels > MOST_PIXELS or pixels * len(slices) > MOST_VOXELS:
+        raise InputError(
+            f"'{slices[0].path.name}' claims to be a volume of {slices[0].matrix[1]} x "
+            f"{slices[0].matrix[0]} x {len(slices)} voxels; the file is damaged."
+        )
+
+
+def _without_copies(
+    slices: list[DicomSlice], planes: list[np.ndarray]
+) -> tuple[list[DicomSlice], list[np.ndarray], int]:
+    """Each slice once; neighbors at the same place must be the same.
+
+    Raises
+    ------
+    InputError
+        If different slices lie at the same place.
+    """
+    kept = [0]
+    for index in range(1, len(slices)):
+        before, each = slices[kept[-1]], slices[index]
+        if (each.position - before.position) @ slices[0].normal >= SAME_PLACE:
+            kept.append(index)
+        elif not np.array_equal(planes[kept[-1]], planes[index]):
+            raise InputError(
+                "Several slices of the series lie at the same place, so it holds more than one "
+                "scan; export one of them alone."
+            )
+    return [slices[i] for i in kept], [planes[i] for i in kept], len(slices) - len(kept)
+
+
+def _even_spacing(slices: list[DicomSlice], warnings: list[str]) -> float:
+    """Distance of neighboring slices in millimeters."""
+    if len(slices) == 1:
+        if slices[0].thickness is None:
+            warnings.append(
+                "The thickness of the slice is not known and was taken to be 1 mm; volumes in mL "
+                "mean nothing."
+            )
+        return slices[0].thickness or 1.0
+    places = np.array([each.position @ slices[0].normal for each in slices])
+    gaps = np.diff(places)
+    even = np.linspace(places[0], places[-1], len(places))
+    spacing = (places[-1] - places[0]) / (len(places) - 1)
+    off = np.abs(places - even).max()
+    if off > UNEVEN * spacing:
+        raise InputError(
+            f"The slices are not evenly spaced (gaps of {gaps.min():.2f} to {gaps.max():.2f} mm), "
+            "so some may be missing; export the whole series again."
+        )
+    if off > SLIGHTLY_UNEVEN * spacing:
+        warnings.append(
+            f"The slices are not quite evenly spaced (gaps of {gaps.min():.2f} to "
+            f"{gaps.max():.2f} mm); they were taken to be {spacing:.2f} mm apart."
+        )
+    return float(spacing)
+
+
+def _upright(
+    slices: list[DicomSlice], voxels: np.ndarray, warnings: list[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Origin and voxels of a stack whose slices lie straight above each other.
+
+    A tilted gantry shifts each slice within its own plane. So each is moved back by linear
+    interpolation within the plane, and the matrix grows so that nothing is cut off.
+
+    Raises
+    ------
+    InputError
+        If the slices are shifted as no gantry does.
+    """
+    first = slices[0]
+    axes = np.array([first.orientation[3:], first.orientation[:3]])
+    # In rows and columns.
+    shifts = np.array([axes @ (each.position - first.position) for each in slices])
+    shifts /= first.spacing[::-1]
+    if np.abs(shifts).max() <= 1:
+        return first.position, voxels
+    steps = np.arange(len(slices))[:, None] / (len(slices) - 1)
+    millimeters = np.linalg.norm(shifts[-1] * first.spacing[::-1])
+    along = (slices[-1].position - first.position) @ first.normal
+    tilt = float(np.degrees(np.arctan2(millimeters, along)))
+    if np.abs(shifts - steps * shifts[-1]).max() > 1 or tilt > LARGEST_TILT:
+        raise InputError(
+            "The slices are shifted against each other as by no gantry tilt; export the original "
+            "CT series again."
+        )
+    warnings.append(
+        f"The gantry was tilted by {tilt:.1f} degrees; the slices were moved back within their "
+        "planes, so the voxels are not quite those of the files."
+    )
+    low, high = np.floor(shifts.min(0)).astype(int), np.ceil(shifts.max(0)).astype(int)
+    moved = np.empty((len(slices), *(voxels.shape[1:] + high - low)), voxels.dtype)
+    for plane, shift, target in zip(voxels.astype(np.float32), shifts, moved, strict=True):
+        straight = ndimage.affine_transform(
+            plane, np.ones(2), low - shift, target.shape, order=1, cval=AIR
+        )
+        target[...] = np.rint(straight) if voxels.dtype.kind == "i" else straight
+    return first.position + (low * first.spacing[::-1]) @ axes, moved
+
+
+# Pixels
+
+
+def _read_planes(slices: list[DicomSlice]) -> list[np.ndarray]:
+    """Pixels in Hounsfield units, (rows, columns) each; each file is decoded once."""
+    frames: dict[Path, list[DicomSlice]] = {}
+    for each in slices:
+        frames.setdefault(each.path, []).append(each)
+    planes = {}
+    for path, here in frames.items():
+        stored = read_pixels(path)
+        for each in here:
+            if each.frame >= len(stored) or stored[each.frame].shape != each.matrix:
+                raise InputError(
+                    f"The DICOM file '{path.name}' holds less than its header says; it is damaged."
+                )
+            planes[path, each.frame] = _hounsfield(stored[each.frame], each)
+    return [planes[each.path, each.frame] for each in slices]
+
+
+def _hounsfield(stored: np.ndarray, piece: DicomSlice) -> np.ndarray:
+    """A plane of stored values in Hounsfield units, int16 where that holds them, else float32."""
+    slope, intercept = piece.rescale
+    plane = stored.astype(np.float64) * slope + intercept
+    if piece.padding is not None:
+        plane[_padded(stored, *piece.padding)] = AIR
+    limits = np.iinfo(np.int16)
+    whole = slope == round(slope) and intercept == round(intercept)
+    if whole and limits.min <= plane.min() and plane.max() <= limits.max:
+        return plane.astype(np.int16)
+    return plane.astype(np.float32)
+
+
+def _padded(stored: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Where there is padding: it lies at the border; the same value elsewhere is tissue."""
+    pieces, _ = ndimage.label((stored >= low) & (stored <= high))
+    border = np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])
+    return np.isin(pieces, np.unique(border[border > 0]))

@@ -1,0 +1,385 @@
+"""A batch from its folder to its table: complete, private, and going on where it was."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import phantom
+import pytest
+import SimpleITK as sitk
+from batch_data import (  # noqa: F401 - pytest looks the fixture up
+    COMMAND,
+    ENVIRONMENT,
+    QUICK,
+    batch_script,
+    by_place,
+    is_right,
+    leftovers,
+    one_thread,
+    scan_processes,
+    small_chest,
+    wait_for,
+    write_chest,
+)
+from dicom_files import write_scan
+from S3NetSegmentationLib.batch import attempt
+from S3NetSegmentationLib.batch.background import run_batch_in_background
+from S3NetSegmentationLib.batch.run import plan_batch, run_batch
+from S3NetSegmentationLib.errors import Cancelled, InputError, S3NetError
+
+pytest.importorskip("highdicom", reason="the batch of these tests writes DICOM SEG, too")
+
+FORMATS = (".seg.nrrd", ".nii.gz", ".seg.dcm")
+PRIVATE = ("Doe", "Jane", "4711")
+pytestmark = pytest.mark.usefixtures("one_thread")
+linux = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="finds processes in /proc")
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory):
+    """A batch of scans good and bad, what it reported, and the truth."""
+    folder = tmp_path_factory.mktemp("night")
+    source, output = folder / "in", folder / "out"
+    truth = {"Doe Jane/a.nrrd": write_chest(source / "Doe Jane" / "a.nrrd")}
+    oblique = small_chest(direction=phantom.GEOMETRIES["oblique"]["direction"], seed=1)
+    paths = write_scan(source / "series" / "x", oblique.image)
+    (source / "series" / "y").mkdir()
+    for path in paths[::2]:
+        path.rename(source / "series" / "y" / path.name)
+    truth["series"] = oblique
+    labels = sitk.Cast(truth["series"].lungs, sitk.sitkInt16)
+    sitk.WriteImage(labels, str(source / "labels-4711.nrrd"))
+    sitk.WriteImage(small_chest(lungs="none").image, str(source / "none.mha"))
+    (source / "Jane.nii.gz").write_bytes(b"no image at all")
+    seen, records = [], []
+    run_batch(
+        source,
+        output,
+        QUICK,
+        formats=FORMATS,
+        jobs=2,
+        progress=seen.append,
+        ended=records.append,
+    )
+    return source, output, truth, by_place(output, records), seen
+
+
+def test_every_scan_comes_out_or_says_why_not(night):
+    _, output, truth, records, _ = night
+    statuses = {place: record["status"] for place, record in records.items()}
+    assert statuses == {
+        "Doe Jane/a.nrrd": "done",
+        "series": "done",
+        "labels-4711.nrrd": "skipped",
+        "none.mha": "no lungs",
+        "Jane.nii.gz": "failed",
+    }
+    for place, found in truth.items():
+        name = records[place]["name"]
+        assert is_right(output / f"{name}.seg.nrrd", found)
+        assert is_right(output / f"{name}.nii.gz", found)
+    assert "can't be read" in records["Jane.nii.gz"]["error"]
+    assert "label map" in records["labels-4711.nrrd"]["error"]
+    assert not leftovers(output)
+
+
+def test_only_good_scans_have_outputs(night):
+    _, output, _, records, _ = night
+    expected = {"names.csv", "results.csv", "report.html", "records"}
+    for place, formats in (("Doe Jane/a.nrrd", FORMATS[:2]), ("series", FORMATS)):
+        expected |= {records[place]["name"] + suffix for suffix in formats}
+    assert set(os.listdir(output)) == expected
+    assert "no DICOM SEG of it" in records["Doe Jane/a.nrrd"]["warnings"][0]
+
+
+def test_the_table_has_the_figures(night):
+    _, output, truth, records, _ = night
+    with (output / "results.csv").open(newline="", encoding="utf-8") as file:
+        rows = {row["name"]: row for row in csv.DictReader(file)}
+    assert set(rows) == {record["name"] for record in records.values()}
+    row = rows[records["series"]["name"]]
+    labels = sitk.GetArrayViewFromImage(truth["series"].lungs)
+    hounsfield = sitk.GetArrayViewFromImage(truth["series"].image)
+    for label, side in ((1, "right"), (2, "left")):
+        volume = (labels == label).sum() * 8 * 7 * 8 / 1000
+        assert float(row[f"{side}_volume_ml"]) == pytest.approx(volume, rel=0.1)
+        mean = np.maximum(hounsfield, -1000)[labels == label].mean()
+        assert float(row[f"{side}_mean_hu"]) == pytest.approx(mean, abs=30)
+        assert 0 <= float(row[f"{side}_emphysema_fraction"]) < 0.05
+    assert row["size"] == "52 40 38"
+    assert row["spacing_mm"] == "8 7 8"
+    assert float(row["seconds"]) > 0
+    assert row["settings.working_size"] == "48"
+    assert json.loads(row["versions"])["s3net"]
+    assert rows[records["Jane.nii.gz"]["name"]]["error"]
+
+
+def test_nothing_tells_who_the_patients_are(night):
+    _, output, _, _, _ = night
+    for path in output.rglob("*"):
+        assert not any(word in path.name for word in PRIVATE)
+        # The table of names is the one that can be kept apart; DICOM belongs to its study.
+        if path.is_file() and path.name != "names.csv" and path.suffix != ".dcm":
+            content = path.read_bytes()
+            assert not any(word.encode() in content for word in PRIVATE), path.name
+            assert os.fsencode(output.parent) not in content, path.name
+
+
+def test_progress_rises_over_the_scans(night):
+    seen = [report for report in night[-1] if report.stage == "Scans"]
+    fractions = [report.fraction for report in seen]
+    assert fractions[0] == 0
+    assert fractions[-1] == 1
+    assert (seen[-1].done, seen[-1].total) == (5, 5)
+    # Between the ends of scans, it moves within them.
+    assert any(abs(5 * fraction - round(5 * fraction)) > 0.01 for fraction in fractions)
+
+
+def again(night, settings=QUICK, **more) -> list[str]:
+    """Places of the scans that the same batch would do again."""
+    source, output, *_ = night
+    plan = plan_batch(source, output, settings, more.pop("formats", FORMATS), **more)
+    places = {task.name: scan.place for task, scan in zip(plan.tasks, plan.scans, strict=True)}
+    return sorted(places[task.name] for task in plan.to_do)
+
+
+def test_finished_scans_are_not_done_again(night):
+    assert again(night) == ["Jane.nii.gz"]
+    assert again(night, formats=FORMATS[:1]) == ["Jane.nii.gz"]
+
+
+def test_scans_are_done_again_when_something_has_changed(night, monkeypatch):
+    source, output, _, records, _ = night
+    assert len(again(night, replace(QUICK, seed=1))) == 5
+    changed = source / "Doe Jane" / "a.nrrd"
+    status = changed.stat()
+    os.utime(changed, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    assert again(night) == ["Doe Jane/a.nrrd", "Jane.nii.gz"]
+    os.utime(changed, ns=(status.st_atime_ns, status.st_mtime_ns))
+    lost = output / f"{records['series']['name']}.nii.gz"
+    lost.rename(output.parent / "lost")
+    assert again(night) == ["Jane.nii.gz", "series"]
+    (output.parent / "lost").rename(lost)
+    record = output / "records" / f"{records['none.mha']['name']}.json"
+    content = record.read_text()
+    record.write_text(content[: len(content) // 2])
+    assert again(night) == ["Jane.nii.gz", "none.mha"]
+    record.write_text(content)
+    monkeypatch.setattr("S3NetSegmentationLib.batch.records.__version__", "99")
+    assert len(again(night)) == 5
+
+
+def test_dry_run_lists_and_does_nothing(night):
+    source, output, *_ = night
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
+    run = subprocess.run(
+        [*COMMAND, source, "-o", output, "--device", "cpu", "--dry-run"],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        check=False,
+    )
+    assert run.returncode == 0
+    assert run.stderr == ""
+    assert "5 scans: 1 to do, 4 finished; 0 skipped" in run.stdout
+    assert "Doe Jane/a.nrrd (1 file)" in run.stdout
+    assert "series (38 files)" in run.stdout
+    assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
+
+
+# Going on after a change, an interrupt, a kill
+
+
+def test_a_changed_scan_is_replaced_and_its_stale_outputs_go(tmp_path):
+    source, output = tmp_path / "in", tmp_path / "out"
+    write_chest(source / "a.nrrd")
+    (first,) = run_batch(source, output, QUICK, formats=FORMATS[:2], name_by="path")
+    assert first["files"] == ["a.seg.nrrd", "a.nii.gz"]
+    (source / "a.nrrd").write_bytes(b"gone bad")
+    (second,) = run_batch(source, output, QUICK, formats=FORMATS[:2], name_by="path")
+    assert second["status"] == "failed"
+    assert "'a.nrrd'" in second["error"]  # named by path, so paths are no secret
+    assert not list(output.glob("a.*"))
+    assert not (output / "records" / "a.jpg").exists()
+
+
+@linux
+def test_killed_at_any_moment_the_same_command_goes_on(tmp_path):
+    source, output = tmp_path / "in", tmp_path / "out"
+    truth = {f"{seed}.nrrd": write_chest(source / f"{seed}.nrrd", seed=seed) for seed in range(4)}
+    finished: set[str] = set()
+    for delay in (1, 2):
+        with subprocess.Popen(
+            batch_script(source, output), env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+        ) as process:
+            for _ in range(delay):
+                finished.add(process.stdout.readline())
+            process.kill()
+        # The children notice and leave.
+        wait_for(lambda: not scan_processes(output))
+    done_before = {path: path.stat().st_mtime_ns for path in output.glob("*.seg.nrrd")}
+    assert len(done_before) >= len(finished) >= 2
+    ended = []
+    records = run_batch(source, output, QUICK, jobs=2, ended=ended.append)
+    assert len(ended) == 4 - len(done_before)
+    assert {record["status"] for record in records} == {"done"}
+    for place, record in by_place(output, records).items():
+        assert is_right(output / f"{record['name']}.seg.nrrd", truth[place])
+    assert all(path.stat().st_mtime_ns == time for path, time in done_before.items())
+    assert not leftovers(output)
+
+
+@linux
+def test_ctrl_c_keeps_what_is_finished(tmp_path):
+    source, output = tmp_path / "in", tmp_path / "out"
+    for seed in range(2):
+        write_chest(source / f"{seed}.nrrd", seed=seed)
+    with subprocess.Popen(
+        [*COMMAND, source, "-o", output, "--device", "cpu"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    ) as process:
+        assert process.stdout.readline().startswith("1/2 done ")
+        wait_for(lambda: scan_processes(output))
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        assert process.wait() == 130
+    assert rest.strip() == "s3net: Stopped; the finished scans are kept, the same command goes on."
+    assert not scan_processes(output)
+    assert len(list(output.glob("*.seg.nrrd"))) == 1
+    assert "1 not yet begun" in (output / "report.html").read_text(encoding="utf-8")
+    assert not leftovers(output)
+
+
+@linux
+def test_killed_scans_are_begun_again_but_not_for_ever(tmp_path):
+    source, output = tmp_path / "in", tmp_path / "out"
+    write_chest(source / "a.nrrd")
+    found = write_chest(source / "b.nrrd", seed=1)
+    doomed = plan_batch(source, output, QUICK).tasks[0].name
+    killed = []
+
+    def kill(name, report):
+        if report is not None and (name == doomed or name not in killed):
+            for process in scan_processes(output, name):
+                os.kill(process, signal.SIGKILL)
+                killed.append(name)
+
+    bad, good = run_batch(source, output, QUICK, jobs=2, within=kill)
+    assert len(killed) >= 4
+    assert (bad["status"], bad["attempts"]) == ("failed", 3)
+    assert "ended unexpectedly (code -9)" in bad["error"]
+    assert (good["status"], good["attempts"]) == ("done", 2)
+    assert is_right(output / f"{good['name']}.seg.nrrd", found)
+    assert not leftovers(output)
+
+
+def test_a_hanging_scan_is_given_up(tmp_path, monkeypatch):
+    write_chest(tmp_path / "in" / "a.nrrd")
+    monkeypatch.setattr(attempt, "SILENCE", 0.2)
+    monkeypatch.setattr(attempt, "ATTEMPTS", 1)
+    (record,) = run_batch(tmp_path / "in", tmp_path / "out", QUICK)
+    assert "did nothing for a long time" in record["error"]
+    assert not leftovers(tmp_path / "out")
+
+
+# The command and the background run of Slicer
+
+
+def test_the_command_says_what_has_become_of_each_scan(tmp_path):
+    source, output = tmp_path / "in", tmp_path / "out"
+    (source / "sub").mkdir(parents=True)
+    (source / "bad.nrrd").write_bytes(b"NRRD0004\n")
+    (source / "sub" / "skip.seg.nrrd").touch()
+    run = subprocess.run(
+        [*COMMAND, source, "-o", output, "--names", tmp_path / "private.csv"],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "Traceback" not in run.stderr
+    line, total, *written = run.stdout.splitlines()
+    assert line.startswith("1/1 failed ")
+    assert "bad.nrrd" not in run.stdout
+    assert total == ("1 scans: 1 failed; 1 files or series are no CT (--dry-run lists them)")
+    assert [Path(each.split()[-1]).name for each in written] == ["results.csv", "report.html"]
+    assert (tmp_path / "private.csv").exists()
+    assert not (output / "names.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["missing", "-o", "out"], "no folder or list"),
+        (["in", "-o", "in"], "is the input folder"),
+        (["in", "-o", "out"], "no CT scan"),
+        (["in", "-o", "file"], "can't be written to"),
+        (["in", "-o", "out", "--jobs", "0"], "at least 1"),
+        (["in", "-o", "out", "--scheduler", "tcp://127.0.0.1:9"], "no CT scan"),
+    ],
+)
+def test_bad_arguments_are_one_sentence(tmp_path, monkeypatch, capsys, options, reason):
+    from S3NetSegmentationLib.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "file").touch()
+    assert main(["batch", *options]) == 2
+    text = capsys.readouterr().err.split("\r")[-1].strip()
+    assert text.startswith("s3net: ")
+    assert text.endswith(".")
+    assert reason in text
+
+
+def test_in_the_background(tmp_path):
+    found = write_chest(tmp_path / "Größe" / "a.nrrd")
+    idle, seen = [], []
+    records = run_batch_in_background(
+        tmp_path / "Größe",
+        tmp_path / "out",
+        QUICK,
+        progress=seen.append,
+        idle=lambda: idle.append(1),
+        temporary=str(tmp_path),
+    )
+    assert is_right(tmp_path / "out" / f"{records[0]['name']}.seg.nrrd", found)
+    assert seen[-1].fraction == 1
+    assert len(idle) > 5
+    assert sorted(os.listdir(tmp_path)) == ["Größe", "out"]
+
+
+@linux
+def test_background_run_can_be_stopped(tmp_path):
+    write_chest(tmp_path / "in" / "a.nrrd")
+    with pytest.raises(Cancelled, match="the same call goes on"):
+        run_batch_in_background(
+            tmp_path / "in",
+            tmp_path / "out",
+            QUICK,
+            cancelled=lambda: bool(scan_processes(tmp_path / "out")),
+        )
+    wait_for(lambda: not scan_processes(tmp_path / "out"))
+    assert not list((tmp_path / "out").glob("*.seg.nrrd"))
+
+
+def test_background_run_tells_what_is_wrong(tmp_path):
+    with pytest.raises(S3NetError, match="no folder or list"):
+        run_batch_in_background(tmp_path / "missing", tmp_path / "out")
+
+
+def test_unknown_formats_and_names_are_refused(tmp_path):
+    for wrong in ({"formats": [".png"]}, {"formats": []}, {"name_by": "patient"}):
+        with pytest.raises(InputError):
+            run_batch(tmp_path, tmp_path / "out", QUICK, **wrong)
+    assert not (tmp_path / "out").exists()

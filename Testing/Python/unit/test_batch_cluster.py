@@ -1,0 +1,91 @@
+"""A batch on a Dask cluster: a scheduler and two workers on loopback, one of which is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from batch_data import ENVIRONMENT, QUICK, by_place, is_right, leftovers, scan_processes, wait_for
+from batch_data import write_chest as write
+from S3NetSegmentationLib.batch import executors
+from S3NetSegmentationLib.batch.run import run_batch
+from S3NetSegmentationLib.errors import InputError
+
+distributed = pytest.importorskip("distributed", reason="a cluster needs dask.distributed")
+
+pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="finds processes in /proc")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """Address of a scheduler, and the processes of its two workers."""
+    folder = tmp_path_factory.mktemp("cluster")
+    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
+    options = {"env": ENVIRONMENT, "cwd": folder, "stderr": subprocess.DEVNULL}
+    file = folder / "scheduler.json"
+    started = [
+        subprocess.Popen(
+            [*dask, "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+            + ["--scheduler-file", file],
+            **options,
+        )
+    ]
+    wait_for(lambda: file.is_file() and file.stat().st_size)
+    with distributed.Client(scheduler_file=str(file), set_as_default=False) as client:
+        address = client.scheduler.address
+        for _ in range(2):
+            started.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "distributed.cli.dask_worker", address]
+                    + ["--nthreads", "1", "--no-nanny", "--no-dashboard"]
+                    + ["--local-directory", folder],
+                    **options,
+                )
+            )
+        client.wait_for_workers(2, timeout=60)
+    yield address, started[1:]
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def parent(process: int) -> int:
+    with open(f"/proc/{process}/stat") as file:
+        return int(file.read().rsplit(")", 1)[1].split()[1])
+
+
+def test_a_killed_worker_costs_only_time(tmp_path, cluster):
+    address, workers = cluster
+    source, output = tmp_path / "in", tmp_path / "out"
+    truth = {f"{seed}.nrrd": write(source / f"{seed}.nrrd", seed=seed) for seed in range(3)}
+    (source / "bad.nrrd").write_bytes(b"no image")
+    seen, killed = [], []
+
+    def kill_once(name, report):
+        seen.append(name)
+        if report is not None and not killed:
+            scan = scan_processes(output, name)[0]
+            killed.append(parent(scan))
+            os.kill(killed[0], signal.SIGKILL)
+
+    records = run_batch(source, output, QUICK, scheduler=address, within=kill_once)
+    assert killed[0] in {worker.pid for worker in workers}
+    statuses = {place: each["status"] for place, each in by_place(output, records).items()}
+    assert statuses == {**dict.fromkeys(truth, "done"), "bad.nrrd": "failed"}
+    for place, record in by_place(output, records).items():
+        if place in truth:
+            assert is_right(output / f"{record['name']}.seg.nrrd", truth[place])
+    assert {record["name"] for record in records if record["status"] == "done"} <= set(seen)
+    # The scan of the killed worker has left with it.
+    wait_for(lambda: not scan_processes(output))
+    assert not leftovers(output)
+
+
+def test_no_scheduler_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(executors, "PATIENCE", 1)
+    write(tmp_path / "in" / "a.nrrd")
+    with pytest.raises(InputError, match=r"no Dask scheduler at 'tcp://127.0.0.1:9'.*\.$"):
+        run_batch(tmp_path / "in", tmp_path / "out", QUICK, scheduler="tcp://127.0.0.1:9")

@@ -1,0 +1,172 @@
+"""Faults of the machine: full disk, vanished folder, no memory. One sentence, nothing half done."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from batch_data import (  # noqa: F401 - pytest looks the fixture up
+    ENVIRONMENT,
+    QUICK,
+    batch_script,
+    by_place,
+    is_right,
+    leftovers,
+    one_thread,
+    write_chest,
+)
+from S3NetSegmentationLib.batch.run import run_batch
+from S3NetSegmentationLib.errors import InputError, out_of_memory
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+posix = pytest.mark.skipif(os.name != "posix", reason="limits and mounts as on Linux")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder that is a disk of 256 KiB."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", folder]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root may mount a small disk")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_full_disk(tmp_path, small_disk):
+    source = tmp_path / "in"
+    truth = {f"{seed}.nrrd": write_chest(source / f"{seed}.nrrd", seed=seed) for seed in range(2)}
+    filler = small_disk / "filler"
+    ended = []
+
+    def fill_after_the_first(record):
+        ended.append(record)
+        if len(ended) == 1:
+            with filler.open("wb", buffering=0) as file, pytest.raises(OSError):
+                while True:
+                    file.write(b"\0" * 1024)
+
+    with pytest.raises(InputError, match=r"its disk is not full.*\.$"):
+        run_batch(source, small_disk, QUICK, ended=fill_after_the_first)
+    good, bad = ended
+    assert (good["status"], bad["status"]) == ("done", "failed")
+    assert "disk" in bad["error"]
+    assert "\n" not in bad["error"]
+    assert len(list(small_disk.glob("*.seg.nrrd"))) == 1
+    filler.unlink()
+    records = run_batch(source, small_disk, QUICK)
+    for place, record in by_place(small_disk, records).items():
+        assert is_right(small_disk / f"{record['name']}.seg.nrrd", truth[place])
+    assert not leftovers(small_disk)
+
+
+WRITE = """
+import resource, signal, sys
+from pathlib import Path
+import SimpleITK as sitk
+from S3NetSegmentationLib.errors import InputError
+from S3NetSegmentationLib.io.write import write_image, write_segmentation
+path, source, limit = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+image = sitk.ReadImage(source)
+write = write_image if path.suffix == ".png" else write_segmentation
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+try:
+    write(path, image)
+except InputError:
+    sys.exit(2)
+"""
+
+
+@posix
+@pytest.mark.parametrize("name", ["a.seg.nrrd", "a.nii", "a.nii.gz", "a.mha", "a.png"])
+def test_no_file_is_better_than_half_a_file(tmp_path, name):
+    """ITK's writers leave the end of a file away when the disk is full, and say nothing."""
+    noise = np.random.default_rng(0).random((12, 60, 60))
+    voxels = (noise > 0.8).astype(np.uint8)
+    image = sitk.GetImageFromArray(voxels[0] if name.endswith("png") else voxels)
+    source = tmp_path / ("in.png" if name.endswith("png") else "in.mha")
+    sitk.WriteImage(image, str(source))
+    (tmp_path / "out").mkdir()
+    path = tmp_path / "out" / name
+
+    def write(limit: int) -> int:
+        path.unlink(missing_ok=True)
+        command = [sys.executable, "-c", WRITE, path, source, str(limit)]
+        run = subprocess.run(command, env=ENVIRONMENT, capture_output=True, check=False)
+        assert b"Traceback" not in run.stderr
+        return run.returncode
+
+    assert write(2**20) == 0
+    size = path.stat().st_size
+    for missing in (1, 7, size // 2):
+        assert write(size - missing) == 2
+        assert os.listdir(path.parent) == []
+
+
+def test_output_folder_vanishes(tmp_path):
+    source, output = tmp_path / "in", tmp_path / "out"
+    write_chest(source / "a.nrrd")
+    write_chest(source / "b.nrrd", seed=1)
+    ended = []
+
+    def remove(name, report):
+        if report is not None and output.exists():
+            shutil.rmtree(output)
+
+    with pytest.raises(InputError, match="can't be written"):
+        run_batch(source, output, QUICK, within=remove, ended=ended.append)
+    assert [record["status"] for record in ended] == ["failed", "failed"]
+    assert all("output folder" in record["error"] for record in ended)
+    assert not output.exists()
+    assert {record["status"] for record in run_batch(source, output, QUICK, jobs=2)} == {"done"}
+
+
+@posix
+def test_out_of_memory_costs_only_that_scan(tmp_path):
+    """A huge volume of air and water in a small file, and not enough memory for it."""
+    source, output = tmp_path / "in", tmp_path / "out"
+    found = write_chest(source / "good.nrrd")
+    huge = np.full((400, 900, 900), -1000, np.int16)
+    huge[100:200] = 0
+    huge = sitk.GetImageFromArray(huge)
+    sitk.WriteImage(huge, str(source / "huge.nrrd"), useCompression=True, compressionLevel=1)
+    python, flag, code = batch_script(source, output, jobs=1)
+    limit = memory_of_the_engine() + 2**29
+    run = subprocess.run(
+        [python, flag, f"import resource as r; r.setrlimit(r.RLIMIT_AS, 2 * ({limit},))\n{code}"],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    files = (output / "records").glob("*.json")
+    records = by_place(output, [json.loads(path.read_text()) for path in files])
+    assert records["huge.nrrd"]["status"] == "failed"
+    assert "not enough memory" in records["huge.nrrd"]["error"]
+    assert is_right(output / f"{records['good.nrrd']['name']}.seg.nrrd", found)
+
+
+def memory_of_the_engine() -> int:
+    """Bytes of address space that the program takes without a scan."""
+    code = "import S3NetSegmentationLib.pipeline; print(open('/proc/self/status').read())"
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
+    return int(run.stdout.split("VmPeak:")[1].split()[0]) * 1024
+
+
+def test_memory_of_the_graphics_card_counts_as_memory():
+    import torch
+
+    assert out_of_memory(torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate ..."))
+    assert out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: 12 bytes"))
+    assert not out_of_memory(RuntimeError("shapes do not match"))

@@ -1,0 +1,219 @@
+"""Which scans a batch finds, what it calls them, and what it leaves out."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from dicom_files import hounsfield, write_series
+from pydicom.uid import generate_uid
+from S3NetSegmentationLib.batch.names import name_scans, write_names
+from S3NetSegmentationLib.batch.scans import FoundScan, find_scans
+from S3NetSegmentationLib.errors import InputError
+from S3NetSegmentationLib.io.write import write_segmentation
+
+
+def volume(path: Path, dtype=np.int16) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 20, 20), dtype)), str(path))
+    return path
+
+
+def places(source: Path, output: Path) -> list[str]:
+    return [scan.place for scan in find_scans(source, output)[0]]
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def source(tmp_path):
+    (tmp_path / "in").mkdir()
+    return tmp_path / "in"
+
+
+@pytest.mark.parametrize("suffix", ["nii", "nii.gz", "nrrd", "nhdr", "mha", "mhd", "NII.GZ"])
+def test_every_format_is_found_and_its_label_map_is_not(source, out, suffix):
+    volume(source / f"a.{suffix.lower()}").rename(source / f"scan.{suffix}")
+    volume(source / f"labels.{suffix.lower()}", np.uint8)
+    scans, skipped = find_scans(source, out)
+    assert [scan.place for scan in scans] == [f"scan.{suffix}"]
+    assert [each.place for each in skipped] == [f"labels.{suffix.lower()}"]
+    assert "label map" in skipped[0].reason
+
+
+def test_a_series_is_one_scan_whatever_its_folders(source, out):
+    uid = generate_uid()
+    paths = write_series(source / "x" / "a", hounsfield(), series=uid)
+    (source / "x" / "b").mkdir()
+    for path in paths[:3]:
+        path.rename(source / "x" / "b" / path.name)
+    write_series(source / "x" / "a", hounsfield(3), series=generate_uid())
+    scans, _ = find_scans(source, out)
+    assert sorted(len(scan.paths) for scan in scans) == [3, 6]
+    whole = max(scans, key=lambda scan: len(scan.paths))
+    assert (whole.key, whole.uid, whole.place) == (uid, uid, "x")
+
+
+def test_phases_are_scans_of_their_own(source, out):
+    uid = generate_uid()
+    for phase in (1, 2):
+        write_series(
+            source / str(phase),
+            hounsfield(),
+            series=uid,
+            change=lambda index, image, phase=phase: setattr(image, "AcquisitionNumber", phase),
+        )
+    scans, _ = find_scans(source, out)
+    assert [scan.key for scan in scans] == [f"{uid}#1", f"{uid}#2"]
+    assert "acquisition 2" in scans[1].notes[0]
+
+
+def test_what_is_no_ct_is_left_out_with_a_reason(source, out):
+    write_segmentation(source / "lungs.seg.nrrd", sitk.Image(20, 20, 20, sitk.sitkUInt8))
+    write_series(
+        source / "mr", hounsfield(), change=lambda i, image: setattr(image, "Modality", "MR")
+    )
+    write_series(
+        source / "scout",
+        hounsfield(2),
+        change=lambda i, image: setattr(image, "ImageType", ["ORIGINAL", "PRIMARY", "LOCALIZER"]),
+    )
+    scans, skipped = find_scans(source, out)
+    assert scans == []
+    reasons = {each.place: each.reason for each in skipped}
+    assert reasons["lungs.seg.nrrd"] == "a segmentation"
+    assert "no CT slices (MR, 6 slices" in reasons["mr"]
+    assert "no CT slices (CT, 2 slices" in reasons["scout"]
+
+
+def test_own_outputs_are_passed_over(source):
+    volume(source / "a.nrrd")
+    volume(source / "out" / "b.nrrd")
+    assert places(source, source / "out") == ["a.nrrd"]
+    with pytest.raises(InputError, match="is the input folder"):
+        find_scans(source, source)
+
+
+def test_input_inside_the_output_folder(tmp_path):
+    volume(tmp_path / "scans" / "a.nrrd")
+    assert places(tmp_path / "scans", tmp_path) == ["a.nrrd"]
+
+
+def test_a_list_of_files_and_folders(tmp_path, out):
+    volume(tmp_path / "data" / "Größe 肺.nrrd")
+    volume(tmp_path / "data" / "sub" / "b.nrrd")
+    volume(tmp_path / "data" / "sub" / "c.nrrd")
+    elsewhere = volume(tmp_path / "d.nrrd")
+    scans = tmp_path / "data" / "list.txt"
+    scans.write_text(f"Größe 肺.nrrd\n\nsub\n{elsewhere}\nmissing.nrrd\n", encoding="utf-8")
+    found, skipped = find_scans(scans, out)
+    expected = ["Größe 肺.nrrd", "sub/b.nrrd", "sub/c.nrrd", elsewhere.as_posix()]
+    assert [scan.place for scan in found] == expected
+    assert [(each.place, each.reason) for each in skipped] == [
+        ("missing.nrrd", "there is no such file or folder")
+    ]
+
+
+def test_what_is_no_list_is_refused(tmp_path, out):
+    (tmp_path / "text").write_text("hello\nworld\n")
+    for path in (volume(tmp_path / "a.nrrd"), tmp_path / "text"):
+        with pytest.raises(InputError, match=r"neither a folder nor a list"):
+            find_scans(path, out)
+    with pytest.raises(InputError, match=r"no folder or list"):
+        find_scans(tmp_path / "missing", out)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links as on Linux and macOS")
+def test_links_are_followed_once(source, out, tmp_path):
+    volume(tmp_path / "store" / "a.nrrd")
+    (source / "link").symlink_to(tmp_path / "store")
+    (source / "again").symlink_to(tmp_path / "store")
+    (tmp_path / "store" / "back").symlink_to(source)
+    assert places(source, out) == ["again/a.nrrd"]
+
+
+def test_state_changes_with_voxels_in_another_file(source, out):
+    volume(source / "a.mhd")
+    (scan,), _ = find_scans(source, out)
+    before = scan.state()
+    assert [name for name, _, _ in before] == ["a.mhd", "a.raw"]
+    (source / "a.raw").write_bytes(b"changed")
+    assert scan.state() != before
+
+
+# Names
+
+
+def scan(place: str, uid: str = "") -> FoundScan:
+    return FoundScan(uid or place, place, uid, (Path(place),))
+
+
+def test_hashes_tell_nothing(tmp_path):
+    names = name_scans([scan("Doe^Jane.nii"), scan("x", "1.2.3")], "hash", tmp_path / "names.csv")
+    assert all(len(name) == 12 and int(name, 16) >= 0 for name in names.values())
+
+
+def test_paths_become_file_names(tmp_path):
+    wanted = {
+        "a/Größe 肺.nii.gz": "a_Größe_肺",
+        "../=1+2.nrrd": "1_2",
+        "x\udcff/b.mha": "x_b",
+    }
+    names = name_scans(map(scan, wanted), "path", tmp_path / "names.csv")
+    assert names == wanted
+
+
+def test_long_and_clashing_paths_get_names_of_their_own(tmp_path):
+    scans = [scan("a b.nrrd"), scan("a_b.nii"), scan("A_B.nii"), scan("x" * 300), scan("x" * 299)]
+    names = list(name_scans(scans, "path", tmp_path / "names.csv").values())
+    assert len({name.casefold() for name in names}) == 5
+    assert max(map(len, names)) <= 120
+
+
+def test_series_are_named_by_their_uid(tmp_path):
+    scans = [scan("x", "1.2.3"), FoundScan("1.2.4#2", "x", "1.2.4", ()), scan("a.nrrd")]
+    names = list(name_scans(scans, "series", tmp_path / "names.csv").values())
+    assert names[:2] == ["1.2.3", "1.2.4_2"]
+    assert len(names[2]) == 12
+
+
+def test_the_table_keeps_names_and_rows(tmp_path):
+    table = tmp_path / "names.csv"
+    first = [scan("a.nrrd"), scan("b.nrrd")]
+    names = name_scans(first, "hash", table)
+    write_names(first, names, table)
+    second = [scan("b.nrrd"), scan("c.nrrd")]
+    write_names(second, name_scans(second, "path", table), table)
+    with table.open(newline="") as file:
+        rows = {row["place"]: row["name"] for row in csv.DictReader(file)}
+    assert rows == {"a.nrrd": names["a.nrrd"], "b.nrrd": names["b.nrrd"], "c.nrrd": "c"}
+
+
+def test_pseudonyms_from_a_table(tmp_path):
+    table = tmp_path / "names.csv"
+    table.write_text("key,name\na.nrrd,subject-01\n")
+    names = name_scans([scan("a.nrrd"), scan("subject-01.nrrd")], "path", table)
+    assert names["a.nrrd"] == "subject-01"
+    assert names["subject-01.nrrd"] != "subject-01"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("what,ever\n1,2\n", "no table of names"),
+        ("key,name\na,x\nb,X\n", "one name to two"),
+        ("key,name\na,\n", "no name"),
+        ("key,name\na,../../etc/x\n", "can't be the name"),
+    ],
+)
+def test_a_bad_table_is_refused(tmp_path, content, reason):
+    (tmp_path / "names.csv").write_text(content)
+    with pytest.raises(InputError, match=reason):
+        name_scans([scan("a")], "hash", tmp_path / "names.csv")
