@@ -200,7 +200,11 @@ def _stop_with_parent(pipe: int, folder: Path | None) -> None:
     while os.read(pipe, 1):
         pass
     if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
+        # The other thread may be writing its result; once the folder is gone it can't.
+        for _ in range(10):
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                break
     os._exit(1)
 
 
