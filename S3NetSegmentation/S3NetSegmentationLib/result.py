@@ -263,5 +263,6 @@ def _like(image: sitk.Image, array: np.ndarray) -> sitk.Image:
 
 
 def voxel_ml(image: sitk.Image) -> float:
-    """Volume of a voxel in milliliters."""
-    return float(np.prod(image.GetSpacing())) / 1000
+    """Volume of a voxel in milliliters, also where a transform has sheared the axes."""
+    shear = abs(np.linalg.det(np.reshape(image.GetDirection(), (3, 3))))
+    return float(np.prod(image.GetSpacing()) * shear) / 1000

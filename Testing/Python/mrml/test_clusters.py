@@ -77,6 +77,7 @@ def test_the_cluster_under_a_point(logic, geometry, transformed):
         inside = index[::-1] + random.uniform(-0.45, 0.45, 3)
         ras = (matrix @ [*inside, 1])[:3]
         assert logic.clusterAt(ras, segmentation) == clusters[tuple(index)]
+        assert logic.clusterAt(ras) == clusters[tuple(index)], "by default the latest"
     assert logic.clusterAt((matrix @ [0, 0, 0, 1])[:3], segmentation) == 0
     for outside in ([-1, 0, 0], [clusters.shape[2], 5, 5], [5, 5, -0.6], [5e6, 0, 0]):
         assert logic.clusterAt((matrix @ [*outside, 1])[:3], segmentation) == 0

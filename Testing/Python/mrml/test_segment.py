@@ -84,6 +84,17 @@ def test_the_lungs_lie_on_a_volume_under_a_linear_transform(logic, chest, name):
     assert clusterMapOf(segmentation).GetParentTransformNode() is node
 
 
+def test_volumes_are_those_in_the_world_under_a_transform_that_scales_and_shears(logic, chest):
+    volume, matrix = add_volume(chest.image), np.diag([1.0, 1.1, 1, 1])
+    matrix[0, 1] = 0.3
+    volume.SetAndObserveTransformNodeID(add_transform(matrix).GetID())
+    segmentation = logic.segment(volume, QUICK)
+    voxel = np.prod(chest.image.GetSpacing()) * np.linalg.det(matrix) / 1000
+    right = segment_array(segmentation, "right_lung", volume).sum() * voxel
+    table = segmentation.GetNodeReference("S3Net.resultsTable").GetTable()
+    assert float(table.GetValue(0, 1).ToString()) == pytest.approx(right, abs=1)
+
+
 def test_a_transform_that_turns_the_patient_around_swaps_the_sides(logic, chest):
     volume = add_volume(chest.image)
     plain = lungs_array(logic.segment(volume, QUICK), volume)
@@ -232,10 +243,16 @@ def test_running_again_updates_the_same_nodes(logic, chest):
     before = set(nodes())
     logic.chooseClusters(segmentation, [])
     assert logic.segment(volume, QUICK, segmentation) is segmentation
+    assert logic.segment(volume, QUICK) is segmentation
     assert set(nodes()) == before
     assert (
         lungs_array(segmentation, volume) == sitk.GetArrayFromImage(segmented(chest.image).lungs)
     ).all()
+
+
+def test_each_volume_has_a_segmentation_of_its_own(logic, chest):
+    first, second = add_volume(chest.image), add_volume(chest.image)
+    assert logic.segment(first, QUICK) is not logic.segment(second, QUICK)
 
 
 def test_one_run_adds_only_what_belongs_to_it(logic, chest):
