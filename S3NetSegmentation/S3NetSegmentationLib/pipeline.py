@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
-from .errors import FitError
+from .errors import FitError, InputError
 from .io.validate import check_ct
 from .lung.clusters import assign_clusters, order_clusters, split_mixed_clusters
 from .lung.matching import match_along_z
@@ -63,13 +63,15 @@ def segment_lungs(
     Raises
     ------
     InputError
-        If the image is no CT volume or the device does not exist.
+        If the image is no CT volume, the device does not exist, or the settings are for pictures.
     FitError
         If every fit collapsed.
     Cancelled
         If `cancelled` answered true.
     """
     settings = settings or Settings()
+    if settings.choice != "lung":
+        raise InputError("These settings are for pictures; choose the preset lung-ct for a scan.")
     device = resolve_device(settings.device)
     settings = replace(settings, device=str(device))
     report = Reporter(progress, cancelled, STAGES[settings.mode])

@@ -25,6 +25,9 @@ def as_dict(result: LungResult, image: sitk.Image) -> dict:
     """
     return {
         "lungs_found": result.lungs_found,
+        "quality": result.quality,
+        "slice_quality": result.stored_slice_quality.tolist(),
+        "hints": list(result.hints),
         "lungs": [asdict(lung) for lung in result.measurements(image)],
         "clusters": [
             {**asdict(row), "chosen": row.number in result.chosen} for row in result.table
@@ -63,6 +66,8 @@ def as_lines(result: LungResult, image: sitk.Image) -> list[str]:
             )
         else:
             lines.append(f"{lung.name:<11} not found")
+    lines.append(f"{'quality':<11} {result.quality:6.2f} (estimated; 1 is best)")
+    lines += [f"{'':<11} {hint}" for hint in result.hints]
     lines.append(f"{'time':<11} {result.timings['total']:6.1f} s on {result.settings.device}")
     lines += [f"Warning: {warning}" for warning in result.warnings]
     return lines

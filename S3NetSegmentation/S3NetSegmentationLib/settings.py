@@ -8,6 +8,8 @@ from .errors import InputError
 
 MODES = ("volume", "slice")
 
+CHOICES = ("lung", "central", "darkest", "brightest")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -44,6 +46,16 @@ class Settings:
         Decide the boundary by intensity beside the score map (paper, 4).
     remove_airways, fill_vessels : bool
         Take the trachea and the main bronchi out of the lungs; take vessels in.
+    choice : {"lung", "central", "darkest", "brightest"}
+        What is looked for. All but ``"lung"`` are for pictures: the region most in the middle,
+        the darkest, the brightest.
+    regions : int
+        To how many the clusters of a picture are merged; 0 leaves them as they are.
+    fits : int
+        How many fits to a picture, of consecutive seeds, decide together.
+    least_clusters : int
+        A fit ends when no more clusters than these are left, and its last iterate is kept
+        (the authors' code); 0 keeps the iterate that explains most of the intensity.
     """
 
     mode: str = "volume"
@@ -67,10 +79,18 @@ class Settings:
     use_intensity: bool = True
     remove_airways: bool = True
     fill_vessels: bool = True
+    choice: str = "lung"
+    regions: int = 0
+    fits: int = 1
+    least_clusters: int = 0
 
     def __post_init__(self):
         if self.mode not in MODES:
             raise InputError(f"There is no mode '{self.mode}'; choose one of {', '.join(MODES)}.")
+        if self.choice not in CHOICES:
+            raise InputError(
+                f"There is no choice '{self.choice}'; choose one of {', '.join(CHOICES)}."
+            )
         for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise InputError(f"The setting '{name}' must be at least {least}.")
@@ -121,6 +141,9 @@ _LEAST = {
     "weight_affine": 0,
     "weight_spatial": 0,
     "refits": 0,
+    "regions": 0,
+    "fits": 1,
+    "least_clusters": 0,
 }
 
 PRESETS = {
@@ -133,5 +156,34 @@ PRESETS = {
         iterations=50,
         learning_rate=0.36,
     ),
+    "skin": Settings(
+        working_size=64,
+        weight_cross_entropy=1.2,
+        weight_affine=0.3,
+        weight_spatial=0.3,
+        choice="central",
+        regions=2,
+        fits=5,
+    ),
+    "skin-paper": Settings(
+        working_size=256,
+        channels=64,
+        clusters=64,
+        iterations=50,
+        learning_rate=0.36,
+        weight_cross_entropy=1.2,
+        weight_affine=0.3,
+        weight_spatial=0.3,
+        use_intensity=False,
+        choice="central",
+        least_clusters=3,
+    ),
 }
-"""The best default, and the formulation of the paper (section 4.1)."""
+"""For each subject the best default, and the formulation of the paper (section 4.1)."""
+
+PRESET_TITLES = {
+    "lung-ct": "Lung CT",
+    "lung-ct-paper": "Lung CT, as in the paper",
+    "skin": "Skin",
+    "skin-paper": "Skin, as in the paper",
+}
