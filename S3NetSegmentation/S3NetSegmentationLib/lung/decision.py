@@ -17,6 +17,10 @@ LEAST_PIECE_ML = 5.0
 LEAST_PIECE_SHARE = 0.02
 """Pieces of less than this share of the largest are islands, too."""
 
+CUT_AREA = 2.4
+"""Square centimeters, the mean section of a ball of `LEAST_PIECE_ML`: in a scan of few slices
+every piece is cut at both ends, and its volume says nothing."""
+
 LARGE_AREA = 25.0
 """Square centimeters in an axial slice: a piece that is larger somewhere is a lung, be the scan
 ever so thin, or large bowel full of gas."""
@@ -104,7 +108,8 @@ def _without_islands_and_gas(lungs: np.ndarray, scan: Scan) -> np.ndarray:
         piece = pieces[box] == number
         area = piece.sum((1, 2)).max() * scan.spacing[1] * scan.spacing[2] / 100
         small = area < LARGE_AREA
-        is_island = small and volumes[number] < LEAST_PIECE_ML
+        is_cut = piece.shape[0] == len(lungs) and area >= CUT_AREA
+        is_island = small and volumes[number] < LEAST_PIECE_ML and not is_cut
         if is_island or _is_gas(scan.hounsfield[box], piece, scan.air_level, small):
             volumes[number] = 0
     return ((volumes > 0) & (volumes >= LEAST_PIECE_SHARE * volumes.max()))[pieces]

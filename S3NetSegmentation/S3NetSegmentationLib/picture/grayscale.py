@@ -20,6 +20,9 @@ BODY_WIDTH = 350.0
 THICKNESS = 5.0
 """Millimeters that a slice is taken to be thick."""
 
+NO_GRAY = -500
+"""No picture has values below this one; a slice that has them is in Hounsfield units."""
+
 LEAST_BODY = 0.05
 """Share of a slice that the body fills, at least."""
 
@@ -28,7 +31,8 @@ def slice_as_scan(gray: np.ndarray) -> sitk.Image:
     """A picture of a CT slice as a scan of one slice, in estimated Hounsfield units.
 
     The grays of soft tissue and of what is dark inside the body give the scale. What lies
-    outside the scanner's field of view becomes as dark as the darkest inside it.
+    outside the scanner's field of view becomes as dark as the darkest inside it. A slice that
+    has its Hounsfield units keeps them.
 
     Parameters
     ----------
@@ -54,7 +58,10 @@ def slice_as_scan(gray: np.ndarray) -> sitk.Image:
     interior = ndimage.binary_erosion(dark)
     values = gray[interior if interior.any() else dark]
     lung = float(np.median(values)) if values.size else float(gray.min())
-    hounsfield = TISSUE + (gray - tissue) * ((TISSUE - LUNG) / (tissue - lung))
+    if gray.min() < NO_GRAY:
+        hounsfield = gray
+    else:
+        hounsfield = TISSUE + (gray - tissue) * ((TISSUE - LUNG) / (tissue - lung))
     columns = np.flatnonzero(body.any(0))
     millimeters = BODY_WIDTH / (columns[-1] - columns[0] + 1)
     scan = sitk.GetImageFromArray(hounsfield.astype(np.float32)[None])

@@ -71,7 +71,5 @@ def best_split(values: np.ndarray) -> float:
 
 def _radius(shape: tuple[int, int]) -> np.ndarray:
     """Distance from the center, 1 on the ellipse that touches all four sides."""
-    y, x = (
-        (np.arange(length) - (length - 1) / 2) / (length / 2) for length in shape
-    )
+    y, x = ((np.arange(length) - (length - 1) / 2) / (length / 2) for length in shape)
     return np.hypot(y[:, None], x)
