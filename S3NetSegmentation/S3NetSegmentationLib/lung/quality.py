@@ -62,13 +62,18 @@ def assess(lungs: np.ndarray, scan: Scan) -> Quality:
     if not areas.any():
         nothing = np.full(len(areas), np.nan)
         return Quality(0.0, nothing, np.zeros(len(areas), bool))
-    bright = lungs & (scan.hounsfield > TISSUE_LIKE)
-    contradicting = bright.sum((1, 2)) + _missed(lungs, scan) + _broken_off(areas)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        slices = np.where(areas > 0, areas / (areas + contradicting / 2), np.nan)
+    bright = (lungs & (scan.hounsfield > TISSUE_LIKE)).sum((1, 2)).astype(float)
+    missing = np.where(areas > 0, _missed(lungs, scan) + _broken_off(areas), 0)
+    with np.errstate(invalid="ignore"):
+        slices = _dice(areas, bright, missing)
     large = areas >= LEAST_AREA * areas.max()
-    score = areas.sum() / (areas.sum() + contradicting[areas > 0].sum() / 2)
+    score = _dice(areas.sum(), bright.sum(), missing.sum())
     return Quality(float(score), slices, large & (slices < DOUBTFUL))
+
+
+def _dice(found, wrong, missing):
+    """Dice score if of what was found so much is wrong, and so much is missing."""
+    return 2 * (found - wrong) / (2 * found - wrong + missing)
 
 
 def _missed(lungs: np.ndarray, scan: Scan) -> np.ndarray:
