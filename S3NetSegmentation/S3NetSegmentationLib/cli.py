@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from . import __version__
 from .errors import Cancelled, InputError, S3NetError
 from .progress import Progress
-from .settings import CHOICES, MODES, PRESETS, Settings
+from .settings import CHOICES, METHODS, MODES, PRESETS, Settings
 
 # SimpleITK and torch are imported where they are used, so that --help is there at once.
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ def _add_segment(commands) -> None:
         help="volume: one network for the whole scan (default); slice: one for every slice, as "
         "in the paper, slow",
     )
+    add("--method", choices=METHODS, help="default: s3net; k-means is simpler, faster and worse")
     add("--preset", choices=list(PRESETS), default="lung-ct", help="default: %(default)s")
     add(
         "--choose",
@@ -179,6 +180,8 @@ def _segment(arguments: argparse.Namespace) -> int:
     changes = {"device": arguments.device, "seed": arguments.seed}
     if arguments.mode:
         changes["mode"] = arguments.mode
+    if arguments.method:
+        changes["method"] = arguments.method
     if arguments.choose:
         changes["choice"] = arguments.choose
     settings = Settings.from_preset(arguments.preset, **changes)

@@ -13,6 +13,7 @@ import torch
 from .errors import FitError, InputError
 from .io.validate import check_ct
 from .lung.clusters import assign_clusters, order_clusters, split_mixed_clusters
+from .lung.kmeans import kmeans_labels
 from .lung.matching import match_along_z
 from .lung.orientation import AxialOrder
 from .lung.scan import Scan, prepare
@@ -28,6 +29,9 @@ STAGES = {
     "slice": {"Preparing": 0.02, "Fitting": 0.95, "Clustering": 0.01, "Deciding": 0.02},
 }
 """Share of each stage in the whole work, by mode."""
+
+KMEANS_CLUSTERS = 4
+"""Of k-means: air, lung, and two for what is brighter."""
 
 POOR_FIT = (
     "The network told the tissues of this scan poorly apart; check the lungs, "
@@ -84,7 +88,10 @@ def segment_lungs(
     scan = prepare(hounsfield, order.spacing, settings.working_size)
     clock.lap("preparing")
 
-    cluster = _fit_volume if settings.mode == "volume" else _fit_slices
+    if settings.method == "k-means":
+        cluster = _kmeans
+    else:
+        cluster = _fit_volume if settings.mode == "volume" else _fit_slices
     labels, warnings = cluster(scan, settings, device, report)
     clock.lap("fitting")
 
@@ -146,6 +153,17 @@ def _fit_slices(
     report.step("Clustering", 0, 1)
     matched = match_along_z(labels, scan.hounsfield, scan.body, settings.clusters)
     return matched, [f"{len(failed)} slices hold too little to be fitted."] if failed else []
+
+
+def _kmeans(
+    scan: Scan, settings: Settings, device: torch.device, report: Reporter
+) -> tuple[np.ndarray, list[str]]:
+    """Clusters of the intensities inside the body, without a network."""
+    report.step("Clustering", 0, 1)
+    labels = np.zeros(scan.body.shape, np.int64)
+    inside = network_input(scan).transpose(0, 2, 3, 1)[scan.body]
+    labels[scan.body] = kmeans_labels(inside, KMEANS_CLUSTERS, settings.seed)
+    return labels, []
 
 
 class _Clock:

@@ -8,6 +8,8 @@ from .errors import InputError
 
 MODES = ("volume", "slice")
 
+METHODS = ("s3net", "k-means")
+
 CHOICES = ("lung", "central", "darkest", "brightest")
 
 
@@ -17,6 +19,9 @@ class Settings:
 
     Attributes
     ----------
+    method : {"s3net", "k-means"}
+        What makes the clusters: the network, or k-means on intensity or color, which needs no
+        fit and is worse.
     mode : {"volume", "slice"}
         ``"volume"`` fits one network to slices spread over the scan and applies it to all of
         them; ``"slice"`` fits an independent network to every slice, as the paper does.
@@ -58,6 +63,7 @@ class Settings:
         (the authors' code); 0 keeps the iterate that explains most of the intensity.
     """
 
+    method: str = "s3net"
     mode: str = "volume"
     device: str = "auto"
     seed: int = 0
@@ -87,6 +93,10 @@ class Settings:
     def __post_init__(self):
         if self.mode not in MODES:
             raise InputError(f"There is no mode '{self.mode}'; choose one of {', '.join(MODES)}.")
+        if self.method not in METHODS:
+            raise InputError(
+                f"There is no method '{self.method}'; choose one of {', '.join(METHODS)}."
+            )
         if self.choice not in CHOICES:
             raise InputError(
                 f"There is no choice '{self.choice}'; choose one of {', '.join(CHOICES)}."

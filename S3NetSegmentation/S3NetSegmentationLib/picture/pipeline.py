@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from ..errors import InputError
 from ..evaluation.overlap import dice
+from ..lung.kmeans import kmeans_labels
 from ..pipeline import segment_lungs
 from ..progress import Progress, Reporter
 from ..s3net.device import resolve_device
@@ -142,9 +143,12 @@ def _regions(picture: np.ndarray, settings: Settings, progress, cancelled) -> Pi
             report.step("Fitting", index * total + done, settings.fits * total)
 
         seeded = replace(settings, seed=settings.seed + index)
-        network = fit(torch.from_numpy(image)[None].to(device), seeded, step).network
-        scores = predict(network, torch.from_numpy(image)[None].to(device))[0].cpu().numpy()
         count = settings.regions or settings.clusters
+        if settings.method == "k-means":
+            scores = _kmeans_scores(image, seeded)
+        else:
+            batch = torch.from_numpy(image)[None].to(device)
+            scores = predict(fit(batch, seeded, step).network, batch)[0].cpu().numpy()
         maps.append(merged_regions(scores, coarse, coarse_view, count))
     report.step("Deciding", 0, 1)
     count = min(len(soft) for soft in maps)
@@ -164,6 +168,13 @@ def _regions(picture: np.ndarray, settings: Settings, progress, cancelled) -> Pi
         warnings=(DISAGREE,) if quality < UNSURE else (),
         quality=quality,
     )
+
+
+def _kmeans_scores(image: np.ndarray, settings: Settings) -> np.ndarray:
+    """Scores (K, y, x) of clusters of the colors, without a network."""
+    count = settings.regions or settings.clusters
+    labels = kmeans_labels(image.reshape(len(image), -1).T, count, settings.seed)
+    return np.eye(count)[labels].T.reshape(count, *image.shape[1:])
 
 
 def _to_bytes(picture: np.ndarray) -> np.ndarray:

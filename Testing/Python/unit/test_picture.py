@@ -332,3 +332,15 @@ def test_real_slices():
         images, masks = arrays["images"][:3], arrays["masks"][:3] > 0
     for image, mask in zip(images, masks, strict=True):
         assert dice(segment_picture(image, Settings(device="cpu")).mask, mask) > 0.94
+
+
+def test_kmeans_needs_no_fit():
+    picture, truth = lesion()
+    result = segment_picture(picture, replace(SKIN, method="k-means", fits=1))
+    assert dice(result.mask, truth) > 0.9
+    found = phantom.thorax()
+    lungs = segment_lungs(found.image, replace(LUNG, method="k-means")).lungs
+    truth = sitk.GetArrayFromImage(found.lungs)
+    assert dice(sitk.GetArrayFromImage(lungs) > 0, truth > 0) > 0.97
+    with pytest.raises(InputError, match="no method"):
+        replace(SKIN, method="magic")
