@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from . import __version__
 from .errors import Cancelled, InputError, S3NetError
 from .progress import Progress
-from .settings import CHOICES, METHODS, MODES, PRESETS, Settings
+from .settings import CHOICES, METHODS, MODES, PRESET_TITLES, PRESETS, Settings
 
 # SimpleITK and torch are imported where they are used, so that --help is there at once.
 if TYPE_CHECKING:
@@ -124,7 +124,13 @@ def _add_segment(commands) -> None:
         "in the paper, slow",
     )
     add("--method", choices=METHODS, help="default: s3net; k-means is simpler, faster and worse")
-    add("--preset", choices=list(PRESETS), default="lung-ct", help="default: %(default)s")
+    add(
+        "--preset",
+        choices=list(PRESETS),
+        default="lung-ct",
+        help="; ".join(f"{name}: {title}" for name, title in PRESET_TITLES.items())
+        + " (default: %(default)s)",
+    )
     add(
         "--choose",
         choices=CHOICES[1:],

@@ -197,3 +197,4 @@ PRESET_TITLES = {
     "skin": "Skin",
     "skin-paper": "Skin, as in the paper",
 }
+"""What to call the presets before a user."""
