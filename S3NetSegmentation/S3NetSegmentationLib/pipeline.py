@@ -10,9 +10,10 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
-from .errors import FitError
+from .errors import FitError, InputError
 from .io.validate import check_ct
 from .lung.clusters import assign_clusters, order_clusters, split_mixed_clusters
+from .lung.kmeans import kmeans_labels
 from .lung.matching import match_along_z
 from .lung.orientation import AxialOrder
 from .lung.scan import Scan, prepare
@@ -28,6 +29,9 @@ STAGES = {
     "slice": {"Preparing": 0.02, "Fitting": 0.95, "Clustering": 0.01, "Deciding": 0.02},
 }
 """Share of each stage in the whole work, by mode."""
+
+KMEANS_CLUSTERS = 4
+"""Of k-means: air, lung, and two for what is brighter."""
 
 POOR_FIT = (
     "The network told the tissues of this scan poorly apart; check the lungs, "
@@ -63,13 +67,15 @@ def segment_lungs(
     Raises
     ------
     InputError
-        If the image is no CT volume or the device does not exist.
+        If the image is no CT volume, the device does not exist, or the settings are for pictures.
     FitError
         If every fit collapsed.
     Cancelled
         If `cancelled` answered true.
     """
     settings = settings or Settings()
+    if settings.choice != "lung":
+        raise InputError("These settings are for pictures; choose the preset lung-ct for a scan.")
     device = resolve_device(settings.device)
     settings = replace(settings, device=str(device))
     report = Reporter(progress, cancelled, STAGES[settings.mode])
@@ -82,7 +88,10 @@ def segment_lungs(
     scan = prepare(hounsfield, order.spacing, settings.working_size)
     clock.lap("preparing")
 
-    cluster = _fit_volume if settings.mode == "volume" else _fit_slices
+    if settings.method == "k-means":
+        cluster = _kmeans
+    else:
+        cluster = _fit_volume if settings.mode == "volume" else _fit_slices
     labels, warnings = cluster(scan, settings, device, report)
     clock.lap("fitting")
 
@@ -146,6 +155,17 @@ def _fit_slices(
     matched = match_along_z(labels, scan.hounsfield, scan.body, settings.clusters)
     unfitted = [f"{len(failed)} slices hold too little to be fitted."] if failed else []
     return matched, processor.warnings + unfitted
+
+
+def _kmeans(
+    scan: Scan, settings: Settings, device: torch.device, report: Reporter
+) -> tuple[np.ndarray, list[str]]:
+    """Clusters of the intensities inside the body, without a network."""
+    report.step("Clustering", 0, 1)
+    labels = np.zeros(scan.body.shape, np.int64)
+    inside = network_input(scan).transpose(0, 2, 3, 1)[scan.body]
+    labels[scan.body] = kmeans_labels(inside, KMEANS_CLUSTERS, settings.seed)
+    return labels, []
 
 
 class _Clock:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from .lung.clusters import (
 from .lung.decision import decide_lungs
 from .lung.measure import LungMeasurements, measure_lungs
 from .lung.orientation import AxialOrder
+from .lung.quality import Quality, assess, ranges
 from .lung.scan import Scan, prepare
 from .settings import Settings
 
@@ -61,6 +63,34 @@ class LungResult:
     warnings: tuple[str, ...]
     scan: Scan
     labels: np.ndarray
+
+    @cached_property
+    def slice_quality(self) -> Quality:
+        """Estimate of the quality for the scan and for each of its axial slices."""
+        order = AxialOrder(self.lungs)
+        lungs = order.apply(sitk.GetArrayViewFromImage(self.lungs)) > 0
+        return assess(self.scan.grid.down(lungs)[self.scan.box] > 0.5, self.scan)
+
+    @property
+    def quality(self) -> float:
+        """How far the lungs can be trusted, estimated from the scan alone, 0 to 1."""
+        return self.slice_quality.score
+
+    @property
+    def stored_slice_quality(self) -> np.ndarray:
+        """Quality of each axial slice in the order of storage; NaN without lung."""
+        return AxialOrder(self.lungs).along_storage(self.slice_quality.slices)
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """Sentences that say in which slices to look; empty where nothing is doubtful."""
+        spans = ranges(AxialOrder(self.lungs).along_storage(self.slice_quality.doubtful))
+        count = len(self.slice_quality.slices)
+        return tuple(
+            f"Look at the lungs in {_slices(first, last)} of {count}: they hold much that is as "
+            "bright as tissue, or leave out much that is as dark as lung."
+            for first, last in spans
+        )
 
     @classmethod
     def decide(
@@ -260,6 +290,11 @@ def _like(image: sitk.Image, array: np.ndarray) -> sitk.Image:
     made = sitk.GetImageFromArray(np.ascontiguousarray(array))
     made.CopyInformation(image)
     return made
+
+
+def _slices(first: int, last: int) -> str:
+    """Slices counted from 1."""
+    return f"slice {first + 1}" if first == last else f"slices {first + 1} to {last + 1}"
 
 
 def voxel_ml(image: sitk.Image) -> float:

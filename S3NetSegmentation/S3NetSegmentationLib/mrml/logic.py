@@ -47,9 +47,14 @@ NODES = {
 }
 """Class of each, and what follows the volume's name in its own."""
 
-SETTINGS, BOX, WARNINGS = "S3Net.settings", "S3Net.box", "S3Net.warnings"
+SETTINGS, BOX, WARNINGS, QUALITY = (
+    "S3Net.settings",
+    "S3Net.box",
+    "S3Net.warnings",
+    "S3Net.quality",
+)
 """Attributes of a segmentation: how it was made, the corners of the box that it was made from,
-and what the user should know of it."""
+what the user should know of it, and how far it can be trusted."""
 
 
 NO_LUNGS = "No lungs were found in this volume; choose their clusters, if it does show lungs."
@@ -298,6 +303,11 @@ class SegmentationLogic:
         kept = segmentationNode.GetAttribute(WARNINGS) if segmentationNode else None
         return tuple(json.loads(kept)) if kept else ()
 
+    def quality(self, segmentationNode) -> float | None:
+        """Estimate of the quality of a run's result, 0 to 1; later choices do not change it."""
+        kept = segmentationNode.GetAttribute(QUALITY) if segmentationNode else None
+        return json.loads(kept) if kept else None
+
     def _checkUnchanged(self, run: Run) -> None:
         """Refuse to place a result on a volume that is gone or has become another one."""
         scene = slicer.mrmlScene
@@ -324,8 +334,11 @@ class SegmentationLogic:
         _placeBeside(segmentationNode, run.volumeNode)
         segmentationNode.SetAttribute(SETTINGS, json.dumps(result.settings.as_dict()))
         segmentationNode.SetAttribute(BOX, json.dumps(cornersOfBox(run.volumeNode, run.box)))
-        warnings = result.warnings if result.lungs_found else (NO_LUNGS, *result.warnings)
-        segmentationNode.SetAttribute(WARNINGS, json.dumps(warnings))
+        found = () if result.lungs_found else (NO_LUNGS,)
+        segmentationNode.SetAttribute(
+            WARNINGS, json.dumps([*found, *result.warnings, *result.hints])
+        )
+        segmentationNode.SetAttribute(QUALITY, json.dumps(result.quality))
         self._showClusters(run, result, segmentationNode)
         _write(segmentationNode, result, run.image, run.volumeNode, run.box)
 

@@ -86,7 +86,9 @@ class RunPanel:
             self._end(_("Failed; the scene is as it was."))
             raise
         seconds = time.monotonic() - self._started
-        done = _("Done in {seconds:.0f} s.").format(seconds=seconds)
+        done = _("Done in {seconds:.0f} s, estimated quality {quality:.0%}.").format(
+            seconds=seconds, quality=self._logic.quality(segmentationNode)
+        )
         self._end(" ".join([done, *self._logic.warnings(segmentationNode)]))
         self._onFinished(segmentationNode)
 
