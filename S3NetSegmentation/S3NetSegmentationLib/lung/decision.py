@@ -33,7 +33,8 @@ DARKEST, NEARLY_ALL = 10, 90
 """Percent."""
 
 VESSEL = 7.5
-"""Millimeters: gaps in a lung up to twice as wide are vessels; the interlobar artery is no wider."""
+"""Millimeters: gaps in a lung up to twice as wide are vessels; the arteries near the hilum are no
+wider."""
 
 VESSEL_AREA = 7.0
 """Square centimeters: what lung surrounds within a slice and is no larger, 3 cm across, is a
