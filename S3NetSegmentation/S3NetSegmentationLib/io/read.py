@@ -176,6 +176,8 @@ def _read_image_file(path: Path) -> sitk.Image:
     """A NIfTI, NRRD or MetaImage volume; see `read_scan`."""
     reader = _reader(path)
     try:
+        if reader.GetImageIO() == "MetaImageIO":
+            _check_metaimage(path)
         reader.ReadImageInformation()
         _check_header(path, reader)
         if path.name.lower().endswith((".nii", ".nii.gz")):
@@ -185,6 +187,37 @@ def _read_image_file(path: Path) -> sitk.Image:
         if out_of_memory(error):
             raise MemoryError from error
         raise InputError(_explain(path, str(error))) from error
+
+
+def _check_metaimage(path: Path) -> None:
+    """Refuse a header over whose impossible values ITK would never come to an end.
+
+    Raises
+    ------
+    ValueError
+        If the header is damaged or names several files.
+    """
+    with path.open("rb") as file:
+        lines = file.read(2**14).decode("latin-1").splitlines()
+    fields = {}
+    for line in lines:
+        key, _, value = line.partition("=")
+        fields[key.strip()] = value.strip()
+        if key.strip() == "ElementDataFile":
+            break
+    dimensions = int(fields.get("NDims", ""))
+    lengths = {"DimSize": 1, "ElementSpacing": 1, "ElementSize": 1, "Offset": 1, "Position": 1}
+    matrices = {"TransformMatrix": 2, "Orientation": 2, "Rotation": 2}
+    for key, power in {**lengths, **matrices}.items():
+        values = [float(each) for each in fields.get(key, "").split()]
+        if key in fields and len(values) != dimensions**power or not np.isfinite(values).all():
+            raise ValueError
+    sizes = [int(size) for size in fields.get("DimSize", "").split()]
+    name = fields.get("ElementDataFile", "").upper()
+    if not 0 < dimensions <= 5 or min(sizes, default=0) < 1 or max(sizes) > MOST_VOXELS:
+        raise ValueError
+    if not name or "%" in name or name.startswith("LIST"):
+        raise ValueError
 
 
 def _check_header(path: Path, reader: sitk.ImageFileReader) -> None:
