@@ -182,14 +182,16 @@ def test_mutated_file_in_a_folder(folder, file):
     source = folder / "in"
     source.mkdir(exist_ok=True)
     (source / name).write_bytes(data)
-    with limits():
-        scans, skipped = find_scans(source, folder / "out")
-    assert len(scans) + len(skipped) <= 1
-    for scan in scans:
-        scan.state()
-    if name.endswith(".dcm"):
-        reads_or_refuses(source)
-    (source / name).unlink()
+    try:
+        with limits():
+            scans, skipped = find_scans(source, folder / "out")
+        assert len(scans) + len(skipped) <= 1
+        for scan in scans:
+            scan.state()
+        if name.endswith(".dcm"):
+            reads_or_refuses(source)
+    finally:
+        (source / name).unlink()
 
 
 # Headers that claim anything
