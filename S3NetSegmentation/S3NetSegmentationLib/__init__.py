@@ -7,7 +7,7 @@
 from .settings import PRESETS, Settings
 
 __version__ = "0.1.0"
-__all__ = ["PRESETS", "Settings", "segment_lungs"]
+__all__ = ["PRESETS", "Settings", "segment_lungs", "segment_picture"]
 
 
 def __getattr__(name: str):
@@ -16,4 +16,8 @@ def __getattr__(name: str):
         from .pipeline import segment_lungs
 
         return segment_lungs
+    if name == "segment_picture":
+        from .picture.pipeline import segment_picture
+
+        return segment_picture
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

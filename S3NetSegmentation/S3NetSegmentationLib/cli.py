@@ -17,12 +17,13 @@ from . import __version__
 from .batch.command import add_batch, run_batch_command
 from .errors import NO_MEMORY, Cancelled, InputError, S3NetError, out_of_memory
 from .progress import Progress
-from .settings import MODES, PRESETS, Settings
+from .settings import CHOICES, METHODS, MODES, PRESET_TITLES, PRESETS, Settings
 
 # SimpleITK and torch are imported where they are used, so that --help is there at once.
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
+    from .picture.result import PictureResult
     from .result import LungResult
 
 FAILED, BAD_INPUT, NO_LUNGS, INTERRUPTED = 1, 2, 3, 130
@@ -32,6 +33,8 @@ examples:
   s3net segment chest.nii.gz -o lungs.seg.nrrd
   s3net segment dicom-folder -o lungs.seg.nrrd --overview lungs.png --json lungs.json
   s3net segment dicom-folder -o lungs.nii.gz --series 2 --device cuda
+  s3net segment lesion.jpg -o mask.png --preset skin --overview outlined.png
+  s3net segment slice.png -o mask.png
   s3net batch scans/ -o lungs/
   s3net sample-data && s3net segment sample-data/chest.nii.gz -o lungs.seg.nrrd
 
@@ -103,22 +106,34 @@ def _parser() -> argparse.ArgumentParser:
 def _add_segment(commands) -> None:
     command = commands.add_parser(
         "segment",
-        help="segment the lungs of a scan",
-        description="Segments the right and the left lung in a chest CT.",
+        help="segment the lungs of a scan, or a picture",
+        description="Segments the right and the left lung in a chest CT; or in a single picture "
+        "the lungs of a CT slice without Hounsfield units, or with --preset skin a lesion.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = command.add_argument
-    add("input", type=Path, metavar="INPUT", help="DICOM folder or file, NIfTI, NRRD or MetaImage")
+    add(
+        "input",
+        type=Path,
+        metavar="INPUT",
+        help="DICOM folder or file, NIfTI, NRRD or MetaImage; a picture: PNG, JPEG, TIFF or DICOM",
+    )
     add(
         *("-o", "--output"),
         type=Path,
         required=True,
         help="lungs: .seg.nrrd (segmentation for 3D Slicer), or as a label map (1 right, 2 left) "
-        ".nii, .nii.gz, .nrrd or .mha",
+        ".nii, .nii.gz, .nrrd or .mha; of a picture: its mask, .png or .tif",
     )
     add("--series", help="which series of a DICOM folder: its number in the list, or its UID")
     _add_engine(command)
+    add(
+        "--choose",
+        choices=CHOICES[1:],
+        help="picture: take the central, the darkest or the brightest region",
+    )
+    add("--at", type=_point, metavar="X,Y", help="picture: take the region at this pixel")
     add("--clusters", type=Path, metavar="OUT", help="write the cluster map, too (label map)")
     add("--overview", type=Path, metavar="PNG", help="write a picture to check the lungs at sight")
     add("--json", type=Path, metavar="FILE", help="write volumes, clusters, settings and timings")
@@ -128,6 +143,12 @@ def _add_segment(commands) -> None:
         help="write an empty segmentation where the scan holds no lungs",
     )
     command.set_defaults(run=_segment)
+
+
+def _point(text: str) -> tuple[int, int]:
+    """Column and row of a pixel, as "X,Y"."""
+    x, y = (int(part) for part in text.split(","))
+    return x, y
 
 
 def _add_sample_data(commands) -> None:
@@ -157,7 +178,14 @@ def _add_engine(command: argparse.ArgumentParser) -> None:
         help="volume: one network for the whole scan (default); slice: one for every slice, as "
         "in the paper, slow",
     )
-    add("--preset", choices=list(PRESETS), default="lung-ct", help="default: %(default)s")
+    add("--method", choices=METHODS, help="default: s3net; k-means is simpler, faster and worse")
+    add(
+        "--preset",
+        choices=list(PRESETS),
+        default="lung-ct",
+        help="; ".join(f"{name}: {title}" for name, title in PRESET_TITLES.items())
+        + " (default: %(default)s)",
+    )
     add("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
     add("--seed", type=int, default=0, help="same seed, same result (default: %(default)s)")
     _add_debug(command)
@@ -167,6 +195,8 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     changes = {"device": arguments.device, "seed": arguments.seed}
     if arguments.mode:
         changes["mode"] = arguments.mode
+    if arguments.method:
+        changes["method"] = arguments.method
     return Settings.from_preset(arguments.preset, **changes)
 
 
@@ -179,6 +209,12 @@ def _add_debug(command: argparse.ArgumentParser) -> None:
 def _segment(arguments: argparse.Namespace) -> int:
     """``s3net segment``: everything is written after everything has succeeded."""
     settings = _settings(arguments)
+    if arguments.choose:
+        settings = replace(settings, choice=arguments.choose)
+    if _is_picture(arguments, settings):
+        return _segment_picture(arguments, settings)
+    if arguments.at:
+        raise InputError("Only a picture takes --at; a scan has more than one slice.")
     _check_outputs(arguments)
     with _interruptible() as cancelled:
         from .io.read import read_scan
@@ -206,6 +242,57 @@ def _batch(arguments: argparse.Namespace) -> int:
         return run_batch_command(arguments, _settings(arguments), cancelled)
 
 
+def _is_picture(arguments: argparse.Namespace, settings: Settings) -> bool:
+    """Whether the input is a single picture, by its name, the output's or what is looked for."""
+    from .io.picture import MASK_SUFFIXES, PICTURE_SUFFIXES
+
+    return (
+        settings.choice != "lung"
+        or arguments.input.name.lower().endswith(PICTURE_SUFFIXES)
+        or arguments.output.name.lower().endswith(MASK_SUFFIXES)
+    )
+
+
+def _segment_picture(arguments: argparse.Namespace, settings: Settings) -> int:
+    """``s3net segment`` of a picture."""
+    from .io.picture import MASK_SUFFIXES, read_picture
+    from .report import picture_as_lines
+
+    if arguments.series:
+        raise InputError("Only a DICOM folder has several series; leave out --series.")
+    _check_outputs(arguments, MASK_SUFFIXES, MASK_SUFFIXES)
+    with _interruptible() as cancelled:
+        picture = read_picture(arguments.input)
+        from .picture.pipeline import segment_picture
+
+        with _progress_bar() as progress:
+            result = segment_picture(
+                picture, settings, at=arguments.at, progress=progress, cancelled=cancelled
+            )
+        if not result.mask.any() and not arguments.allow_empty:
+            return _fail(
+                "Nothing was found in this picture; nothing was written (--allow-empty writes an "
+                "empty mask).",
+                NO_LUNGS,
+            )
+        _write_all(_picture_writers(arguments, picture, result), cancelled)
+    print(*picture_as_lines(result), *_written(arguments), sep="\n")
+    return 0 if result.mask.any() else NO_LUNGS
+
+
+def _picture_writers(arguments: argparse.Namespace, picture, result: PictureResult):
+    from .io.picture import write_clusters, write_mask, write_outlined
+    from .io.write import write_json
+    from .report import picture_as_dict
+
+    return (
+        (arguments.output, lambda path: write_mask(path, result.mask)),
+        (arguments.clusters, lambda path: write_clusters(path, result.clusters)),
+        (arguments.overview, lambda path: write_outlined(path, picture, result.mask)),
+        (arguments.json, lambda path: write_json(path, picture_as_dict(result))),
+    )
+
+
 def _run(image: sitk.Image, settings: Settings, cancelled: Callable[[], bool]) -> LungResult:
     """Segment with a progress bar."""
     from .pipeline import segment_lungs
@@ -220,9 +307,12 @@ def _summarize(arguments: argparse.Namespace, image: sitk.Image, result: LungRes
     """Print the figures and which files there are now."""
     from .report import as_lines
 
+    print(*as_lines(result, image), *_written(arguments), sep="\n")
+
+
+def _written(arguments: argparse.Namespace) -> list[str]:
     outputs = (arguments.output, arguments.clusters, arguments.overview, arguments.json)
-    written = [f"Wrote {path}" for path in outputs if path is not None]
-    print(*as_lines(result, image), *written, sep="\n")
+    return [f"Wrote {path}" for path in outputs if path is not None]
 
 
 def _sample_data(arguments: argparse.Namespace) -> int:
@@ -234,13 +324,17 @@ def _sample_data(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check_outputs(arguments: argparse.Namespace) -> None:
+def _check_outputs(
+    arguments: argparse.Namespace,
+    segmentation: tuple[str, ...] = (),
+    clusters: tuple[str, ...] = (),
+) -> None:
     """Refuse outputs that can't be written before minutes are spent on them."""
     from .io.write import LABEL_MAP_SUFFIXES, SEGMENTATION_SUFFIXES, check_writable
 
     outputs = (
-        (arguments.output, SEGMENTATION_SUFFIXES),
-        (arguments.clusters, LABEL_MAP_SUFFIXES),
+        (arguments.output, segmentation or SEGMENTATION_SUFFIXES),
+        (arguments.clusters, clusters or LABEL_MAP_SUFFIXES),
         (arguments.overview, (".png",)),
         (arguments.json, (".json",)),
     )
@@ -262,7 +356,7 @@ def _write(
 ) -> None:
     """Write every file that was asked for, all of them or none."""
     from .io.overview import write_overview
-    from .io.write import replacing, write_image, write_json, write_segmentation
+    from .io.write import write_image, write_json, write_segmentation
     from .report import as_dict
 
     writers = (
@@ -271,6 +365,13 @@ def _write(
         (arguments.overview, lambda path: write_overview(path, image, result.lungs)),
         (arguments.json, lambda path: write_json(path, as_dict(result, image))),
     )
+    _write_all(writers, cancelled)
+
+
+def _write_all(writers, cancelled: Callable[[], bool]) -> None:
+    """Write the files that have a path, all of them or none."""
+    from .io.write import replacing
+
     with ExitStack() as files:
         for path, write in writers:
             if path is not None:

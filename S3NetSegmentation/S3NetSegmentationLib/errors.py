@@ -25,8 +25,8 @@ class Cancelled(S3NetError):
 
 
 NO_MEMORY = (
-    "There is not enough memory for this scan; close other programs and volumes, or use a computer "
-    "or a graphics card with more."
+    "There is not enough memory for this scan; close other programs and volumes, limit the work to "
+    "a box, or use a computer or a graphics card with more."
 )
 
 
@@ -35,5 +35,12 @@ def out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     said = str(error).lower()
-    signs = ("out of memory", "not enough memory", "allocate memory", "bad_alloc", "bad alloc")
+    signs = (
+        "out of memory",
+        "not enough memory",
+        "allocate memory",
+        "bad_alloc",
+        "bad alloc",
+        "alloc_failed",
+    )
     return isinstance(error, RuntimeError) and any(sign in said for sign in signs)

@@ -10,9 +10,10 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
-from .errors import FitError
+from .errors import FitError, InputError
 from .io.validate import check_ct
 from .lung.clusters import assign_clusters, order_clusters, split_mixed_clusters
+from .lung.kmeans import kmeans_labels
 from .lung.matching import match_along_z
 from .lung.orientation import AxialOrder
 from .lung.scan import Scan, prepare
@@ -20,7 +21,7 @@ from .lung.slices import network_input, spread_slices
 from .progress import Progress, Reporter
 from .result import LungResult
 from .s3net.device import resolve_device
-from .s3net.fitting import fit, predict
+from .s3net.memory import Processor
 from .settings import Settings
 
 STAGES = {
@@ -28,6 +29,9 @@ STAGES = {
     "slice": {"Preparing": 0.02, "Fitting": 0.95, "Clustering": 0.01, "Deciding": 0.02},
 }
 """Share of each stage in the whole work, by mode."""
+
+KMEANS_CLUSTERS = 4
+"""Of k-means: air, lung, and two for what is brighter."""
 
 POOR_FIT = (
     "The network told the tissues of this scan poorly apart; check the lungs, "
@@ -63,13 +67,15 @@ def segment_lungs(
     Raises
     ------
     InputError
-        If the image is no CT volume or the device does not exist.
+        If the image is no CT volume, the device does not exist, or the settings are for pictures.
     FitError
         If every fit collapsed.
     Cancelled
         If `cancelled` answered true.
     """
     settings = settings or Settings()
+    if settings.choice != "lung":
+        raise InputError("These settings are for pictures; choose the preset lung-ct for a scan.")
     device = resolve_device(settings.device)
     settings = replace(settings, device=str(device))
     report = Reporter(progress, cancelled, STAGES[settings.mode])
@@ -82,7 +88,10 @@ def segment_lungs(
     scan = prepare(hounsfield, order.spacing, settings.working_size)
     clock.lap("preparing")
 
-    cluster = _fit_volume if settings.mode == "volume" else _fit_slices
+    if settings.method == "k-means":
+        cluster = _kmeans
+    else:
+        cluster = _fit_volume if settings.mode == "volume" else _fit_slices
     labels, warnings = cluster(scan, settings, device, report)
     clock.lap("fitting")
 
@@ -100,20 +109,20 @@ def _fit_volume(
 ) -> tuple[np.ndarray, list[str]]:
     """One network for the scan, fitted to slices spread over it; clusters of all slices."""
     images = torch.from_numpy(network_input(scan))
-    fitted = images[spread_slices(scan, settings.fitted_slices)].to(device)
-    found = fit(fitted, settings, lambda *count: report.step("Fitting", *count))
-    network = found.network
+    fitted = images[spread_slices(scan, settings.fitted_slices)]
+    processor = Processor(device)
+    found = processor.fit(fitted, settings, lambda *count: report.step("Fitting", *count))
     # Most of the K clusters die out during a fit; their scores would only take memory.
-    alive = predict(network, fitted).argmax(1).unique()
+    alive = processor.predict(found.network, fitted).argmax(1).unique().cpu()
     scores = []
     for start in range(0, len(images), len(fitted)):
         report.step("Clustering", start, len(images))
-        batch = images[start : start + len(fitted)].to(device)
-        scores.append(predict(network, batch)[:, alive].half().cpu().numpy())
+        batch = images[start : start + len(fitted)]
+        scores.append(processor.predict(found.network, batch)[:, alive].half().cpu().numpy())
     labels = assign_clusters(
         np.concatenate(scores), scan.hounsfield, scan.body, settings.use_intensity
     )
-    return labels, [POOR_FIT] if found.is_merged else []
+    return labels, processor.warnings + ([POOR_FIT] if found.is_merged else [])
 
 
 def _fit_slices(
@@ -121,6 +130,7 @@ def _fit_slices(
 ) -> tuple[np.ndarray, list[str]]:
     """A network for every slice, as in the paper; their clusters matched along z."""
     images = torch.from_numpy(network_input(scan))
+    processor = Processor(device)
     labels = np.zeros(scan.body.shape, np.int64)
     failed = []
     for z, image in enumerate(images):
@@ -130,11 +140,11 @@ def _fit_slices(
             report.step("Fitting", z, len(images))
 
         try:
-            network = fit(image[None].to(device), settings, step).network
+            network = processor.fit(image[None], settings, step).network
         except FitError:
             failed.append(z)
             continue
-        scores = predict(network, image[None].to(device)).cpu().numpy()
+        scores = processor.predict(network, image[None]).cpu().numpy()
         inside = slice(z, z + 1)
         labels[inside] = assign_clusters(
             scores, scan.hounsfield[inside], scan.body[inside], settings.use_intensity
@@ -143,7 +153,19 @@ def _fit_slices(
         raise FitError("No slice of this scan could be fitted; try another seed.")
     report.step("Clustering", 0, 1)
     matched = match_along_z(labels, scan.hounsfield, scan.body, settings.clusters)
-    return matched, [f"{len(failed)} slices hold too little to be fitted."] if failed else []
+    unfitted = [f"{len(failed)} slices hold too little to be fitted."] if failed else []
+    return matched, processor.warnings + unfitted
+
+
+def _kmeans(
+    scan: Scan, settings: Settings, device: torch.device, report: Reporter
+) -> tuple[np.ndarray, list[str]]:
+    """Clusters of the intensities inside the body, without a network."""
+    report.step("Clustering", 0, 1)
+    labels = np.zeros(scan.body.shape, np.int64)
+    inside = network_input(scan).transpose(0, 2, 3, 1)[scan.body]
+    labels[scan.body] = kmeans_labels(inside, KMEANS_CLUSTERS, settings.seed)
+    return labels, []
 
 
 class _Clock:

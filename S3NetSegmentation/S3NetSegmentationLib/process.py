@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -44,14 +46,12 @@ class WorkerProcess:
                 "PYTHONUTF8": "1",
             },
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            start_new_session=True,
         )
         self._messages: queue.SimpleQueue[dict] = queue.SimpleQueue()
         self._readers = [
             threading.Thread(target=self._read, args=(stream, parse), daemon=True)
-            for stream, parse in (
-                (self._process.stdout, json.loads),
-                (self._process.stderr, lambda line: {"event": "log", "text": line.rstrip()}),
-            )
+            for stream, parse in ((self._process.stdout, _message), (self._process.stderr, _log))
         ]
         for reader in self._readers:
             reader.start()
@@ -76,13 +76,32 @@ class WorkerProcess:
 
     def stop(self) -> None:
         """End it now, if it still runs, and let go of everything."""
+        # PythonSlicer is a launcher: the worker is a child of it, which ends with its standard
+        # input, or, where there are process groups, with its group.
+        self._process.stdin.close()
+        if hasattr(os, "killpg"):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
         self._process.wait()
         for reader in self._readers:
             reader.join()
-        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
-            stream.close()
+        self._process.stdout.close()
+        self._process.stderr.close()
 
     def _read(self, stream, parse) -> None:
         for line in stream:
             self._messages.put(parse(line.decode("utf-8", "replace")))
+
+
+def _message(line: str) -> dict:
+    """What a line of standard output says; what is no message of the worker's goes to the log."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return _log(line)
+    return message if isinstance(message, dict) and "event" in message else _log(line)
+
+
+def _log(line: str) -> dict:
+    return {"event": "log", "text": line.rstrip()}

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 import SimpleITK as sitk
 
 from . import __version__
+from .picture.result import PictureResult
 from .result import LungResult
 
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "SimpleITK", "pydicom")
@@ -25,6 +26,9 @@ def as_dict(result: LungResult, image: sitk.Image) -> dict:
     """
     return {
         "lungs_found": result.lungs_found,
+        "quality": result.quality,
+        "slice_quality": result.stored_slice_quality.tolist(),
+        "hints": list(result.hints),
         "lungs": [asdict(lung) for lung in result.measurements(image)],
         "clusters": [
             {**asdict(row), "chosen": row.number in result.chosen} for row in result.table
@@ -39,6 +43,34 @@ def as_dict(result: LungResult, image: sitk.Image) -> dict:
         "warnings": list(result.warnings),
         "versions": versions(),
     }
+
+
+def picture_as_dict(result: PictureResult) -> dict:
+    """Everything about a picture's result that is a figure."""
+    height, width = result.mask.shape
+    return {
+        "mask_share": float(result.mask.mean()),
+        "quality": result.quality,
+        "clusters": [
+            {**asdict(region), "chosen": region.number in result.chosen} for region in result.table
+        ],
+        "chosen_clusters": list(result.chosen),
+        "image": {"size": [width, height]},
+        "settings": result.settings.as_dict(),
+        "timings_s": result.timings,
+        "warnings": list(result.warnings),
+        "versions": versions(),
+    }
+
+
+def picture_as_lines(result: PictureResult) -> list[str]:
+    """A short summary of a picture's result for a person."""
+    return [
+        f"{'mask':<11} {result.mask.mean():6.1%} of the picture",
+        f"{'quality':<11} {result.quality:6.2f} (estimated; 1 is best)",
+        f"{'time':<11} {result.timings['total']:6.1f} s on {result.settings.device}",
+        *(f"Warning: {warning}" for warning in result.warnings),
+    ]
 
 
 def versions() -> dict[str, str | None]:
@@ -63,6 +95,8 @@ def as_lines(result: LungResult, image: sitk.Image) -> list[str]:
             )
         else:
             lines.append(f"{lung.name:<11} not found")
+    lines.append(f"{'quality':<11} {result.quality:6.2f} (estimated; 1 is best)")
+    lines += [f"{'':<11} {hint}" for hint in result.hints]
     lines.append(f"{'time':<11} {result.timings['total']:6.1f} s on {result.settings.device}")
     lines += [f"Warning: {warning}" for warning in result.warnings]
     return lines

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from .lung.clusters import (
 from .lung.decision import decide_lungs
 from .lung.measure import LungMeasurements, measure_lungs
 from .lung.orientation import AxialOrder
+from .lung.quality import Quality, assess, ranges
 from .lung.scan import Scan, prepare
 from .settings import Settings
 
@@ -61,6 +63,34 @@ class LungResult:
     warnings: tuple[str, ...]
     scan: Scan
     labels: np.ndarray
+
+    @cached_property
+    def slice_quality(self) -> Quality:
+        """Estimate of the quality for the scan and for each of its axial slices."""
+        order = AxialOrder(self.lungs)
+        lungs = order.apply(sitk.GetArrayViewFromImage(self.lungs)) > 0
+        return assess(self.scan.grid.down(lungs)[self.scan.box] > 0.5, self.scan)
+
+    @property
+    def quality(self) -> float:
+        """How far the lungs can be trusted, estimated from the scan alone, 0 to 1."""
+        return self.slice_quality.score
+
+    @property
+    def stored_slice_quality(self) -> np.ndarray:
+        """Quality of each axial slice in the order of storage; NaN without lung."""
+        return AxialOrder(self.lungs).along_storage(self.slice_quality.slices)
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """Sentences that say in which slices to look; empty where nothing is doubtful."""
+        spans = ranges(AxialOrder(self.lungs).along_storage(self.slice_quality.doubtful))
+        count = len(self.slice_quality.slices)
+        return tuple(
+            f"Look at the lungs in {_slices(first, last)} of {count}: they hold much that is as "
+            "bright as tissue, or leave out much that is as dark as lung."
+            for first, last in spans
+        )
 
     @classmethod
     def decide(
@@ -109,7 +139,7 @@ class LungResult:
         chosen: Iterable[int],
         settings: Settings,
     ) -> LungResult:
-        """A result from what a scene or files keep of it, ready for `choose`.
+        """A result from what a scene or files keep of it, with any choice of clusters.
 
         Parameters
         ----------
@@ -117,9 +147,18 @@ class LungResult:
             The image that was segmented.
         clusters : ndarray of uint8
             The array of `clusters`.
-        table, chosen, settings
+        table, settings
             As they were.
+        chosen : iterable of int
+            The clusters to take as lung.
+
+        Raises
+        ------
+        InputError
+            If a number is not a cluster of this result.
         """
+        table = tuple(table)
+        chosen = _checked(chosen, table)
         order = AxialOrder(image)
         hounsfield = order.apply(sitk.GetArrayViewFromImage(image))
         scan = prepare(hounsfield, order.spacing, settings.working_size)
@@ -127,8 +166,8 @@ class LungResult:
         return cls(
             lungs=_lungs(image, scan, labels, chosen, settings),
             clusters=_like(image, clusters),
-            table=tuple(table),
-            chosen=tuple(chosen),
+            table=table,
+            chosen=chosen,
             settings=settings,
             timings={},
             warnings=(),
@@ -157,12 +196,7 @@ class LungResult:
             If a number is not a cluster of this result, or the image is another one.
         """
         start = time.perf_counter()
-        chosen = tuple(sorted(set(cluster_numbers)))
-        for number in chosen:
-            if not 1 <= number <= len(self.table):
-                raise InputError(
-                    f"There is no cluster {number}; choose from 1 to {len(self.table)}."
-                )
+        chosen = _checked(cluster_numbers, self.table)
         if image.GetSize() != self.lungs.GetSize():
             raise InputError("This is not the image that was segmented: its size differs.")
         lungs = _lungs(image, self.scan, self.labels, chosen, self.settings)
@@ -229,6 +263,15 @@ class LungResult:
         )
 
 
+def _checked(numbers: Iterable[int], table: tuple[ClusterStatistics, ...]) -> tuple[int, ...]:
+    """The numbers in order, each once, all of them clusters."""
+    chosen = tuple(sorted(set(numbers)))
+    for number in chosen:
+        if not 1 <= number <= len(table):
+            raise InputError(f"There is no cluster {number}; choose from 1 to {len(table)}.")
+    return chosen
+
+
 def _lungs(image: sitk.Image, scan: Scan, labels, chosen, settings: Settings) -> sitk.Image:
     """The label map of the lungs with the geometry of the image."""
     order = AxialOrder(image)
@@ -249,6 +292,12 @@ def _like(image: sitk.Image, array: np.ndarray) -> sitk.Image:
     return made
 
 
+def _slices(first: int, last: int) -> str:
+    """Slices counted from 1."""
+    return f"slice {first + 1}" if first == last else f"slices {first + 1} to {last + 1}"
+
+
 def voxel_ml(image: sitk.Image) -> float:
-    """Volume of a voxel in milliliters."""
-    return float(np.prod(image.GetSpacing())) / 1000
+    """Volume of a voxel in milliliters, also where a transform has sheared the axes."""
+    shear = abs(np.linalg.det(np.reshape(image.GetDirection(), (3, 3))))
+    return float(np.prod(image.GetSpacing()) * shear) / 1000

@@ -8,6 +8,10 @@ from .errors import InputError
 
 MODES = ("volume", "slice")
 
+METHODS = ("s3net", "k-means")
+
+CHOICES = ("lung", "central", "darkest", "brightest")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -15,6 +19,9 @@ class Settings:
 
     Attributes
     ----------
+    method : {"s3net", "k-means"}
+        What makes the clusters: the network, or k-means on intensity or color, which needs no
+        fit and is worse.
     mode : {"volume", "slice"}
         ``"volume"`` fits one network to slices spread over the scan and applies it to all of
         them; ``"slice"`` fits an independent network to every slice, as the paper does.
@@ -44,8 +51,19 @@ class Settings:
         Decide the boundary by intensity beside the score map (paper, 4).
     remove_airways, fill_vessels : bool
         Take the trachea and the main bronchi out of the lungs; take vessels in.
+    choice : {"lung", "central", "darkest", "brightest"}
+        What is looked for. All but ``"lung"`` are for pictures: the region most in the middle,
+        the darkest, the brightest.
+    regions : int
+        To how many the clusters of a picture are merged; 0 leaves them as they are.
+    fits : int
+        How many fits to a picture, of consecutive seeds, decide together.
+    least_clusters : int
+        A fit ends when no more clusters than these are left, and its last iterate is kept
+        (the authors' code); 0 keeps the iterate that explains most of the intensity.
     """
 
+    method: str = "s3net"
     mode: str = "volume"
     device: str = "auto"
     seed: int = 0
@@ -67,10 +85,22 @@ class Settings:
     use_intensity: bool = True
     remove_airways: bool = True
     fill_vessels: bool = True
+    choice: str = "lung"
+    regions: int = 0
+    fits: int = 1
+    least_clusters: int = 0
 
     def __post_init__(self):
         if self.mode not in MODES:
             raise InputError(f"There is no mode '{self.mode}'; choose one of {', '.join(MODES)}.")
+        if self.method not in METHODS:
+            raise InputError(
+                f"There is no method '{self.method}'; choose one of {', '.join(METHODS)}."
+            )
+        if self.choice not in CHOICES:
+            raise InputError(
+                f"There is no choice '{self.choice}'; choose one of {', '.join(CHOICES)}."
+            )
         for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise InputError(f"The setting '{name}' must be at least {least}.")
@@ -121,6 +151,9 @@ _LEAST = {
     "weight_affine": 0,
     "weight_spatial": 0,
     "refits": 0,
+    "regions": 0,
+    "fits": 1,
+    "least_clusters": 0,
 }
 
 PRESETS = {
@@ -133,5 +166,35 @@ PRESETS = {
         iterations=50,
         learning_rate=0.36,
     ),
+    "skin": Settings(
+        working_size=64,
+        weight_cross_entropy=1.2,
+        weight_affine=0.3,
+        weight_spatial=0.3,
+        choice="central",
+        regions=2,
+        fits=5,
+    ),
+    "skin-paper": Settings(
+        working_size=256,
+        channels=64,
+        clusters=64,
+        iterations=50,
+        learning_rate=0.36,
+        weight_cross_entropy=1.2,
+        weight_affine=0.3,
+        weight_spatial=0.3,
+        use_intensity=False,
+        choice="central",
+        least_clusters=3,
+    ),
 }
-"""The best default, and the formulation of the paper (section 4.1)."""
+"""For each subject the best default, and the formulation of the paper (section 4.1)."""
+
+PRESET_TITLES = {
+    "lung-ct": "Lung CT",
+    "lung-ct-paper": "Lung CT, as in the paper",
+    "skin": "Skin",
+    "skin-paper": "Skin, as in the paper",
+}
+"""What to call the presets before a user."""

@@ -45,9 +45,9 @@ def main(argv: list[str] | None = None) -> int:
         0 if all went well.
     """
     *task, last = sys.argv[1:] if argv is None else argv
-    send = _channel()
     folder = None if last == "--devices" else Path(last)
-    threading.Thread(target=_stop_with_parent, args=(folder,), daemon=True).start()
+    send = _channel()
+    threading.Thread(target=_stop_with_parent, args=(_lifeline(), folder), daemon=True).start()
     try:
         if folder is None:
             send(event="devices", **devices())
@@ -62,14 +62,7 @@ def main(argv: list[str] | None = None) -> int:
         send(event="failed", message=str(error), details="")
         return 1
     except Exception as error:  # noqa: BLE001 - the user gets a sentence, the log the rest
-        send(
-            event="failed",
-            message=NO_MEMORY
-            if out_of_memory(error)
-            else f"The segmentation failed unexpectedly ({type(error).__name__}); "
-            "please report it with the log.",
-            details=traceback.format_exc(),
-        )
+        send(event="failed", message=_sentence(error), details=traceback.format_exc())
         return 1
     return 0
 
@@ -124,13 +117,14 @@ def _segment(folder: Path, send: Send) -> None:
     import numpy as np
     import SimpleITK as sitk
 
-    from .pipeline import segment_lungs
-
     job = json.loads((folder / JOB).read_text(encoding="utf-8"))
     image = sitk.GetImageFromArray(np.load(folder / IMAGE))
     image.SetSpacing(job["spacing"])
     image.SetOrigin(job["origin"])
     image.SetDirection(job["direction"])
+
+    from .pipeline import segment_lungs  # takes seconds
+
     result = segment_lungs(
         image,
         Settings.from_dict(job["settings"]),
@@ -156,6 +150,26 @@ def _batch(folder: Path, send: Send) -> None:
     send(event="finished", records=records)
 
 
+def _sentence(error: Exception) -> str:
+    """What an unexpected error means to the user."""
+    if out_of_memory(error):
+        return NO_MEMORY
+    if isinstance(error, OSError):
+        return (
+            f"The folder for temporary files can't be used ({error.strerror or error}); "
+            "make room there, or choose another one in the application settings."
+        )
+    if isinstance(error, ImportError):
+        return (
+            f"Python can't load what the segmentation needs ({error.name or error}); "
+            "install PyTorch again."
+        )
+    return (
+        f"The segmentation failed unexpectedly ({type(error).__name__}); "
+        "please report it with the log."
+    )
+
+
 def _channel() -> Send:
     """A function that writes a line of JSON; whatever else is printed goes to standard error."""
     stream = os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n")
@@ -168,11 +182,29 @@ def _channel() -> Send:
     return send
 
 
-def _stop_with_parent(folder: Path | None) -> None:
-    while sys.stdin.buffer.read(1):
+def _lifeline() -> int:
+    """The pipe from the parent, which is standard input no longer.
+
+    On Windows, loading a library asks what standard input is, and would wait for the thread
+    that reads from it.
+    """
+    pipe = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return pipe
+
+
+def _stop_with_parent(pipe: int, folder: Path | None) -> None:
+    # Not through a buffered file, whose lock would be held when the interpreter ends.
+    while os.read(pipe, 1):
         pass
     if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
+        # The other thread may be writing its result; once the folder is gone it can't.
+        for _ in range(10):
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                break
     os._exit(1)
 
 

@@ -65,7 +65,7 @@ def check_ct(image: sitk.Image) -> None:
     values = values[:: max(1, values.size // SAMPLE)]
     # Padding outside the field of view says nothing.
     inside = values[values >= AIR_OR_FAT[0]]
-    low, high = (inside if inside.size else values).min(), values.max()
+    low, high = float((inside if inside.size else values).min()), float(values.max())
     if (
         _share(values, *AIR_OR_FAT) < 0.005
         or _share(values, *SOFT_TISSUE) < 0.01

@@ -9,13 +9,17 @@ from scipy import ndimage
 
 from ..settings import Settings
 from .scan import Scan
-from .sides import right_and_left
+from .sides import LEFT, RIGHT, right_and_left
 
 LEAST_PIECE_ML = 5.0
 """Milliliters: smaller pieces of lung are islands, unless they are large in a slice."""
 
 LEAST_PIECE_SHARE = 0.02
 """Pieces of less than this share of the largest are islands, too."""
+
+CUT_AREA = 2.4
+"""Square centimeters, the mean section of a ball of `LEAST_PIECE_ML`: in a scan of few slices
+every piece is cut at both ends, and its volume says nothing."""
 
 LARGE_AREA = 25.0
 """Square centimeters in an axial slice: a piece that is larger somewhere is a lung, be the scan
@@ -28,8 +32,9 @@ nothing else; lung, however emphysematous, also holds vessels and walls."""
 DARKEST, NEARLY_ALL = 10, 90
 """Percent."""
 
-VESSEL = 4.5
-"""Millimeters: gaps up to twice as wide between lung and lung are vessels."""
+VESSEL = 6.0
+"""Millimeters: gaps in a lung up to twice as wide are vessels; the arteries near the hilum are no
+wider."""
 
 VESSEL_AREA = 2.0
 """Square centimeters: what lung surrounds within a slice and is no larger is a vessel. A larger
@@ -82,13 +87,13 @@ def decide_lungs(
     airways = scan.airways if settings.remove_airways else np.zeros_like(lungs)
     lungs = lungs & ~ndimage.binary_dilation(airways)
     lungs = _without_islands_and_gas(lungs, scan)
-    if settings.fill_vessels:
-        lungs = _with_vessels(lungs, scan.spacing) & ~airways
     sides = right_and_left(lungs, scan, leftward)
     if settings.use_intensity:
         decided = _decide_boundary(sides, airways, scan, hounsfield)
     else:
         decided = scan.paste(sides)
+    if settings.fill_vessels:
+        _fill_vessels(decided, airways, scan)
     if settings.remove_airways:
         decided[scan.lumen_grid.up(scan.lumen)] = 0
     return decided
@@ -103,7 +108,8 @@ def _without_islands_and_gas(lungs: np.ndarray, scan: Scan) -> np.ndarray:
         piece = pieces[box] == number
         area = piece.sum((1, 2)).max() * scan.spacing[1] * scan.spacing[2] / 100
         small = area < LARGE_AREA
-        is_island = small and volumes[number] < LEAST_PIECE_ML
+        is_cut = piece.shape[0] == len(lungs) and area >= CUT_AREA
+        is_island = small and volumes[number] < LEAST_PIECE_ML and not is_cut
         if is_island or _is_gas(scan.hounsfield[box], piece, scan.air_level, small):
             volumes[number] = 0
     return ((volumes > 0) & (volumes >= LEAST_PIECE_SHARE * volumes.max()))[pieces]
@@ -122,24 +128,34 @@ def _is_gas(hounsfield: np.ndarray, piece: np.ndarray, air: float, small: bool) 
     return np.percentile(values, NEARLY_ALL) < air + GAS_MARGIN
 
 
-def _with_vessels(lungs: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
-    """Close the gaps that vessels leave, and fill what lung surrounds."""
-    ball = _ball(spacing, max(VESSEL, *spacing[1:]))
-    margin = [(n, n) for n in np.array(ball.shape) // 2]
-    inner = tuple(slice(low, -high or None) for low, high in margin)
-    closed = ndimage.binary_closing(np.pad(lungs, margin), ball)[inner] | lungs
-    closed = ndimage.binary_fill_holes(closed)
+def _fill_vessels(decided: np.ndarray, airways: np.ndarray, scan: Scan) -> None:
+    """Take the vessels of each lung in, in place; `decided` is on the scan's own grid."""
+    for side in (RIGHT, LEFT):
+        lung = scan.grid.down(decided == side)[scan.box] > 0.5
+        if lung.any():
+            filled = _with_vessels(lung, scan.spacing) & scan.body & ~airways
+            # Deep inside, also what is finer than the working grid.
+            filled &= ~lung | ndimage.binary_erosion(filled, CROSS, border_value=1)
+            decided[(scan.paste(filled.astype(np.uint8)) > 0) & (decided == 0)] = side
+
+
+def _with_vessels(lung: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
+    """Close the gaps that vessels leave in the slices of one lung, and fill what it surrounds."""
+    closed = np.stack([_close(axial, spacing[1:]) for axial in lung])
     surrounded = np.stack([ndimage.binary_fill_holes(axial) for axial in closed]) & ~closed
     holes, _ = ndimage.label(surrounded, IN_SLICE)
     areas = np.bincount(holes.ravel()) * spacing[1] * spacing[2] / 100
-    return closed | (surrounded & (areas <= VESSEL_AREA)[holes])
+    return ndimage.binary_fill_holes(closed) | (surrounded & (areas <= VESSEL_AREA)[holes])
 
 
-def _ball(spacing: tuple[float, float, float], radius: float) -> np.ndarray:
-    reach = [int(radius // size) for size in spacing]
-    z, y, x = np.ogrid[tuple(slice(-n, n + 1) for n in reach)]
-    squared = (z * spacing[0]) ** 2 + (y * spacing[1]) ** 2 + (x * spacing[2]) ** 2
-    return squared <= radius**2 + 1e-6
+def _close(axial: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
+    """Close gaps up to twice `VESSEL` wide; by distance, which costs the same at any spacing."""
+    reach = max(VESSEL, *spacing)
+    margin = [(n, n) for n in (int(reach / size) + 1 for size in spacing)]
+    padded = np.pad(axial, margin)
+    near = ndimage.distance_transform_edt(~padded, sampling=spacing) <= reach
+    closed = ndimage.distance_transform_edt(near, sampling=spacing) > reach
+    return axial | closed[tuple(slice(low, -high) for low, high in margin)]
 
 
 def _decide_boundary(
@@ -147,7 +163,8 @@ def _decide_boundary(
 ) -> np.ndarray:
     """Decide each voxel near the boundary by its intensity.
 
-    The threshold lies midway between the medians on the two sides of the boundary.
+    The threshold lies midway between the medians on the two sides of the boundary, of which
+    the pixels right beside it, mixtures of both, say nothing.
     """
     lungs = sides > 0
     sure = ndimage.binary_erosion(lungs, CROSS, iterations=BAND, border_value=1)
@@ -155,7 +172,9 @@ def _decide_boundary(
     beyond = reach & ~lungs
     if not beyond.any():
         return scan.paste(sides)
-    threshold = (np.median(scan.hounsfield[lungs]) + np.median(scan.hounsfield[beyond])) / 2
+    clear = beyond & ~ndimage.binary_dilation(lungs, CROSS)
+    outer = scan.hounsfield[clear if clear.any() else beyond]
+    threshold = (np.median(scan.hounsfield[lungs]) + np.median(outer)) / 2
     nearest = sides
     for _ in range(BAND):
         nearest = np.where(nearest > 0, nearest, ndimage.grey_dilation(nearest, footprint=CROSS))

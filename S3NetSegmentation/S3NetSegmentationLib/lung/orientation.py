@@ -50,6 +50,10 @@ class AxialOrder:
         """The inverse of `apply`."""
         return array[self._flips].transpose(np.argsort(self._axes))
 
+    def along_storage(self, profile: np.ndarray) -> np.ndarray:
+        """Values of the axial slices (z,) in the order in which the slices are stored."""
+        return profile[self._flips[0]]
+
     def leftward(
         self, shape: tuple[int, int, int], step: tuple[float, float, float] = (1, 1, 1)
     ) -> np.ndarray:

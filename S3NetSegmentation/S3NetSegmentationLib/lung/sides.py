@@ -96,9 +96,19 @@ def _grow(
     first: np.ndarray, second: np.ndarray, piece: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Grow two cores at the same pace until they fill the piece."""
-    while True:
-        wider = ndimage.binary_dilation(first, mask=piece & ~second) | first
-        other = ndimage.binary_dilation(second, mask=piece & ~wider) | second
-        if np.array_equal(wider, first) and np.array_equal(other, second):
-            return wider, other
-        first, second = wider, other
+    free, outside = 0, 3
+    owner = np.select([first, second, piece], [RIGHT, LEFT, free], outside).astype(np.uint8)
+    owner = np.pad(owner, 1, constant_values=outside)
+    cells = owner.ravel()
+    strides = np.array([owner.shape[1] * owner.shape[2], owner.shape[2], 1])
+    around = np.concatenate([strides, -strides])
+    # Only the voxels that came last have free neighbors that are not yet taken.
+    edge = ndimage.binary_dilation(owner == free)
+    fronts = {side: np.flatnonzero(edge & (owner == side)) for side in (RIGHT, LEFT)}
+    while any(front.size for front in fronts.values()):
+        for side, front in fronts.items():
+            neighbors = (front[:, None] + around).ravel()
+            fronts[side] = np.unique(neighbors[cells[neighbors] == free])
+            cells[fronts[side]] = side
+    inner = owner[1:-1, 1:-1, 1:-1]
+    return inner == RIGHT, inner == LEFT

@@ -28,18 +28,29 @@ class SegmentationJob:
     settings : Settings
     temporary : str
         Folder for temporary files.
+
+    Raises
+    ------
+    S3NetError
+        If there is no room for the temporary files, or no process can be started.
     """
 
     def __init__(self, image: sitk.Image, settings: Settings, temporary: str | None = None):
-        self._folder = tempfile.TemporaryDirectory(
-            prefix="s3net-", dir=temporary, ignore_cleanup_errors=True
-        )
         self._process: WorkerProcess | None = None
         self._result: LungResult | None = None
         self._failure: S3NetError | None = None
         try:
+            self._folder = tempfile.TemporaryDirectory(
+                prefix="s3net-", dir=temporary, ignore_cleanup_errors=True
+            )
+        except OSError as error:
+            raise _unusable(temporary, error) from error
+        try:
             write_job(Path(self._folder.name), image, settings)
             self._process = WorkerProcess(self._folder.name)
+        except OSError as error:
+            self._folder.cleanup()
+            raise _unusable(temporary, error) from error
         except BaseException:
             self._folder.cleanup()
             raise
@@ -78,7 +89,7 @@ class SegmentationJob:
                 if log and message["details"]:
                     log(message["details"])
             elif event == "finished":
-                self._result = LungResult.load(Path(self._folder.name))
+                self._load()
         if latest and progress:
             progress(latest)
         if not running:
@@ -104,6 +115,15 @@ class SegmentationJob:
             self._process = None
             self._folder.cleanup()
 
+    def _load(self) -> None:
+        try:
+            self._result = LungResult.load(Path(self._folder.name))
+        except (OSError, ValueError, MemoryError) as error:
+            self._failure = S3NetError(
+                f"The result could not be read ({type(error).__name__}); free some memory and room "
+                "for temporary files, and apply again."
+            )
+
     def _end(self) -> None:
         code = self._process.exit_code
         if self._result is None and self._failure is None:
@@ -112,3 +132,11 @@ class SegmentationJob:
                 "of memory; close other programs, or limit the work to a box."
             )
         self.cancel()
+
+
+def _unusable(temporary: str | None, error: OSError) -> S3NetError:
+    return S3NetError(
+        f"The segmentation can't start from the folder for temporary files, "
+        f"'{temporary or tempfile.gettempdir()}' ({error.strerror or error}); make room there, "
+        "or choose another one in the application settings."
+    )

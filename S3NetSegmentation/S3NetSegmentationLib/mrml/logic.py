@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,24 +12,52 @@ import SimpleITK as sitk
 import slicer
 
 from ..errors import Cancelled, InputError
-from ..io.validate import check_volume
+from ..io.validate import check_ct
 from ..progress import Progress
 from ..result import LungResult
 from ..settings import Settings
 from .job import SegmentationJob
-from .segmentation import fillColors, writeClusters, writeLungs
+from .segmentation import checkSegmentation, fillColors, writeClusters, writeLungs
 from .tables import readClusterTable, writeClusterTable, writeResultsTable
-from .volume import VoxelBox, checkVolume, imageFromVolume, voxelBox
+from .transaction import oneStep
+from .volume import (
+    VoxelBox,
+    boxFromCorners,
+    checkVolume,
+    cornersOfBox,
+    ijkToWorld,
+    imageFromVolume,
+    sameAxes,
+    voxelBox,
+)
 
-CLUSTERS, CLUSTER_TABLE, RESULTS_TABLE = (
+CLUSTERS, CLUSTER_COLORS, CLUSTER_TABLE, RESULTS_TABLE = (
     "S3Net.clusters",
+    "S3Net.clusterColors",
     "S3Net.clusterTable",
     "S3Net.resultsTable",
 )
 """Roles of the nodes that a segmentation refers to."""
 
-SETTINGS, BOX = "S3Net.settings", "S3Net.box"
-"""Attributes of a segmentation: how it was made and from which voxels."""
+NODES = {
+    CLUSTERS: ("vtkMRMLLabelMapVolumeNode", "clusters"),
+    CLUSTER_COLORS: ("vtkMRMLColorTableNode", "clusters colors"),
+    CLUSTER_TABLE: ("vtkMRMLTableNode", "clusters table"),
+    RESULTS_TABLE: ("vtkMRMLTableNode", "lung figures"),
+}
+"""Class of each, and what follows the volume's name in its own."""
+
+SETTINGS, BOX, WARNINGS, QUALITY = (
+    "S3Net.settings",
+    "S3Net.box",
+    "S3Net.warnings",
+    "S3Net.quality",
+)
+"""Attributes of a segmentation: how it was made, the corners of the box that it was made from,
+what the user should know of it, and how far it can be trusted."""
+
+
+NO_LUNGS = "No lungs were found in this volume; choose their clusters, if it does show lungs."
 
 
 @dataclass(frozen=True)
@@ -59,11 +86,18 @@ class Run:
 class SegmentationLogic:
     """Segments the lungs of volume nodes; see `segment`.
 
-    The scene changes only when a segmentation has succeeded.
+    The scene changes only when a segmentation has succeeded, and then as one step of its undo.
+
+    Parameters
+    ----------
+    startJob : callable, optional
+        Begins to segment an image: takes it, the settings and a folder for temporary files, and
+        gives what works as a `SegmentationJob`.
     """
 
-    def __init__(self):
+    def __init__(self, startJob=SegmentationJob):
         super().__init__()
+        self._startJob = startJob
         # The latest result, so that choosing clusters need not prepare the scan anew.
         self._latest: tuple[str, tuple, LungResult, sitk.Image] | None = None
 
@@ -87,7 +121,7 @@ class SegmentationLogic:
         settings : Settings, optional
             As for the command ``s3net``; default: the preset ``"lung-ct"``.
         segmentationNode : vtkMRMLSegmentationNode, optional
-            To be updated; by default a new one.
+            To be updated; by default the one of an earlier run on this volume, or a new one.
         roiNode : vtkMRMLMarkupsROINode, optional
             Limits the work to the voxels' box that encloses it.
         sliceRange : (float, float), optional
@@ -109,6 +143,7 @@ class SegmentationLogic:
         S3NetError
             With one sentence for the user; the scene is as it was.
         """
+        segmentationNode = segmentationNode or segmentationOf(volumeNode)
         run = self.start(volumeNode, settings, segmentationNode, roiNode, sliceRange)
         try:
             while run.job.poll(progress, log):
@@ -178,13 +213,17 @@ class SegmentationLogic:
     ) -> Run:
         """Begin to segment in the background; parameters and errors as of `segment`.
 
+        Without a segmentation node there will be a new one.
+
         Call ``run.job.poll()`` until it answers false, then `finish`; or ``run.job.cancel()``.
         """
         checkVolume(volumeNode)
+        if segmentationNode:
+            checkSegmentation(segmentationNode, volumeNode)
         box = voxelBox(volumeNode, roiNode, sliceRange)
         image = imageFromVolume(volumeNode, box)
-        check_volume(image)
-        job = SegmentationJob(image, settings or Settings(), slicer.app.temporaryPath)
+        check_ct(image)
+        job = self._startJob(image, settings or Settings(), slicer.app.temporaryPath)
         return Run(job, volumeNode, segmentationNode, box, image)
 
     def finish(self, run: Run):
@@ -201,11 +240,11 @@ class SegmentationLogic:
         """
         result = run.job.result()
         self._checkUnchanged(run)
-        with _allOrNothing() as add:
-            segmentationNode = run.segmentationNode or add(
+        with oneStep(*_nodesOf(run.segmentationNode)):
+            segmentationNode = run.segmentationNode or _newNode(
                 "vtkMRMLSegmentationNode", f"{run.volumeNode.GetName()} lungs"
             )
-            self._show(run, result, segmentationNode, add)
+            self._show(run, result, segmentationNode)
         self._latest = (segmentationNode.GetID(), _key(segmentationNode), result, run.image)
         return segmentationNode
 
@@ -223,24 +262,23 @@ class SegmentationLogic:
         InputError
             If a cluster does not exist, or the volume or the clusters are gone.
         """
-        result, image, box = self._restore(segmentationNode)
-        result = result.choose(image, clusterNumbers)
-        volumeNode = volumeOf(segmentationNode)
-        slicer.mrmlScene.SaveStateForUndo()
-        _write(segmentationNode, result, image, volumeNode, box)
+        result, image, box = self._chosen(segmentationNode, clusterNumbers)
+        with oneStep(*_nodesOf(segmentationNode, (CLUSTER_TABLE, RESULTS_TABLE))):
+            _write(segmentationNode, result, image, volumeOf(segmentationNode), box)
         self._latest = (segmentationNode.GetID(), _key(segmentationNode), result, image)
 
-    def clusterAt(self, ras, segmentationNode) -> int:
+    def clusterAt(self, ras, segmentationNode=None) -> int:
         """The number of the cluster under a point, 0 where there is none.
 
         Parameters
         ----------
         ras : sequence of float
             World coordinates in mm.
-        segmentationNode : vtkMRMLSegmentationNode
+        segmentationNode : vtkMRMLSegmentationNode, optional
+            By default the one that was segmented last.
         """
-        from .volume import ijkToWorld
-
+        if segmentationNode is None and self._latest:
+            segmentationNode = slicer.mrmlScene.GetNodeByID(self._latest[0])
         labelMapNode = clusterMapOf(segmentationNode)
         if not labelMapNode:
             return 0
@@ -260,6 +298,16 @@ class SegmentationLogic:
         tableNode = segmentationNode.GetNodeReference(CLUSTER_TABLE) if segmentationNode else None
         return readClusterTable(tableNode) if tableNode else ((), ())
 
+    def warnings(self, segmentationNode) -> tuple[str, ...]:
+        """Sentences that the user should read about how a segmentation was made."""
+        kept = segmentationNode.GetAttribute(WARNINGS) if segmentationNode else None
+        return tuple(json.loads(kept)) if kept else ()
+
+    def quality(self, segmentationNode) -> float | None:
+        """Estimate of the quality of a run's result, 0 to 1; later choices do not change it."""
+        kept = segmentationNode.GetAttribute(QUALITY) if segmentationNode else None
+        return json.loads(kept) if kept else None
+
     def _checkUnchanged(self, run: Run) -> None:
         """Refuse to place a result on a volume that is gone or has become another one."""
         scene = slicer.mrmlScene
@@ -267,61 +315,66 @@ class SegmentationLogic:
             raise InputError("The volume was removed meanwhile; the result was dropped.")
         if run.segmentationNode and not scene.IsNodePresent(run.segmentationNode):
             raise InputError("The segmentation was removed meanwhile; the result was dropped.")
+        checkVolume(run.volumeNode)
+        if run.segmentationNode:
+            checkSegmentation(run.segmentationNode, run.volumeNode)
         now = imageFromVolume(run.volumeNode, run.box)
         if now.GetSize() != run.image.GetSize() or not np.array_equal(
             sitk.GetArrayViewFromImage(now), sitk.GetArrayViewFromImage(run.image)
         ):
             raise InputError("The volume was changed meanwhile; apply again.")
 
-    def _show(self, run: Run, result: LungResult, segmentationNode, add) -> None:
+    def _show(self, run: Run, result: LungResult, segmentationNode) -> None:
         """Fill the segmentation and the nodes it refers to, making those that are missing."""
-        name = run.volumeNode.GetName()
-        kinds = {
-            CLUSTERS: ("vtkMRMLLabelMapVolumeNode", f"{name} clusters"),
-            CLUSTER_TABLE: ("vtkMRMLTableNode", f"{name} clusters table"),
-            RESULTS_TABLE: ("vtkMRMLTableNode", f"{name} lung figures"),
-        }
-        for role, (kind, title) in kinds.items():
-            node = segmentationNode.GetNodeReference(role) or add(kind, title)
-            segmentationNode.SetNodeReferenceID(role, node.GetID())
-            _placeBeside(node, run.volumeNode)
+        for role, (kind, title) in NODES.items():
+            if not segmentationNode.GetNodeReference(role):
+                node = _newNode(kind, f"{run.volumeNode.GetName()} {title}")
+                segmentationNode.SetNodeReferenceID(role, node.GetID())
+            _placeBeside(segmentationNode.GetNodeReference(role), run.volumeNode)
         _placeBeside(segmentationNode, run.volumeNode)
         segmentationNode.SetAttribute(SETTINGS, json.dumps(result.settings.as_dict()))
-        segmentationNode.SetAttribute(BOX, json.dumps([run.box.start, run.box.stop]))
-        self._showClusters(run, result, clusterMapOf(segmentationNode), add)
+        segmentationNode.SetAttribute(BOX, json.dumps(cornersOfBox(run.volumeNode, run.box)))
+        found = () if result.lungs_found else (NO_LUNGS,)
+        segmentationNode.SetAttribute(
+            WARNINGS, json.dumps([*found, *result.warnings, *result.hints])
+        )
+        segmentationNode.SetAttribute(QUALITY, json.dumps(result.quality))
+        self._showClusters(run, result, segmentationNode)
         _write(segmentationNode, result, run.image, run.volumeNode, run.box)
 
-    def _showClusters(self, run: Run, result: LungResult, labelMapNode, add) -> None:
+    def _showClusters(self, run: Run, result: LungResult, segmentationNode) -> None:
+        labelMapNode = clusterMapOf(segmentationNode)
+        colorNode = segmentationNode.GetNodeReference(CLUSTER_COLORS)
         shape = slicer.util.arrayFromVolume(run.volumeNode).shape
-        clusters = sitk.GetArrayFromImage(result.clusters)
+        clusters = sitk.GetArrayViewFromImage(result.clusters)
         writeClusters(labelMapNode, run.box.paste(clusters, shape), run.volumeNode)
-        display = labelMapNode.GetDisplayNode()
-        colorNode = display.GetColorNode()
-        if not colorNode or colorNode.GetType() != colorNode.User:
-            colorNode = add("vtkMRMLColorTableNode", f"{labelMapNode.GetName()} colors")
         fillColors(colorNode, len(result.table))
-        display.SetAndObserveColorNodeID(colorNode.GetID())
+        labelMapNode.GetDisplayNode().SetAndObserveColorNodeID(colorNode.GetID())
 
-    def _restore(self, segmentationNode) -> tuple[LungResult, sitk.Image, VoxelBox]:
-        """The result behind a segmentation, its image and its box: from memory or the scene."""
+    def _chosen(
+        self, segmentationNode, numbers: Iterable[int]
+    ) -> tuple[LungResult, sitk.Image, VoxelBox]:
+        """The result with other clusters, its image and its box: from memory or the scene."""
         volumeNode, labelMapNode = volumeOf(segmentationNode), clusterMapOf(segmentationNode)
         if not volumeNode or not labelMapNode:
             raise InputError(
                 "The volume or the clusters of this segmentation are gone; apply again."
             )
         checkVolume(volumeNode)
-        box = VoxelBox(*map(tuple, json.loads(segmentationNode.GetAttribute(BOX))))
+        checkSegmentation(segmentationNode, volumeNode)
+        box = boxFromCorners(labelMapNode, json.loads(segmentationNode.GetAttribute(BOX)))
         if self._latest and self._latest[:2] == (segmentationNode.GetID(), _key(segmentationNode)):
-            return *self._latest[2:], box
-        shape = slicer.util.arrayFromVolume(volumeNode).shape
+            result, image = self._latest[2:]
+            return result.choose(image, numbers), image, box
         clusters = slicer.util.arrayFromVolume(labelMapNode)
-        if clusters.shape != shape:
+        sameShape = clusters.shape == slicer.util.arrayFromVolume(volumeNode).shape
+        if not sameShape or not sameAxes(volumeNode, labelMapNode):
             raise InputError("The volume no longer fits its clusters; apply again.")
         image = imageFromVolume(volumeNode, box)
         settings = Settings.from_dict(json.loads(segmentationNode.GetAttribute(SETTINGS)))
-        table, chosen = self.clusters(segmentationNode)
+        table, _ = self.clusters(segmentationNode)
         return (
-            LungResult.restore(image, clusters[box.slices], table, chosen, settings),
+            LungResult.restore(image, clusters[box.slices], table, numbers, settings),
             image,
             box,
         )
@@ -333,9 +386,26 @@ def volumeOf(segmentationNode):
     return segmentationNode.GetNodeReference(role)
 
 
+def segmentationOf(volumeNode):
+    """The segmentation that an earlier run has made from a volume, or None."""
+    return next(
+        (
+            segmentationNode
+            for segmentationNode in slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+            if segmentationNode.GetAttribute(SETTINGS) and volumeOf(segmentationNode) is volumeNode
+        ),
+        None,
+    )
+
+
 def clusterMapOf(segmentationNode):
     """The label map of the clusters of a segmentation, or None."""
-    return segmentationNode.GetNodeReference(CLUSTERS)
+    return segmentationNode.GetNodeReference(CLUSTERS) if segmentationNode else None
+
+
+def resultsTableOf(segmentationNode):
+    """The table of the lungs' figures of a segmentation, or None."""
+    return segmentationNode.GetNodeReference(RESULTS_TABLE) if segmentationNode else None
 
 
 def _key(segmentationNode) -> tuple:
@@ -358,29 +428,21 @@ def _write(segmentationNode, result: LungResult, image, volumeNode, box: VoxelBo
     writeResultsTable(segmentationNode.GetNodeReference(RESULTS_TABLE), result.measurements(image))
 
 
-@contextmanager
-def _allOrNothing():
-    """A function that adds nodes; after an error they are gone again."""
-    scene, added = slicer.mrmlScene, []
-    scene.SaveStateForUndo()
+def _nodesOf(segmentationNode, roles: Iterable[str] = tuple(NODES)) -> list:
+    """A segmentation and the nodes that it refers to, those that are there."""
+    if not segmentationNode:
+        return []
+    referred = [segmentationNode.GetNodeReference(role) for role in roles]
+    return [segmentationNode, *filter(None, referred)]
 
-    def add(kind: str, name: str):
-        node = scene.AddNewNodeByClass(kind, scene.GenerateUniqueName(name))
-        node.SetUndoEnabled(True)
-        added.append(node)
-        return node
 
-    try:
-        yield add
-    except BaseException:
-        for node in reversed(added):
-            scene.RemoveNode(node)
-        raise
+def _newNode(kind: str, name: str):
+    return slicer.mrmlScene.AddNewNodeByClass(kind, slicer.mrmlScene.GenerateUniqueName(name))
 
 
 def _placeBeside(node, volumeNode) -> None:
-    """Put a node into the folder or study of the volume."""
+    """Put a node that nobody has placed yet into the folder or study of the volume."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     item, beside = hierarchy.GetItemByDataNode(node), hierarchy.GetItemByDataNode(volumeNode)
-    if item and beside:
+    if item and beside and hierarchy.GetItemParent(item) == hierarchy.GetSceneItemID():
         hierarchy.SetItemParent(item, hierarchy.GetItemParent(beside))

@@ -63,7 +63,7 @@ def writeResultsTable(tableNode, lungs: Iterable[LungMeasurements]) -> None:
             "Lung": [lung.name for lung in lungs],
             "Volume (mL)": [f"{lung.volume_ml:.0f}" for lung in lungs],
             "Mean (HU)": [f"{lung.mean_hu:.0f}" if lung.volume_ml else "" for lung in lungs],
-            "Below -950 HU (%)": [
+            "< -950 HU (%)": [
                 f"{lung.emphysema_fraction:.1%}".rstrip("%") if lung.volume_ml else ""
                 for lung in lungs
             ],

@@ -13,6 +13,9 @@ from ..errors import InputError
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 
+AIR, TISSUE = -500, 100
+"""Hounsfield units: a CT of the chest holds something darker and something brighter."""
+
 
 @dataclass(frozen=True)
 class VoxelBox:
@@ -71,8 +74,8 @@ def checkVolume(volumeNode) -> None:
     """
     if volumeNode is None:
         raise InputError("No volume is selected; choose a chest CT.")
-    isScalar = volumeNode.IsA("vtkMRMLScalarVolumeNode")
-    if not isScalar or volumeNode.IsA("vtkMRMLLabelMapVolumeNode"):
+    # Vector, tensor and label map volumes are kinds of scalar volumes to Slicer.
+    if volumeNode.GetClassName() != "vtkMRMLScalarVolumeNode":
         raise InputError(f"'{volumeNode.GetName()}' is no scalar volume; choose a chest CT.")
     if not volumeNode.GetImageData() or not volumeNode.GetImageData().GetNumberOfPoints():
         raise InputError(f"'{volumeNode.GetName()}' holds no voxels; load the scan again.")
@@ -94,7 +97,8 @@ def imageFromVolume(volumeNode, box: VoxelBox) -> sitk.Image:
     """
     matrix = ijkToWorld(volumeNode)
     axes = RAS_TO_LPS @ matrix[:3, :3]
-    spacing = np.linalg.norm(axes, axis=0)
+    # Without the rounding errors of the matrices: for the engine, equal distances are equal.
+    spacing = np.linalg.norm(axes, axis=0).round(9)
     first = matrix @ [*box.start[::-1], 1]
     voxels = slicer.util.arrayFromVolume(volumeNode)[box.slices]
     image = sitk.GetImageFromArray(np.ascontiguousarray(voxels))
@@ -133,6 +137,34 @@ def voxelBox(volumeNode, roiNode=None, sliceRange=None) -> VoxelBox:
     return VoxelBox(tuple(start[::-1].tolist()), tuple(stop[::-1].tolist()))
 
 
+def cornersOfBox(volumeNode, box: VoxelBox) -> list[list[float]]:
+    """Centers of the first and of the last voxel of a box in the volume's own RAS, in mm.
+
+    A volume that is saved and loaded may come back with an axis flipped; this stays.
+    """
+    ends = np.array([box.start[::-1], np.array(box.stop[::-1]) - 1])
+    return (np.column_stack([ends, [1, 1]]) @ _ijkToRas(volumeNode).T)[:, :3].tolist()
+
+
+def boxFromCorners(volumeNode, corners: list[list[float]]) -> VoxelBox:
+    """The inverse of `cornersOfBox`."""
+    inverse = np.linalg.inv(_ijkToRas(volumeNode))
+    ends = np.rint((np.column_stack([corners, [1, 1]]) @ inverse.T)[:, 2::-1]).astype(int)
+    return VoxelBox(tuple(ends.min(0).tolist()), tuple((ends.max(0) + 1).tolist()))
+
+
+def sameAxes(volumeNode, other) -> bool:
+    """Whether the voxels of two volumes lie along the same axes, equally far apart."""
+    axes = [_ijkToRas(node)[:3, :3] for node in (volumeNode, other)]
+    return bool(np.allclose(*axes, atol=1e-3))
+
+
+def _ijkToRas(volumeNode) -> np.ndarray:
+    matrix = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix)
+
+
 def _roiExtent(volumeNode, roiNode) -> tuple[np.ndarray, np.ndarray]:
     """First voxel and the one behind the last along i, j, k."""
     half = np.array(roiNode.GetSize()) / 2
@@ -158,3 +190,20 @@ def _slabExtent(volumeNode, sliceRange, size) -> tuple[int, int, int]:
     heights = (matrix @ center)[2] + matrix[2, axis] * np.arange(size[axis])
     inside = np.flatnonzero((heights >= min(sliceRange)) & (heights <= max(sliceRange)))
     return (axis, int(inside[0]), int(inside[-1]) + 1) if inside.size else (axis, 0, 0)
+
+
+def firstCt():
+    """The first volume that is a CT, by its DICOM modality or else its values; or None."""
+    volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    return next((volumeNode for volumeNode in volumes if _isCt(volumeNode)), None)
+
+
+def _isCt(volumeNode) -> bool:
+    if volumeNode.IsA("vtkMRMLLabelMapVolumeNode") or not volumeNode.GetImageData():
+        return False
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    modality = hierarchy.GetItemAttribute(hierarchy.GetItemByDataNode(volumeNode), "DICOM.Modality")
+    if modality:
+        return modality == "CT"
+    low, high = volumeNode.GetImageData().GetScalarRange()
+    return low <= AIR and high >= TISSUE

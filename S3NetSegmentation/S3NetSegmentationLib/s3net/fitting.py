@@ -19,6 +19,9 @@ from .network import S3Net
 EARLIEST_KEPT = 2
 """Iterations before an iterate may be kept: the first maps are those of a random network."""
 
+LEAST_ITERATIONS = 5
+"""Before a fit may end because few clusters are left (the authors' code)."""
+
 OFFSET_GRADIENT = 1.0
 """Largest norm of the gradient of the offset predictor; the deformable part diverges without."""
 
@@ -115,7 +118,12 @@ def _fit_once(images: Tensor, settings: Settings, seed: int, separable: float, s
         features = network.encoder(images)
         scores = network.head(features)
         labels = scores.detach().argmax(1)
-        if iteration >= EARLIEST_KEPT or iteration == settings.iterations - 1:
+        if settings.least_clusters:
+            best_state = network.state_dict()
+            few = len(labels.unique()) <= settings.least_clusters
+            if few and iteration >= LEAST_ITERATIONS:
+                break
+        elif iteration >= EARLIEST_KEPT or iteration == settings.iterations - 1:
             explained = variance_explained(images, labels)
             if explained > best_explained:
                 best_state = copy.deepcopy(network.state_dict())

@@ -51,3 +51,9 @@ def test_crop_by_truth_removes_what_is_far_away():
     truth, prediction = np.zeros((2, 1, 9), bool)
     truth[0, 2], prediction[0, [2, 4, 8]] = True, True
     assert np.flatnonzero(crop_by_truth(prediction, truth, 2)).tolist() == [2, 4]
+
+
+def test_the_crop_is_a_square_of_nine_pixels():
+    truth = np.zeros((15, 15), bool)
+    truth[7, 7] = True
+    assert crop_by_truth(np.ones_like(truth), truth).sum() == 81

@@ -134,3 +134,16 @@ def test_devices():
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match="CUDA"):
             resolve_device("cuda")
+
+
+def test_a_fit_ends_when_few_clusters_are_left():
+    image = torch.zeros(1, 1, 32, 32)
+    image[..., 16:] = 1.0
+    settings = Settings(
+        channels=8, clusters=16, iterations=60, learning_rate=0.36, least_clusters=3, refits=0
+    )
+    seen = []
+    fitted = fit(image, settings, lambda done, total: seen.append(done))
+    labels = predict(fitted.network, image).argmax(1)
+    assert len(labels.unique()) <= 4
+    assert 6 <= len(seen) < 60

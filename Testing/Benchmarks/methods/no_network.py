@@ -1,4 +1,4 @@
-"""The honest rival: the lungs without any network."""
+"""The honest rival: body mask, threshold, components, closing, and no network."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ import SimpleITK as sitk
 from S3NetSegmentationLib.lung.body import body_mask
 from S3NetSegmentationLib.lung.orientation import AxialOrder
 from S3NetSegmentationLib.lung.working import BlockGrid
+from S3NetSegmentationLib.picture.grayscale import slice_as_scan
+from S3NetSegmentationLib.picture.result import mask_of
+from S3NetSegmentationLib.picture.view import best_split, lens_view
 from scipy import ndimage
+
+from . import Method, Prediction
 
 THRESHOLD = -400
 CLOSING = 4.0
@@ -40,3 +45,22 @@ def segment_without_network(image: sitk.Image) -> np.ndarray:
         distance = ndimage.distance_transform_edt(lungs == inside, sampling=order.spacing)
         lungs = distance > CLOSING if inside else distance <= CLOSING
     return order.restore(np.stack([ndimage.binary_fill_holes(axial) for axial in lungs]))
+
+
+def _volume(image: sitk.Image, seed: int) -> Prediction:
+    return Prediction(segment_without_network(image), None)
+
+
+def _slice(picture: np.ndarray, seed: int) -> Prediction:
+    return Prediction(segment_without_network(slice_as_scan(picture))[0], None)
+
+
+def _skin(picture: np.ndarray, seed: int) -> Prediction:
+    """Otsu's threshold of the blue channel, where lesions stand out most, inside the lens."""
+    view = lens_view(picture)
+    blue = ndimage.gaussian_filter(picture[..., 2].astype(float), 2)
+    regions = np.where(view, 1 + (blue >= best_split(blue[view])), 0)
+    return Prediction(mask_of(regions, [1]), regions)
+
+
+METHOD = Method(_volume, _slice, _skin)

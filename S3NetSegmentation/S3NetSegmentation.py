@@ -1,0 +1,303 @@
+"""The module that 3D Slicer loads: its description, its panel and its logic."""
+
+import os
+import sys
+
+import qt
+import slicer
+import vtk
+from S3NetSegmentationLib.mrml.logic import SegmentationLogic, resultsTableOf
+from S3NetSegmentationLib.mrml.volume import firstCt
+from S3NetSegmentationLib.ui.clusters import ClusterPanel
+from S3NetSegmentationLib.ui.log import Log
+from S3NetSegmentationLib.ui.parameters import (
+    S3NetSegmentationParameterNode,
+    resetParameters,
+    settingsOf,
+    showPreset,
+    slabOf,
+    suggestSlab,
+)
+from S3NetSegmentationLib.ui.results import ResultsPanel
+from S3NetSegmentationLib.ui.run import RunPanel
+from S3NetSegmentationLib.ui.torch_setup import TorchSetup
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+LIBRARY = "S3NetSegmentationLib"
+SAMPLE_CATEGORY = "S3-Net"
+
+
+class S3NetSegmentation(ScriptedLoadableModule):
+    """Description of the module."""
+
+    def __init__(self, parent):
+        super().__init__(parent)
+        parent.title = _("S3-Net Lung Segmentation")
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        parent.dependencies = []
+        parent.contributors = ["S3NetExtension contributors"]
+        parent.helpText = _(
+            "Finds the right and the left lung in a chest CT, without training data or downloaded "
+            "weights: a small network fits itself to the scan. Select a CT, press Apply, look, and "
+            "choose other clusters where something is missing or too much."
+        )
+        parent.acknowledgementText = _(
+            "The method is S3-Net: S. Karimijafarbigloo et al., Self-supervised Semantic "
+            "Segmentation: Consistency over Transformation, ICCV Workshops 2023. "
+            "The result is no diagnosis."
+        )
+        slicer.app.connect("startupCompleted()", registerSampleData)
+
+
+def registerSampleData() -> None:
+    """Offer two chest CTs in the module Sample Data: Slicer's own, and a coarse one with COPD."""
+    import SampleData
+
+    icon = os.path.join(os.path.dirname(__file__), "Resources", "Icons", "S3NetSegmentation.png")
+    slicer_data = "https://github.com/Slicer/SlicerTestingData/releases/download/SHA256/"
+    chest = "4507b664690840abb6cb9af2d919377ffc4ef75b167cb6fd0f747befdb12e38e"
+    lung_data = "https://github.com/acil-bwh/ChestImagingPlatform/raw/"
+    samples = [
+        ("CTChest", "CT-chest.nrrd", slicer_data + chest, chest),
+        (
+            "CTChestCOPD",
+            "CT-chest-COPD.nrrd",
+            lung_data + "c73ca30a5f6d4e22ee2b812c7d38622190b03a0a/Testing/Data/Input/ct-64.nrrd",
+            "d264f0133c25c81a2d18383bb93be55eddda26278fc06d000f717d0dda8ece03",
+        ),
+    ]
+    for name, fileName, url, checksum in samples:
+        SampleData.SampleDataLogic.registerCustomSampleDataSource(
+            category=SAMPLE_CATEGORY,
+            sampleName=name,
+            thumbnailFileName=icon,
+            uris=url,
+            fileNames=fileName,
+            nodeNames=name,
+            checksums=f"SHA256:{checksum}",
+        )
+
+
+class S3NetSegmentationLogic(ScriptedLoadableModuleLogic, SegmentationLogic):
+    """What the module can do, for scripts, too; see `SegmentationLogic`."""
+
+    def getParameterNode(self):
+        """The panel's parameters in this scene."""
+        return S3NetSegmentationParameterNode(super().getParameterNode())
+
+
+class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel: puts its parts together and keeps them in step with the scene."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self._parameters = None
+        self._guiTag = None
+        self._shown = None
+        self._observedTable = None
+
+    def setup(self) -> None:
+        """Build the panel; called when the module is first opened, and by a reload."""
+        super().setup()
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/S3NetSegmentation.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+
+        self.logic = S3NetSegmentationLogic()
+        self.log = Log(self.ui)
+        self.torch = TorchSetup(self.ui, self.log)
+        self.run = RunPanel(self.ui, self.logic, self.log, self._onFinished)
+        self.clusters = ClusterPanel(self.ui, self.logic, self.log)
+        self.results = ResultsPanel(self.ui, self.log)
+
+        self.ui.applyButton.connect("clicked(bool)", self.onApply)
+        self.ui.presetComboBox.connect("activated(int)", self.onPreset)
+        self.ui.slabCheckBox.connect("clicked(bool)", self.onSlab)
+        self.ui.resetButton.connect("clicked(bool)", self.onReset)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self._onSceneChanged)
+        self.addObserver(scene, scene.EndImportEvent, self._onSceneChanged)
+        self.addObserver(scene, scene.NodeAddedEvent, self._onNodeAdded)
+        self.addObserver(scene, scene.EndUndoEvent, self._onSceneChanged)
+        self.addObserver(scene, scene.EndRedoEvent, self._onSceneChanged)
+        self._addShortcut()
+        self._useParameters()
+        self.torch.detect()
+
+    def cleanup(self) -> None:
+        """Let go of everything; called before a reload and at the end of the application."""
+        self.run.cancel()
+        self.torch.stop()
+        self.clusters.release()
+        self._shortcut.enabled = False
+        self._shortcut.deleteLater()
+        self._releaseParameters()
+        self.removeObservers()
+
+    def enter(self) -> None:
+        """The user opens the module."""
+        self._shortcut.enabled = True
+        self._useParameters()
+
+    def exit(self) -> None:
+        """The user goes to another module; a run goes on, clicks in the views are left alone."""
+        self._shortcut.enabled = False
+        self.ui.pickButton.checked = False
+
+    def onReload(self) -> None:
+        """Reload the library, too, not only this file."""
+        for name in [name for name in sys.modules if name.split(".")[0] == LIBRARY]:
+            del sys.modules[name]
+        super().onReload()
+
+    def onApply(self, checked: bool = False) -> None:
+        """Start a run, or cancel the one under way."""
+        if self.run.isRunning:
+            self.run.cancel()
+            return
+        parameters = self._parameters
+        with self.log.reporting():
+            if self.torch.ensure():
+                self.run.start(
+                    parameters.inputVolume,
+                    settingsOf(parameters, self.torch.device),
+                    parameters.outputSegmentation,
+                    parameters.roi,
+                    slabOf(parameters),
+                )
+
+    def onPreset(self, index: int) -> None:
+        """The user has chosen a preset."""
+        showPreset(self._parameters, self._parameters.preset)
+
+    def onSlab(self, isOn: bool) -> None:
+        """The user has switched the slab on or off."""
+        if isOn:
+            suggestSlab(self._parameters)
+
+    def onReset(self, checked: bool = False) -> None:
+        """Back to the defaults."""
+        resetParameters(self._parameters)
+
+    def _addShortcut(self) -> None:
+        # On the main window, so that it works wherever the focus is while this module is open.
+        self._shortcut = qt.QShortcut(slicer.util.mainWindow() or self.parent)
+        self._shortcut.setKey(qt.QKeySequence("Ctrl+Return"))
+        self._shortcut.connect("activated()", self.ui.applyButton.click)
+        self._shortcut.enabled = False
+
+    def _useParameters(self) -> None:
+        """Connect the panel to the parameters of this scene, and preselect the first CT."""
+        if self._parameters is None:
+            self._parameters = self.logic.getParameterNode()
+            self._guiTag = self._parameters.connectGui(self.ui)
+            self.addObserver(
+                self._parameters, vtk.vtkCommand.ModifiedEvent, self._onParametersModified
+            )
+        self._preselect()
+        self._onParametersModified()
+
+    def _onNodeAdded(self, caller=None, event=None) -> None:
+        # A volume gets its voxels after it was added; the end of an import has its own event.
+        if not slicer.mrmlScene.IsBatchProcessing():
+            qt.QTimer.singleShot(0, self._preselect)
+
+    def _preselect(self) -> None:
+        """Choose the first CT where no volume is chosen."""
+        if self._parameters is not None and self._parameters.inputVolume is None:
+            self._parameters.inputVolume = firstCt()
+
+    def _releaseParameters(self) -> None:
+        if self._parameters is not None:
+            self._parameters.disconnectGui(self._guiTag)
+            self.removeObserver(
+                self._parameters, vtk.vtkCommand.ModifiedEvent, self._onParametersModified
+            )
+            self._parameters = None
+
+    def _onParametersModified(self, caller=None, event=None) -> None:
+        hasVolume = self._parameters.inputVolume is not None
+        self.ui.applyButton.enabled = hasVolume or self.run.isRunning
+        if self._parameters.outputSegmentation is not self._shown:
+            self._show(self._parameters.outputSegmentation)
+
+    def _onFinished(self, segmentationNode) -> None:
+        self._parameters.outputSegmentation = segmentationNode
+        self._show(segmentationNode)
+
+    def _show(self, segmentationNode) -> None:
+        self._shown = segmentationNode
+        if self._observedTable is not None:
+            self.removeObserver(self._observedTable, vtk.vtkCommand.ModifiedEvent, self._refresh)
+        # Written last by whatever changes a result: a run, a choice, also by a script, an undo.
+        self._observedTable = resultsTableOf(segmentationNode)
+        if self._observedTable is not None:
+            self.addObserver(self._observedTable, vtk.vtkCommand.ModifiedEvent, self._refresh)
+        self._refresh()
+
+    def _refresh(self, caller=None, event=None) -> None:
+        self.clusters.show(self._shown)
+        self.results.show(self._shown)
+
+    def _onSceneStartClose(self, caller=None, event=None) -> None:
+        self.run.cancel()
+        self._releaseParameters()
+        self._show(None)
+
+    def _onSceneChanged(self, caller=None, event=None) -> None:
+        """Another scene, or the one before an undo."""
+        self._useParameters()
+        self._show(self._parameters.outputSegmentation)
+
+
+class S3NetSegmentationTest(ScriptedLoadableModuleTest):
+    """Runs the whole path on sample data, inside Slicer."""
+
+    def runTest(self) -> None:
+        """Run every test on a scene of its own."""
+        for test in (self.test_wholePath, self.test_refusal):
+            slicer.mrmlScene.Clear()
+            test()
+
+    def test_wholePath(self) -> None:
+        """From the sample CT to both lungs, other clusters, and the surfaces."""
+        import SampleData
+
+        registerSampleData()
+        volumeNode = SampleData.downloadSample("CTChestCOPD")
+        logic = S3NetSegmentationLogic()
+        self.assertEqual(firstCt(), volumeNode)
+        segmentationNode = logic.segment(volumeNode)
+        right, left = self._volumes(segmentationNode)
+        self.assertTrue(1500 < left < right < 6000, (right, left))
+        _clusters, chosen = logic.clusters(segmentationNode)
+        logic.chooseClusters(segmentationNode, chosen[:1])
+        self.assertLess(sum(self._volumes(segmentationNode)), right + left)
+        segmentationNode.CreateClosedSurfaceRepresentation()
+        self.delayDisplay("Both lungs were found")
+
+    def test_refusal(self) -> None:
+        """What is no CT is refused with a sentence, and the scene stays as it was."""
+        from S3NetSegmentationLib.errors import S3NetError
+
+        volumeNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+        nodes = slicer.mrmlScene.GetNumberOfNodes()
+        with self.assertRaises(S3NetError):
+            S3NetSegmentationLogic().segment(volumeNode)
+        self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), nodes)
+
+    def _volumes(self, segmentationNode) -> list[float]:
+        """Milliliters of the right and the left lung."""
+        tableNode = resultsTableOf(segmentationNode)
+        return [float(tableNode.GetCellText(row, 1)) for row in range(2)]

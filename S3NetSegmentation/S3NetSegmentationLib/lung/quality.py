@@ -1,0 +1,101 @@
+"""How far a segmentation can be trusted, estimated from the image alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from .decision import GAS_MARGIN
+from .scan import Scan
+
+LUNG_LIKE = -500
+"""Hounsfield units: darker than this inside the body, and no gas, is lung."""
+
+TISSUE_LIKE = -200
+"""Hounsfield units: brighter than this is no air-filled lung but a vessel, or a disease."""
+
+DOUBTFUL = 0.85
+"""Quality of a slice below which the user is to look at it."""
+
+LEAST_AREA = 0.1
+"""Share of the largest slice of the lungs: smaller ones count, but say nothing by themselves."""
+
+SMOOTH = 3
+"""Slices over which the change from slice to slice is judged."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The estimate for one scan.
+
+    Attributes
+    ----------
+    score : float
+        0 to 1; an estimate of the Dice score. 0 where there are no lungs.
+    slices : ndarray of float, (z,)
+        The same for each axial slice from inferior to superior; NaN without lung.
+    doubtful : ndarray of bool, (z,)
+        Where to look.
+    """
+
+    score: float
+    slices: np.ndarray
+    doubtful: np.ndarray
+
+
+def assess(lungs: np.ndarray, scan: Scan) -> Quality:
+    """Estimate the quality from what contradicts the lungs.
+
+    Inside the lungs that is what is as bright as tissue: a vessel or a disease that was taken
+    in, or an error. Outside it is what is as dark as lung, inside the body and no gas, and what
+    breaks off from one slice to the next.
+
+    Parameters
+    ----------
+    lungs : ndarray of bool, (z, y, x)
+        On the working grid, inside the scan's box.
+    scan : Scan
+    """
+    areas = lungs.sum((1, 2)).astype(float)
+    if not areas.any():
+        nothing = np.full(len(areas), np.nan)
+        return Quality(0.0, nothing, np.zeros(len(areas), bool))
+    bright = (lungs & (scan.hounsfield > TISSUE_LIKE)).sum((1, 2)).astype(float)
+    missing = np.where(areas > 0, _missed(lungs, scan) + _broken_off(areas), 0)
+    with np.errstate(invalid="ignore"):
+        slices = _dice(areas, bright, missing)
+    large = areas >= LEAST_AREA * areas.max()
+    score = _dice(areas.sum(), bright.sum(), missing.sum())
+    return Quality(float(score), slices, large & (slices < DOUBTFUL))
+
+
+def _dice(found, wrong, missing):
+    """Dice score if of what was found so much is wrong, and so much is missing."""
+    return 2 * (found - wrong) / (2 * found - wrong + missing)
+
+
+def _missed(lungs: np.ndarray, scan: Scan) -> np.ndarray:
+    """Pixels of each slice that look like lung and are none."""
+    airways = ndimage.binary_dilation(scan.airways, iterations=2)
+    values = scan.hounsfield
+    like = scan.body & (values < LUNG_LIKE) & (values > scan.air_level + GAS_MARGIN)
+    # Next to the lungs a pixel is a mixture; the body's own rim is one with the air outside.
+    inner = ndimage.binary_erosion(scan.body, np.ones((1, 3, 3)), iterations=2, border_value=1)
+    rim = ndimage.binary_dilation(lungs, np.ones((1, 3, 3)))
+    return (like & inner & ~airways & ~rim).sum((1, 2)).astype(float)
+
+
+def _broken_off(areas: np.ndarray) -> np.ndarray:
+    """Pixels by which the area of each slice misses what its neighbors have."""
+    expected = ndimage.median_filter(areas, 2 * SMOOTH + 1, mode="nearest")
+    neighbors = np.minimum(np.roll(areas, 1), np.roll(areas, -1))
+    neighbors[[0, -1]] = areas[[0, -1]]
+    return np.maximum(np.minimum(expected, neighbors) - areas, 0)
+
+
+def ranges(doubtful: np.ndarray) -> list[tuple[int, int]]:
+    """First and last index of each run of doubtful slices."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], doubtful.astype(int), [0]])))
+    return [(int(first), int(last) - 1) for first, last in edges.reshape(-1, 2)]

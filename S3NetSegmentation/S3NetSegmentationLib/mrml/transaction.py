@@ -1,0 +1,54 @@
+"""A change of the scene that happens as a whole, or not at all."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import slicer
+import vtk
+
+
+@contextmanager
+def oneStep(*nodes):
+    """Change nodes of the scene and add others, as one step of the scene's undo.
+
+    After an error the nodes are as they were, and what was added is gone.
+
+    Parameters
+    ----------
+    *nodes : vtkMRMLNode
+        Those that will change.
+    """
+    scene = slicer.mrmlScene
+    before = _nodesOf(scene)
+    _saveForUndo(scene, nodes)
+    copies = [(node, _copy(node)) for node in nodes]
+    try:
+        yield
+    except BaseException:
+        for node in _nodesOf(scene) - before:
+            if scene.IsNodePresent(node):
+                scene.RemoveNode(node)
+        for node, copy in copies:
+            node.CopyWithScene(copy)
+        raise
+    for node in _nodesOf(scene) - before:
+        node.SetUndoEnabled(True)
+
+
+def _saveForUndo(scene, nodes) -> None:
+    changing = vtk.vtkCollection()
+    for node in nodes:
+        node.SetUndoEnabled(True)
+        changing.AddItem(node)
+    scene.SaveStateForUndo(changing)
+
+
+def _nodesOf(scene) -> set:
+    return {scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())}
+
+
+def _copy(node):
+    copy = node.CreateNodeInstance()
+    copy.CopyWithScene(node)
+    return copy

@@ -1,0 +1,1 @@
+"""Single pictures: photographs of skin, and CT slices without their Hounsfield units."""

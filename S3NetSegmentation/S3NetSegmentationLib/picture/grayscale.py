@@ -1,0 +1,69 @@
+"""A CT slice that has lost its Hounsfield units: 8 bit, windowed, or scaled to 0 to 1."""
+
+from __future__ import annotations
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from ..errors import InputError
+from ..lung.body import TISSUE as SPLIT
+from ..lung.body import body_mask
+from .view import best_split, scanner_view
+
+TISSUE, LUNG = 40, -850
+"""Hounsfield units that the two most frequent grays inside a chest stand for."""
+
+BODY_WIDTH = 350.0
+"""Millimeters of an adult's chest, for a picture that does not tell the size of its pixels."""
+
+THICKNESS = 5.0
+"""Millimeters that a slice is taken to be thick."""
+
+NO_GRAY = -500
+"""No picture has values below this one; a slice that has them is in Hounsfield units."""
+
+LEAST_BODY = 0.05
+"""Share of a slice that the body fills, at least."""
+
+
+def slice_as_scan(gray: np.ndarray) -> sitk.Image:
+    """A picture of a CT slice as a scan of one slice, in estimated Hounsfield units.
+
+    The grays of soft tissue and of what is dark inside the body give the scale. What lies
+    outside the scanner's field of view becomes as dark as the darkest inside it. A slice that
+    has its Hounsfield units keeps them.
+
+    Parameters
+    ----------
+    gray : ndarray, (y, x)
+        Rows from the front of the patient to the back.
+
+    Raises
+    ------
+    InputError
+        If there is no body in it.
+    """
+    gray = gray.astype(np.float32)
+    view = scanner_view(gray)
+    split = best_split(gray[view])
+    tissue = float(np.median(gray[view & (gray > split)]))
+    gray = np.where(view, gray, gray[view].min())
+    millimeters = BODY_WIDTH / gray.shape[1]
+    rough = SPLIT + (gray - split) * ((TISSUE - SPLIT) / (tissue - split))
+    body = body_mask(rough[None], (THICKNESS, millimeters, millimeters))[0] & view
+    if body.mean() < LEAST_BODY:
+        raise InputError("There is no body in this picture; choose an axial CT slice of a chest.")
+    dark = body & (gray <= split)
+    interior = ndimage.binary_erosion(dark)
+    values = gray[interior if interior.any() else dark]
+    lung = float(np.median(values)) if values.size else float(gray.min())
+    if gray.min() < NO_GRAY:
+        hounsfield = gray
+    else:
+        hounsfield = TISSUE + (gray - tissue) * ((TISSUE - LUNG) / (tissue - lung))
+    columns = np.flatnonzero(body.any(0))
+    millimeters = BODY_WIDTH / (columns[-1] - columns[0] + 1)
+    scan = sitk.GetImageFromArray(hounsfield.astype(np.float32)[None])
+    scan.SetSpacing((millimeters, millimeters, THICKNESS))
+    return scan

@@ -1,0 +1,117 @@
+"""From the scores of a few fits to the regions of a picture."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+from scipy.special import log_softmax, logsumexp
+
+NOISE = 3.0
+"""Gray levels of 255: no region is more uniform than this."""
+
+ROUNDS = 3
+"""How often the colors of the regions are estimated anew from the pixels that they won."""
+
+SMOOTHING = 1 / 128
+"""Share of the picture's size over which colors are averaged: finer than that are hairs."""
+
+LEAST_PIXELS = 20
+
+
+def merged_regions(scores: np.ndarray, colors: np.ndarray, view: np.ndarray, count: int):
+    """Soft map of the `count` regions that a fit's clusters are merged to, from dark to bright.
+
+    The two clusters whose union explains the colors worst off least are joined, until `count`
+    are left (Ward's criterion).
+
+    Parameters
+    ----------
+    scores : ndarray, (K, y, x)
+        Logits of one fit.
+    colors : ndarray, (y, x, channels)
+    view : ndarray of bool, (y, x)
+        What counts.
+    count : int
+
+    Returns
+    -------
+    ndarray, (count, y, x)
+        Probabilities; fewer regions where the fit has fewer clusters.
+    """
+    labels = scores.argmax(0)[view]
+    values = colors[view].astype(np.float64)
+    groups = [[cluster] for cluster in np.unique(labels)]
+    sizes = [np.count_nonzero(labels == group[0]) for group in groups]
+    means = [values[labels == group[0]].mean(0) for group in groups]
+    while len(groups) > count:
+        first, second = _cheapest_union(sizes, means)
+        size = sizes[first] + sizes[second]
+        means[first] = (sizes[first] * means[first] + sizes[second] * means[second]) / size
+        sizes[first] = size
+        groups[first] += groups[second]
+        for each in (groups, sizes, means):
+            del each[second]
+    logarithms = log_softmax(scores.astype(np.float64), 0)
+    order = np.argsort([mean.sum() for mean in means])
+    soft = np.exp([logsumexp(logarithms[groups[index]], 0) for index in order])
+    return soft / soft.sum(0)
+
+
+def _cheapest_union(sizes: list[int], means: list[np.ndarray]) -> tuple[int, int]:
+    size, mean = np.array(sizes, float), np.array(means)
+    distance = ((mean[:, None] - mean) ** 2).sum(-1)
+    cost = distance * size[:, None] * size / (size[:, None] + size)
+    cost[np.tril_indices(len(size))] = np.inf
+    first, second = np.unravel_index(cost.argmin(), cost.shape)
+    return int(first), int(second)
+
+
+def decide_regions(soft: np.ndarray, picture: np.ndarray, view: np.ndarray) -> np.ndarray:
+    """The region of every pixel, from the soft map and its own color (paper, section 4).
+
+    Parameters
+    ----------
+    soft : ndarray, (regions, y, x)
+        Probabilities on a coarser grid over the same picture.
+    picture : ndarray, (Y, X, channels)
+        Of 0 to 255.
+    view : ndarray of bool, (Y, X)
+
+    Returns
+    -------
+    ndarray of uint8, (Y, X)
+        From 1; 0 outside the view.
+    """
+    zoom = np.divide(picture.shape[:2], soft.shape[1:])
+    fine = np.stack([resized(part, zoom) for part in soft])[:, view].T
+    likelihood = np.log(fine.clip(1e-3))
+    sigma = SMOOTHING * max(picture.shape[:2])
+    values = ndimage.gaussian_filter(picture.astype(np.float32), (sigma, sigma, 0))[view]
+    winners = likelihood.argmax(1)
+    for _ in range(ROUNDS):
+        winners = (likelihood + _color_likelihood(values, winners, len(soft))).argmax(1)
+    regions = np.zeros(view.shape, np.uint8)
+    regions[view] = 1 + winners
+    return regions
+
+
+def _color_likelihood(values: np.ndarray, winners: np.ndarray, count: int) -> np.ndarray:
+    """Logarithm of how likely each pixel's color is in each region, (pixels, regions)."""
+    likelihood = np.full((len(values), count), -np.inf)
+    for region in range(count):
+        own = values[winners == region]
+        if len(own) >= LEAST_PIXELS:
+            variance = own.var(0).mean() + NOISE**2
+            squared = ((values - own.mean(0)) ** 2).sum(1) / variance
+            likelihood[:, region] = -squared / 2 - values.shape[1] / 2 * np.log(variance)
+    return likelihood
+
+
+def resized(plane: np.ndarray, zoom: np.ndarray) -> np.ndarray:
+    """A plane (y, x) on a finer or a coarser grid over the same extent, linear."""
+    blurred = ndimage.gaussian_filter(plane, np.maximum(1 / zoom - 1, 0) / 2)
+    shape = np.rint(np.multiply(plane.shape, zoom)).astype(int)
+    scale = np.divide(plane.shape, shape)
+    return ndimage.affine_transform(
+        blurred, np.diag(scale), (scale - 1) / 2, tuple(shape), order=1, mode="nearest"
+    )

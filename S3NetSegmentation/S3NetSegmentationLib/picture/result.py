@@ -1,0 +1,165 @@
+"""What the segmentation of a picture yields, and choosing another region of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import ndimage
+
+from ..errors import InputError
+from ..settings import Settings
+
+LEAST_SHARE = 0.01
+"""Share of the view: a smaller region is nobody's choice."""
+
+LEAST_PIECE = 0.05
+"""Share of the largest piece of the mask: smaller ones are specks."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """Figures of one region of a picture.
+
+    Attributes
+    ----------
+    number : int
+        The region's value in the cluster map, from 1.
+    color : tuple of float
+        Mean of each channel, in the picture's own values.
+    share : float
+        Of the view, 0 to 1.
+    distance : float
+        Mean distance of its pixels from the picture's center, in half diagonals.
+    """
+
+    number: int
+    color: tuple[float, ...]
+    share: float
+    distance: float
+
+    @property
+    def brightness(self) -> float:
+        """Mean over the channels."""
+        return float(np.mean(self.color))
+
+
+@dataclass(frozen=True)
+class PictureResult:
+    """Regions and mask of one picture.
+
+    Attributes
+    ----------
+    mask : ndarray of bool, (y, x)
+        What was looked for.
+    clusters : ndarray of uint8, (y, x)
+        0 outside the view, else the region's number; the numbers ascend with brightness.
+    table : tuple of Region
+        One for each region, in the order of their numbers.
+    chosen : tuple of int
+        The regions that the mask was made of; empty where nothing was found.
+    settings : Settings
+        What it was made with (the device resolved).
+    timings : dict of str to float
+        Seconds, ``"total"``.
+    warnings : tuple of str
+        Sentences for the user; empty where nothing is wrong.
+    quality : float
+        0 to 1, an estimate from the picture alone of how far the mask can be trusted.
+    """
+
+    mask: np.ndarray
+    clusters: np.ndarray
+    table: tuple[Region, ...]
+    chosen: tuple[int, ...]
+    settings: Settings
+    timings: dict[str, float]
+    warnings: tuple[str, ...]
+    quality: float
+
+    def choose(self, numbers: Iterable[int]) -> PictureResult:
+        """The mask made anew of other regions.
+
+        Raises
+        ------
+        InputError
+            If a number is not a region of this result.
+        """
+        chosen = tuple(sorted(set(numbers)))
+        for number in chosen:
+            if not 1 <= number <= len(self.table):
+                raise InputError(
+                    f"There is no cluster {number}; choose from 1 to {len(self.table)}."
+                )
+        return replace(self, mask=mask_of(self.clusters, chosen), chosen=chosen)
+
+    def choose_at(self, x: int, y: int) -> PictureResult:
+        """The mask made anew of the piece of a region that holds a pixel.
+
+        Parameters
+        ----------
+        x, y : int
+            Column and row, from 0 in the upper left corner.
+
+        Raises
+        ------
+        InputError
+            If the pixel lies outside the picture or the view.
+        """
+        height, width = self.clusters.shape
+        if not (0 <= x < width and 0 <= y < height):
+            raise InputError(f"The point {x},{y} lies outside the picture of {width} x {height}.")
+        number = int(self.clusters[y, x])
+        if number == 0:
+            raise InputError(f"The point {x},{y} lies outside what can be seen in the picture.")
+        pieces, _ = ndimage.label(self.clusters == number)
+        mask = ndimage.binary_fill_holes(pieces == pieces[y, x])
+        return replace(self, mask=mask, chosen=(number,))
+
+
+def describe_regions(clusters: np.ndarray, picture: np.ndarray) -> tuple[Region, ...]:
+    """Figures of every region.
+
+    Parameters
+    ----------
+    clusters : ndarray of uint8, (y, x)
+    picture : ndarray, (y, x, channels)
+    """
+    y, x = (np.arange(n) - (n - 1) / 2 for n in clusters.shape)
+    distance = np.hypot(y[:, None], x) / np.hypot(*clusters.shape) * 2
+    seen = max(1, np.count_nonzero(clusters))
+    table = []
+    for number in range(1, int(clusters.max()) + 1):
+        own = clusters == number
+        color = picture[own].mean(0) if own.any() else np.full(picture.shape[-1], np.nan)
+        table.append(
+            Region(
+                number,
+                tuple(float(value) for value in color),
+                float(own.sum() / seen),
+                float(distance[own].mean()) if own.any() else float("nan"),
+            )
+        )
+    return tuple(table)
+
+
+def choose_region(table: tuple[Region, ...], choice: str) -> tuple[int, ...]:
+    """The region that lies most in the middle, or is the darkest or the brightest."""
+    large = [region for region in table if region.share >= LEAST_SHARE]
+    if not large:
+        return ()
+    keys = {
+        "central": lambda region: region.distance,
+        "darkest": lambda region: region.brightness,
+        "brightest": lambda region: -region.brightness,
+    }
+    return (min(large, key=keys[choice]).number,)
+
+
+def mask_of(clusters: np.ndarray, chosen: Iterable[int]) -> np.ndarray:
+    """The chosen regions with their holes filled and without specks, (y, x) bool."""
+    pieces, _ = ndimage.label(ndimage.binary_fill_holes(np.isin(clusters, list(chosen))))
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    return ((sizes > 0) & (sizes >= LEAST_PIECE * sizes.max()))[pieces]

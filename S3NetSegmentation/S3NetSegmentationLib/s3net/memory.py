@@ -1,0 +1,82 @@
+"""Where networks run, and what happens when the GPU's memory is full."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..errors import out_of_memory
+from ..settings import Settings
+from .fitting import Fit, fit, predict
+from .network import S3Net
+
+SMALLER_BATCHES = "The memory of the GPU was short, so that the work took a little longer."
+
+ON_THE_CPU = (
+    "The memory of the GPU was full, so that the work went on on the CPU, which takes longer; "
+    "close other programs that use the GPU."
+)
+
+
+class Processor:
+    """Fits networks and predicts with them on a device; on the CPU, once that is full.
+
+    A prediction is first tried in smaller batches, which give the same scores. A fit is not:
+    fewer slices would make another network.
+
+    Parameters
+    ----------
+    device : torch.device
+
+    Attributes
+    ----------
+    warnings : list of str
+        What the user should know of it.
+    """
+
+    def __init__(self, device: torch.device):
+        self._device = device
+        self.warnings: list[str] = []
+
+    def fit(self, images: Tensor, settings: Settings, step: Callable[[int, int], None]) -> Fit:
+        """As `fitting.fit`, for images that are anywhere."""
+        fitted = self._if_there_is_room(lambda: fit(images.to(self._device), settings, step))
+        if fitted is None:
+            self._go_to_the_cpu()
+            fitted = fit(images.to(self._device), settings, step)
+        return fitted
+
+    def predict(self, network: S3Net, images: Tensor) -> Tensor:
+        """As `fitting.predict`, for a network and images that are anywhere."""
+        network.to(self._device)
+        scores = self._if_there_is_room(lambda: predict(network, images.to(self._device)))
+        if scores is not None:
+            return scores
+        if len(images) > 1:
+            self._warn(SMALLER_BATCHES)
+            halves = images.tensor_split(2)
+            return torch.cat([self.predict(network, half).cpu() for half in halves])
+        self._go_to_the_cpu()
+        return self.predict(network, images)
+
+    def _if_there_is_room(self, work: Callable):
+        """What the work gives, or None where the GPU has no room for it."""
+        try:
+            return work()
+        except RuntimeError as error:
+            if self._device.type == "cpu" or not out_of_memory(error):
+                raise
+        # After the handler: the error holds on to what the work had allocated.
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        return None
+
+    def _go_to_the_cpu(self) -> None:
+        self._device = torch.device("cpu")
+        self.warnings = [ON_THE_CPU]
+
+    def _warn(self, warning: str) -> None:
+        if not self.warnings:
+            self.warnings.append(warning)

@@ -1,0 +1,1 @@
+"""What only the module's panel needs: its parts, each with the widgets it looks after."""

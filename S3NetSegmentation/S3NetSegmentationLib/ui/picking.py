@@ -1,0 +1,75 @@
+"""Clicks in the slice views, as positions in the world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import slicer
+import vtk
+
+STILL = 3
+"""Pixels that the mouse may move between press and release of a click; more is a drag."""
+
+BEFORE_OTHERS = 10.0
+"""Priority of the observers: what the views do with a press must not hide it."""
+
+
+class SliceViewPicker:
+    """Calls a function for each click with the left button in any slice view.
+
+    Parameters
+    ----------
+    picked : callable
+        Receives the position in the world, (x, y, z) in RAS millimeters.
+    """
+
+    def __init__(self, picked: Callable[[tuple[float, float, float]], None]):
+        self._picked = picked
+        self._observed: list[tuple[object, int]] = []
+        self._pressed: tuple[int, int] | None = None
+
+    def start(self) -> None:
+        """Watch the slice views that there are, now and after a change of the layout."""
+        self.stop()
+        layoutManager = slicer.app.layoutManager()
+        if layoutManager is None:
+            return
+        layoutManager.connect("layoutChanged(int)", self._restart)
+        for name in layoutManager.sliceViewNames():
+            sliceNode = layoutManager.sliceWidget(name).mrmlSliceNode()
+            interactor = layoutManager.sliceWidget(name).sliceView().interactor()
+            self._observe(interactor, "LeftButtonPressEvent", self._onPress)
+            self._observe(
+                interactor,
+                "LeftButtonReleaseEvent",
+                lambda caller, event, sliceNode=sliceNode: self._onRelease(caller, sliceNode),
+            )
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        for interactor, tag in self._observed:
+            interactor.RemoveObserver(tag)
+        if self._observed:
+            slicer.app.layoutManager().disconnect("layoutChanged(int)", self._restart)
+        self._observed = []
+
+    def _restart(self, layout: int) -> None:
+        self.start()
+
+    def _observe(self, interactor, event: str, callback) -> None:
+        self._observed.append((interactor, interactor.AddObserver(event, callback, BEFORE_OTHERS)))
+
+    def _onPress(self, interactor, event) -> None:
+        self._pressed = interactor.GetEventPosition()
+
+    def _onRelease(self, interactor, sliceNode) -> None:
+        pressed, self._pressed = self._pressed, None
+        x, y = interactor.GetEventPosition()
+        if pressed and max(abs(x - pressed[0]), abs(y - pressed[1])) <= STILL:
+            self._picked(xyToRas(sliceNode, x, y))
+
+
+def xyToRas(sliceNode, x: float, y: float) -> tuple[float, float, float]:
+    """Position in the world of a pixel of a slice view."""
+    matrix: vtk.vtkMatrix4x4 = sliceNode.GetXYToRAS()
+    return tuple(matrix.MultiplyPoint((x, y, 0, 1))[:3])

@@ -1,0 +1,149 @@
+"""The button that applies and cancels, and the run in the background with its progress."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import qt
+from slicer.i18n import tr as _
+
+from ..progress import Progress
+from .log import Log
+
+POLL_MS = 100
+"""Milliseconds between two looks at the process."""
+
+FORESEEABLE = 0.05
+"""Share of the work from which on the remaining time can be told."""
+
+
+class RunPanel:
+    """Looks after one run at a time, from its start to its end.
+
+    Parameters
+    ----------
+    ui
+        The panel's widgets: `applyButton`, `progressBar`, `statusLabel`.
+    logic : SegmentationLogic
+    log : Log
+    onFinished : callable
+        Called with the segmentation node after a run that succeeded.
+    """
+
+    def __init__(self, ui, logic, log: Log, onFinished: Callable[[object], None]):
+        self._ui, self._logic, self._log = ui, logic, log
+        self._onFinished = onFinished
+        self._run = None
+        self._started = 0.0
+        self._timer = qt.QTimer()
+        self._timer.setInterval(POLL_MS)
+        self._timer.connect("timeout()", self._poll)
+        self._showIdle("")
+
+    @property
+    def isRunning(self) -> bool:
+        """Whether a run is under way."""
+        return self._run is not None
+
+    def start(self, *arguments) -> None:
+        """Begin a run with the arguments of `SegmentationLogic.start`.
+
+        Raises
+        ------
+        S3NetError
+            If the input is refused; nothing has begun.
+        """
+        self._run = self._logic.start(*arguments)
+        self._started = time.monotonic()
+        size = " x ".join(map(str, self._run.image.GetSize()))
+        spacing = " x ".join(f"{value:.2f}" for value in self._run.image.GetSpacing())
+        self._log.add(_("Started: {size} voxels, {spacing} mm").format(size=size, spacing=spacing))
+        self._showRunning()
+        self._timer.start()
+
+    def cancel(self) -> None:
+        """End the run now; the scene stays as it was. Harmless where nothing runs."""
+        if self._run is None:
+            return
+        self._end(_("Cancelled; the scene is as it was."))
+
+    def _poll(self) -> None:
+        with self._log.reporting():
+            try:
+                running = self._run.job.poll(self._showProgress, self._log.add)
+            except BaseException:
+                self._end(_("Failed; the log has the details."))
+                raise
+            if not running:
+                self._finish()
+
+    def _finish(self) -> None:
+        run = self._run
+        try:
+            segmentationNode = self._logic.finish(run)
+        except BaseException:
+            self._end(_("Failed; the scene is as it was."))
+            raise
+        seconds = time.monotonic() - self._started
+        done = _("Done in {seconds:.0f} s, estimated quality {quality:.0%}.").format(
+            seconds=seconds, quality=self._logic.quality(segmentationNode)
+        )
+        self._end(" ".join([done, *self._logic.warnings(segmentationNode)]))
+        self._onFinished(segmentationNode)
+
+    def _end(self, status: str) -> None:
+        self._timer.stop()
+        run, self._run = self._run, None
+        run.job.cancel()
+        self._log.add(status)
+        self._showIdle(status)
+
+    def _showRunning(self) -> None:
+        self._ui.applyButton.text = _("Cancel")
+        self._ui.applyButton.toolTip = _("Stop now and leave everything as it was")
+        self._ui.progressBar.value = 0
+        self._ui.progressBar.format = _("Starting")
+        self._ui.progressBar.visible = True
+        self._ui.statusLabel.visible = False
+
+    def _showIdle(self, status: str) -> None:
+        self._ui.applyButton.text = _("Apply")
+        self._ui.progressBar.visible = False
+        self._ui.statusLabel.text = status
+        self._ui.statusLabel.visible = bool(status)
+
+    def _showProgress(self, progress: Progress) -> None:
+        remaining = remainingTime(progress.fraction, time.monotonic() - self._started)
+        text = f"{stageTitle(progress.stage)} {progress.done}/{progress.total}"
+        self._ui.progressBar.value = round(100 * progress.fraction)
+        self._ui.progressBar.format = f"{text}, {remaining}" if remaining else text
+
+
+def stageTitle(stage: str) -> str:
+    """A stage of the engine in the user's language."""
+    titles = {
+        "Preparing": _("Preparing"),
+        "Fitting": _("Fitting"),
+        "Clustering": _("Clustering slices"),
+        "Deciding": _("Deciding"),
+    }
+    return titles.get(stage, stage)
+
+
+def remainingTime(fraction: float, seconds: float) -> str:
+    """About how long the rest will take, in words; empty where it is too early to tell.
+
+    Parameters
+    ----------
+    fraction : float
+        Share of the work that is finished, 0 to 1.
+    seconds : float
+        Since the start.
+    """
+    if fraction < FORESEEABLE:
+        return ""
+    rest = seconds * (1 - fraction) / fraction
+    if rest < 60:
+        return _("about {seconds:.0f} s left").format(seconds=rest)
+    return _("about {minutes:.0f} min left").format(minutes=rest / 60)

@@ -1,0 +1,157 @@
+"""PyTorch: whether it is there, what it can compute on, and how to get it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ..process import WorkerProcess
+from .log import Log, waiting
+
+DEVICE_SETTING = "S3NetSegmentation/Device"
+"""Key in the application settings: the device is the machine's, not the scene's."""
+
+PACKAGES = {"torch": ">=2.2", "torchvision": ">=0.17"}
+"""What the engine needs beside what Slicer ships."""
+
+POLL_MS = 200
+
+
+class TorchSetup:
+    """Says what PyTorch is there, offers its devices, and installs it when asked.
+
+    PyTorch is never imported into Slicer itself: a process of its own tells the devices.
+
+    Parameters
+    ----------
+    ui
+        The panel's widgets: `setupLabel`, `deviceComboBox`.
+    log : Log
+    onDetected : callable
+        Called once the devices are known.
+    """
+
+    def __init__(self, ui, log: Log, onDetected: Callable[[], None] = lambda: None):
+        self._ui, self._log, self._onDetected = ui, log, onDetected
+        self._process: WorkerProcess | None = None
+        self._timer = qt.QTimer()
+        self._timer.setInterval(POLL_MS)
+        self._timer.connect("timeout()", self._poll)
+        ui.deviceComboBox.connect("activated(int)", self._saveDevice)
+        self._showDevices([])
+
+    @property
+    def device(self) -> str:
+        """The device that the user wants, as `Settings` takes it."""
+        return self._ui.deviceComboBox.currentData or "auto"
+
+    def detect(self) -> None:
+        """Find out in the background what there is."""
+        self.stop()
+        if not isInstalled():
+            self._ui.setupLabel.text = _("PyTorch is missing; Apply offers to install it.")
+            return
+        self._ui.setupLabel.text = _("Looking for PyTorch's devices...")
+        self._process = WorkerProcess("--devices")
+        self._timer.start()
+
+    def stop(self) -> None:
+        """Give up a search that is under way."""
+        self._timer.stop()
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+    def ensure(self) -> bool:
+        """Whether PyTorch is there, perhaps because the user has just let it be installed."""
+        if isInstalled():
+            return True
+        try:
+            import PyTorchUtils
+        except ModuleNotFoundError:
+            slicer.util.errorDisplay(
+                _(
+                    "PyTorch is not installed. Install the extension 'PyTorch' in the Extensions "
+                    "Manager, restart Slicer, and apply again. Without internet, get PyTorch "
+                    "(torch and torchvision) into Slicer's Python by other means."
+                )
+            )
+            return False
+        if not slicer.util.confirmOkCancelDisplay(
+            _(
+                "PyTorch is needed once and not installed. Its download takes about 0.2 GB, or "
+                "3 GB with support for NVIDIA graphics cards. Install it now and go on?"
+            )
+        ):
+            return False
+        return self._install(PyTorchUtils.PyTorchUtilsLogic())
+
+    def _install(self, pyTorch) -> bool:
+        self._ui.setupLabel.text = _("Installing PyTorch...")
+        slicer.app.processEvents()
+        try:
+            with waiting():
+                pyTorch.installTorch(
+                    askConfirmation=False,
+                    torchVersionRequirement=PACKAGES["torch"],
+                    torchvisionVersionRequirement=PACKAGES["torchvision"],
+                )
+        except Exception as error:  # noqa: BLE001 - pip fails in many ways
+            self._log.add(f"{type(error).__name__}: {error}")
+        importlib.invalidate_caches()
+        self.detect()
+        if not isInstalled():
+            slicer.util.errorDisplay(
+                _(
+                    "PyTorch could not be installed; check the network and the free disk space, "
+                    "or see the Python console. Nothing else was changed."
+                )
+            )
+            return False
+        return True
+
+    def _poll(self) -> None:
+        running = self._process.running
+        for message in self._process.messages():
+            if message["event"] == "devices":
+                self._showDevices(message["devices"])
+                best = message["devices"][0]["title"]
+                self._ui.setupLabel.text = _("PyTorch {version}, {device}").format(
+                    version=message["torch"], device=best
+                )
+            elif message["event"] == "failed":
+                self._ui.setupLabel.text = _("PyTorch does not work; the log has the details.")
+                self._log.add(message["details"] or message["message"])
+        if not running:
+            self.stop()
+            self._onDetected()
+
+    def _showDevices(self, devices: list[dict]) -> None:
+        """Offer what exists, and select what the user last chose where it still does."""
+        box = self._ui.deviceComboBox
+        wanted = qt.QSettings().value(DEVICE_SETTING, "auto")
+        box.clear()
+        box.addItem(_("Automatic (the fastest)"), "auto")
+        for device in devices:
+            box.addItem(deviceTitle(device), device["name"])
+        box.setCurrentIndex(max(0, box.findData(wanted)))
+
+    def _saveDevice(self, index: int) -> None:
+        qt.QSettings().setValue(DEVICE_SETTING, self.device)
+
+
+def isInstalled() -> bool:
+    """Whether torch and torchvision can be imported; does not import them."""
+    return all(importlib.util.find_spec(name) for name in PACKAGES)
+
+
+def deviceTitle(device: dict) -> str:
+    """Name and memory of a device, for people."""
+    if not device["memory"]:
+        return device["title"]
+    return f"{device['title']}, {device['memory'] / 2**30:.0f} GB"

@@ -1,0 +1,160 @@
+"""The figures of the benchmark, and the tables that they make."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from cases import Case
+from methods import Prediction
+from S3NetSegmentationLib.evaluation.overlap import dice, hammoude, xor_error
+from S3NetSegmentationLib.evaluation.protocol import best_cluster, crop_by_truth
+from S3NetSegmentationLib.evaluation.surface import hausdorff95
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Row:
+    """Figures of one method on one image with one seed by one protocol.
+
+    `dsc`, `hm` and `xor` in percent; `false_l`, liters called lung beyond the truth, and
+    `called_l`, liters called lung in all.
+    """
+
+    group: str
+    image: str
+    method: str
+    seed: int
+    protocol: str
+    dsc: float
+    hm: float
+    xor: float
+    surface95_mm: float = NAN
+    volume_error_ml: float = NAN
+    false_l: float = NAN
+    called_l: float = NAN
+    seconds: float = NAN
+    quality: float = NAN
+
+
+def measure(
+    case: Case, method: str, seed: int, prediction: Prediction, seconds: float
+) -> list[Row]:
+    """Compare with the truth, by every protocol there is something for."""
+    rows = []
+
+    def add(protocol: str, mask: np.ndarray, **more) -> None:
+        overlap = (
+            100 * dice(mask, case.truth),
+            hammoude(mask, case.truth),
+            xor_error(mask, case.truth),
+        )
+        rows.append(
+            Row(case.group, case.name, method, seed, protocol, *overlap, seconds=seconds, **more)
+        )
+
+    if prediction.mask is not None:
+        add("automatic", prediction.mask, quality=prediction.quality, **_in_space(case, prediction))
+    if prediction.clusters is not None and case.kind != "volume":
+        best = best_cluster(prediction.clusters, case.truth)
+        add("best cluster", best)
+        add("best, cropped", crop_by_truth(best, case.truth))
+    return rows
+
+
+def _in_space(case: Case, prediction: Prediction) -> dict[str, float]:
+    """Distances and volumes, of scans alone."""
+    if case.kind != "volume":
+        return {}
+    made, truth = (_like(case.image, mask) for mask in (prediction.mask, case.truth))
+    milliliters = float(np.prod(case.image.GetSpacing())) / 1000
+    difference = int(prediction.mask.sum()) - int(case.truth.sum())
+    return {
+        "surface95_mm": hausdorff95(made, truth),
+        "volume_error_ml": difference * milliliters,
+        "false_l": int((prediction.mask & ~case.truth).sum()) * milliliters / 1000,
+        "called_l": int(prediction.mask.sum()) * milliliters / 1000,
+    }
+
+
+def _like(image: sitk.Image, mask: np.ndarray) -> sitk.Image:
+    made = sitk.GetImageFromArray(np.ascontiguousarray(mask).astype(np.uint8))
+    made.CopyInformation(image)
+    return made
+
+
+def tables(rows: list[Row]) -> list[str]:
+    """For each group, method and protocol: mean over the images, median, worst; then by image."""
+    lines = [
+        f"{'group':<14}{'method':<18}{'protocol':<15}{'n':>3}{'DSC':>7}{'median':>7}{'worst':>7}"
+        f"{'HM':>7}{'XOR':>7}{'s':>7}{'seeds':>7}{'lowest':>7}{'spread':>7}{'rho':>6}"
+    ]
+    for key in dict.fromkeys((row.group, row.method, row.protocol) for row in rows):
+        own = [row for row in rows if (row.group, row.method, row.protocol) == key]
+        by_seed = [
+            np.mean([row.dsc for row in own if row.seed == seed])
+            for seed in sorted({row.seed for row in own})
+        ]
+        dsc = [row.dsc for row in own]
+        lines.append(
+            f"{key[0]:<14}{key[1]:<18}{key[2]:<15}{len({row.image for row in own}):>3}"
+            f"{np.mean(dsc):7.2f}{np.median(dsc):7.2f}{min(dsc):7.2f}"
+            f"{np.mean([row.hm for row in own]):7.2f}{np.mean([row.xor for row in own]):7.2f}"
+            f"{np.mean([row.seconds for row in own]):7.1f}{len(by_seed):>7}{min(by_seed):7.2f}"
+            f"{np.std(by_seed):7.2f}{_rank_correlation(own):>6}"
+        )
+    lines += [
+        "",
+        "lowest: the mean of the worst seed; spread: standard deviation of the means of the seeds;",
+        "rho: rank correlation of the method's own quality estimate with the DSC.",
+    ]
+    return lines + _by_scan([row for row in rows if not math.isnan(row.called_l)])
+
+
+def _rank_correlation(rows: list[Row]) -> str:
+    pairs = [(row.quality, row.dsc) for row in rows if not math.isnan(row.quality)]
+    if len(pairs) < 5:
+        return ""
+    ranks = np.argsort(np.argsort(np.array(pairs), axis=0), axis=0)
+    return f"{np.corrcoef(ranks.T)[0, 1]:.2f}"
+
+
+def _by_scan(rows: list[Row]) -> list[str]:
+    """Scans one by one, mean over the seeds."""
+    if not rows:
+        return []
+    lines = [
+        "",
+        f"{'scan':<18}{'method':<18}{'DSC':>7}{'lowest':>7}{'95% mm':>8}{'vol mL':>8}"
+        f"{'called L':>9}{'false L':>8}{'quality':>8}{'s':>7}",
+    ]
+    for key in dict.fromkeys((row.image, row.method) for row in rows):
+        own = [row for row in rows if (row.image, row.method) == key]
+        mean = {
+            name: np.mean([getattr(row, name) for row in own])
+            for name in Row.__dataclass_fields__
+            if isinstance(getattr(own[0], name), float)
+        }
+        lines.append(
+            f"{key[0]:<18}{key[1]:<18}{mean['dsc']:7.2f}{min(row.dsc for row in own):7.2f}"
+            f"{mean['surface95_mm']:8.2f}{mean['volume_error_ml']:8.0f}{mean['called_l']:9.3f}"
+            f"{mean['false_l']:8.3f}{mean['quality']:8.2f}{mean['seconds']:7.1f}"
+        )
+    return lines
+
+
+def write_json(path: Path, rows: list[Row]) -> None:
+    """Every row as it is; what is no number becomes null."""
+    plain = [
+        {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in asdict(row).items()
+        }
+        for row in rows
+    ]
+    path.write_text(json.dumps(plain, indent=1, default=float), encoding="utf-8")

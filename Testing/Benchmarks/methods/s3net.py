@@ -1,0 +1,33 @@
+"""S3-Net, by the functions that users call."""
+
+from __future__ import annotations
+
+import numpy as np
+import SimpleITK as sitk
+from S3NetSegmentationLib import Settings, segment_lungs, segment_picture
+
+from . import Method, Prediction
+
+
+def _volume(preset: str, **changes):
+    def segment(image: sitk.Image, seed: int) -> Prediction:
+        settings = Settings.from_preset(preset, seed=seed, device="cpu", **changes)
+        result = segment_lungs(image, settings)
+        lungs, clusters = (sitk.GetArrayFromImage(each) for each in (result.lungs, result.clusters))
+        return Prediction(lungs > 0, clusters, result.quality)
+
+    return segment
+
+
+def _picture(preset: str):
+    def segment(picture: np.ndarray, seed: int) -> Prediction:
+        settings = Settings.from_preset(preset, seed=seed, device="cpu")
+        result = segment_picture(picture, settings)
+        return Prediction(result.mask, result.clusters, result.quality)
+
+    return segment
+
+
+METHOD = Method(_volume("lung-ct"), _picture("lung-ct"), _picture("skin"))
+SLICE_MODE = Method(volume=_volume("lung-ct", mode="slice"))
+AS_IN_PAPER = Method(_volume("lung-ct-paper"), _picture("lung-ct-paper"), _picture("skin-paper"))

@@ -1,0 +1,219 @@
+"""The application around the panel: window, module selector, slice views, settings."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import slicer
+import slicer_scene
+import vtk
+from PySide6 import QtCore, QtWidgets
+
+from . import pythonqt, scripted, widgets
+
+MODULE = Path(__file__).resolve().parents[3] / "S3NetSegmentation" / "S3NetSegmentation.py"
+
+
+class Signals:
+    """An object of the application that can be connected to by a signal's signature."""
+
+    def __init__(self):
+        self._callbacks: dict[str, list] = {}
+
+    def connect(self, signature, callback):
+        """Remember a function."""
+        self._callbacks.setdefault(signature, []).append(callback)
+
+    def disconnect(self, signature, callback):
+        """Forget a function."""
+        self._callbacks[signature].remove(callback)
+
+    def emit(self, signature, *arguments):
+        """Call all functions of a signal."""
+        for callback in list(self._callbacks.get(signature, ())):
+            callback(*arguments)
+
+
+class SliceView:
+    """An axial slice view of 200 x 200 pixels, 2 mm each, with its own interactor."""
+
+    def __init__(self, scene):
+        self._node = scene.AddNewNodeByClass("vtkMRMLSliceNode", "Red")
+        self._node.SetOrientationToAxial()
+        self._node.SetDimensions(200, 200, 1)
+        self._node.SetFieldOfView(400, 400, 1)
+        self._composite = scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
+        self._interactor = vtk.vtkGenericRenderWindowInteractor()
+
+    def mrmlSliceNode(self):
+        """The real node of the view."""
+        return self._node
+
+    def mrmlSliceCompositeNode(self):
+        """The real node of its layers."""
+        return self._composite
+
+    def sliceView(self):
+        """The view itself."""
+        return self
+
+    def interactor(self):
+        """A real interactor, to which the tests send events."""
+        return self._interactor
+
+    def click(self, ras, dragged: int = 0) -> None:
+        """Press the left button at a position in the world and release it, maybe elsewhere."""
+        self._node.SetSliceOffset(ras[2])
+        inverse = vtk.vtkMatrix4x4()
+        vtk.vtkMatrix4x4.Invert(self._node.GetXYToRAS(), inverse)
+        x, y = (round(value) for value in inverse.MultiplyPoint((*ras, 1))[:2])
+        self._interactor.SetEventInformation(x, y, 0, 0, "\0", 0, None)
+        self._interactor.InvokeEvent("LeftButtonPressEvent")
+        self._interactor.SetEventInformation(x + dragged, y, 0, 0, "\0", 0, None)
+        self._interactor.InvokeEvent("LeftButtonReleaseEvent")
+
+
+class LayoutManager(Signals):
+    """Knows the slice views."""
+
+    def __init__(self, scene):
+        super().__init__()
+        self.red = SliceView(scene)
+
+    def sliceViewNames(self):
+        """One view is enough."""
+        return ("Red",)
+
+    def sliceWidget(self, name):
+        """The widget of a view."""
+        return self.red
+
+
+class MainWindow(pythonqt.PythonQtWays, QtWidgets.QMainWindow):
+    """The window, of which the module selector is used."""
+
+    def __init__(self):
+        super().__init__()
+        self.setObjectName("qSlicerMainWindow")
+        self._selected = []
+
+    def moduleSelector(self):
+        """Switches modules."""
+        return SimpleNamespace(selectModule=self._selected.append)
+
+
+class ModulePanel(widgets.qMRMLWidget):
+    """The place of a scripted module's panel."""
+
+    def __init__(self):
+        super().__init__()
+        self.setLayout(QtWidgets.QVBoxLayout())
+        self._python = None
+        self._entered = True
+
+    def reload(self):
+        """Make the panel anew from the module that was read again."""
+        self._python = sys.modules["S3NetSegmentation"].S3NetSegmentationWidget(self)
+        slicer.modules.S3NetSegmentationWidget = self._python
+        self._python.setup()
+
+    def self(self):
+        """The Python object behind the panel."""
+        return self._python
+
+
+class Application(slicer_scene.Application, Signals):
+    """`slicer.app` with what the panel asks of it."""
+
+    applicationName = "Slicer"
+
+    def __init__(self):
+        slicer_scene.Application.__init__(self)
+        Signals.__init__(self)
+        self.window = MainWindow()
+        self.cursors = 0
+        self.copied = ""
+        self._moduleManager = Signals()
+        self._layoutManager = None
+
+    def open_module(self) -> ModulePanel:
+        """Load the module and open its panel on a fresh scene, as Slicer does."""
+        self.install()
+        self._layoutManager = LayoutManager(self.fresh_scene())
+        panel = ModulePanel()
+        edited = SimpleNamespace(segmentationNode=None, sourceVolumeNode=None)
+        editor = SimpleNamespace(
+            setSegmentationNode=lambda node: setattr(edited, "segmentationNode", node),
+            setSourceVolumeNode=lambda node: setattr(edited, "sourceVolumeNode", node),
+        )
+        slicer.modules.SegmentEditorWidget = SimpleNamespace(editor=editor, edited=edited)
+        slicer.modules.s3netsegmentation = SimpleNamespace(
+            path=str(MODULE), widgetRepresentation=lambda: panel
+        )
+        specification = importlib.util.spec_from_file_location("S3NetSegmentation", MODULE)
+        module = importlib.util.module_from_spec(specification)
+        sys.modules["S3NetSegmentation"] = module
+        specification.loader.exec_module(module)
+        panel.reload()
+        panel.self().enter()
+        return panel
+
+    def moduleManager(self):
+        """Tells of modules that are about to be unloaded."""
+        return self._moduleManager
+
+    def layoutManager(self):
+        """The slice views."""
+        return self._layoutManager
+
+    def clipboard(self):
+        """Takes text."""
+        return SimpleNamespace(setText=lambda text: setattr(self, "copied", text))
+
+    def testingEnabled(self):
+        """Dialogs are shown (to `ctkMessageBox`), not skipped."""
+        return False
+
+    def topLevelWidgets(self):
+        """The main window alone."""
+        return [self.window]
+
+    def setOverrideCursor(self, cursor):
+        """Count the cursors on the stack."""
+        self.cursors += 1
+
+    def restoreOverrideCursor(self):
+        """Take one from the stack."""
+        self.cursors -= 1
+
+    def translate(self, context, text):
+        """No translation."""
+        return text
+
+    def processEvents(self):
+        """Let timers and signals run."""
+        QtCore.QCoreApplication.processEvents()
+
+
+def start(settings_file: str) -> Application:
+    """Qt without a screen, the stand-ins in place, and an application."""
+    os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
+    pythonqt.install(settings_file)
+    for name in [
+        "qMRMLSliderWidget",
+        "qMRMLSpinBox",
+        "qMRMLRangeWidget",
+        "qMRMLCheckableNodeComboBox",
+    ]:
+        # Only named by Slicer's parameterNodeWrapper.
+        setattr(slicer, name, type(name, (pythonqt.PythonQtWays, QtWidgets.QWidget), {}))
+    slicer.qMRMLNodeComboBox = widgets.qMRMLNodeComboBox
+    slicer.qMRMLWidget = widgets.qMRMLWidget
+    slicer.qSlicerScriptedLoadableModuleWidget = ModulePanel
+    scripted.install()
+    return Application()

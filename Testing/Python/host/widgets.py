@@ -1,0 +1,159 @@
+"""Slicer's and CTK's own widgets, as far as the panel and its tests need them."""
+
+from __future__ import annotations
+
+from PySide6 import QtCore, QtWidgets
+
+from .pythonqt import PythonQtWays
+
+
+class ctkCollapsibleButton(PythonQtWays, QtWidgets.QGroupBox):
+    """A section with a title that folds."""
+
+    def __init__(self, parent=None):
+        super().__init__(parent)
+        self._collapsed = False
+
+    def _get_text(self):
+        return self.title
+
+    def _set_text(self, text):
+        self.setTitle(text)
+
+    def _get_collapsed(self):
+        return self._collapsed
+
+    def _set_collapsed(self, collapsed):
+        self._collapsed = collapsed
+        self._fold()
+
+    def childEvent(self, event):
+        """Fold what is added later, too, as the .ui file sets properties first."""
+        super().childEvent(event)
+        if event.type() == QtCore.QEvent.ChildPolished:
+            self._fold()
+
+    def _fold(self):
+        for child in self.children():
+            if isinstance(child, QtWidgets.QWidget):
+                child.setVisible(not self._collapsed)
+
+    text = QtCore.Property(str, _get_text, _set_text)
+    collapsed = QtCore.Property(bool, _get_collapsed, _set_collapsed)
+
+
+class ctkMessageBox:
+    """A dialog that nobody sees: its text is kept, and the answer is given beforehand."""
+
+    shown: list[str] = []
+    answer = QtWidgets.QMessageBox.Ok
+
+    def __init__(self, parent=None):
+        self.text = self.windowTitle = self.detailedText = ""
+        self.icon = self.standardButtons = None
+
+    def exec_(self):
+        """Show it, in the real one."""
+        ctkMessageBox.shown.append(self.text)
+        return ctkMessageBox.answer
+
+    def deleteLater(self):
+        """Nothing to delete."""
+
+
+class qMRMLWidget(PythonQtWays, QtWidgets.QWidget):
+    """A widget that knows the scene."""
+
+    mrmlSceneChanged = QtCore.Signal(object)
+
+    def setMRMLScene(self, scene):
+        """Give the scene to whoever is connected."""
+        self._scene = scene
+        self.mrmlSceneChanged.emit(scene)
+
+
+class qMRMLNodeComboBox(PythonQtWays, QtWidgets.QWidget):
+    """Chooses one of the scene's nodes of some class."""
+
+    currentNodeChanged = QtCore.Signal(object)
+
+    def __init__(self, parent=None):
+        super().__init__(parent)
+        self._box = QtWidgets.QComboBox(self)
+        # A long node name makes the panel no wider.
+        self._box.setSizeAdjustPolicy(QtWidgets.QComboBox.AdjustToMinimumContentsLengthWithIcon)
+        self.setSizePolicy(QtWidgets.QSizePolicy.Expanding, QtWidgets.QSizePolicy.Fixed)
+        self._box.setSizePolicy(QtWidgets.QSizePolicy.Expanding, QtWidgets.QSizePolicy.Fixed)
+        layout = QtWidgets.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._box)
+        self._properties = {
+            "nodeTypes": [],
+            "noneDisplay": "None",
+            "noneEnabled": False,
+            "addEnabled": True,
+            "removeEnabled": True,
+            "renameEnabled": False,
+            "showChildNodeTypes": True,
+        }
+        self._scene, self._node, self._tags = None, None, []
+        self._box.activated.connect(self._choose)
+
+    def setMRMLScene(self, scene):
+        """Offer the nodes of a scene, now and later."""
+        for tag in self._tags:
+            self._scene.RemoveObserver(tag)
+        self._scene = scene
+        events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent)
+        self._tags = [scene.AddObserver(event, self._refresh) for event in events]
+        self._refresh()
+
+    def currentNode(self):
+        """The chosen node, or None."""
+        return self._node
+
+    def setCurrentNode(self, node):
+        """Choose a node, or None."""
+        if node is not self._node:
+            self._node = node
+            self._refresh()
+            self.currentNodeChanged.emit(node)
+
+    def _nodes(self):
+        nodes = []
+        for kind in self._properties["nodeTypes"]:
+            count = self._scene.GetNumberOfNodesByClass(kind) if self._scene else 0
+            found = [self._scene.GetNthNodeByClass(i, kind) for i in range(count)]
+            children = self._properties["showChildNodeTypes"]
+            nodes += [n for n in found if children or n.GetClassName() == kind]
+        return nodes
+
+    def _refresh(self, caller=None, event=None):
+        nodes = self._nodes()
+        if self._node is not None and self._node not in nodes:
+            self.setCurrentNode(None)
+        self._box.clear()
+        self._box.addItem(self._properties["noneDisplay"])
+        self._box.addItems([node.GetName() for node in nodes])
+        self._box.setCurrentIndex(1 + nodes.index(self._node) if self._node in nodes else 0)
+
+    def _choose(self, index):
+        self.setCurrentNode(self._nodes()[index - 1] if index else None)
+
+    def _property(name, kind):
+        def get(self):
+            return self._properties[name]
+
+        def put(self, value):
+            self._properties[name] = value
+            self._refresh()
+
+        return QtCore.Property(kind, get, put)
+
+    nodeTypes = _property("nodeTypes", "QStringList")
+    noneDisplay = _property("noneDisplay", str)
+    noneEnabled = _property("noneEnabled", bool)
+    addEnabled = _property("addEnabled", bool)
+    removeEnabled = _property("removeEnabled", bool)
+    renameEnabled = _property("renameEnabled", bool)
+    showChildNodeTypes = _property("showChildNodeTypes", bool)

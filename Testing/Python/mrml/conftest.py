@@ -1,0 +1,26 @@
+"""The scene of each test."""
+
+import pytest
+from engine_here import JobHere
+from S3NetSegmentationLib.mrml.logic import SegmentationLogic
+from slicer_scene import Application
+
+
+@pytest.fixture(scope="session")
+def application():
+    made = Application()
+    made.install()
+    return made
+
+
+@pytest.fixture
+def scene(application):
+    """A fresh scene."""
+    yield application.fresh_scene()
+    application.close_scene()
+
+
+@pytest.fixture
+def logic(scene):
+    """The logic with the engine in this process."""
+    return SegmentationLogic(JobHere)

@@ -1,0 +1,131 @@
+"""A GPU whose memory is full: the work goes on, the result is right, and the user is told."""
+
+from dataclasses import replace
+
+import phantom
+import pytest
+import SimpleITK as sitk
+import torch
+from S3NetSegmentationLib import Settings, pipeline, segment_lungs
+from S3NetSegmentationLib.s3net.memory import ON_THE_CPU, SMALLER_BATCHES
+from S3NetSegmentationLib.s3net.network import AttentionBlock
+
+QUICK = Settings(
+    device="cpu", working_size=64, channels=8, clusters=8, fitted_slices=4, iterations=8
+)
+
+
+class SmallGpu:
+    """The CPU in the role of a GPU that has room for some slices, or for none."""
+
+    def __init__(self, monkeypatch, error=torch.cuda.OutOfMemoryError):
+        self.room = 100
+        self.most = 0
+        self._in_use = False
+        self._error = error
+        monkeypatch.setattr(pipeline, "resolve_device", lambda name: torch.device("cuda"))
+        for kind in (torch.Tensor, torch.nn.Module):
+            monkeypatch.setattr(kind, "to", self._move(kind.to))
+        monkeypatch.setattr(AttentionBlock, "forward", self._forward(AttentionBlock.forward))
+
+    def _move(self, to):
+        def move(what, *arguments, **options):
+            if arguments and isinstance(arguments[0], torch.device):
+                self._in_use = arguments[0].type == "cuda"
+                arguments = ("cpu", *arguments[1:])
+            return to(what, *arguments, **options)
+
+        return move
+
+    def _forward(self, forward):
+        def limited(block, features):
+            if self._in_use:
+                if len(features) > self.room:
+                    raise self._error("CUDA out of memory. Tried to allocate 2.00 GiB.")
+                self.most = len(features)
+            return forward(block, features)
+
+        return limited
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """On a busy machine the threads of a tiny network wait for each other most of the time."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def chest():
+    image = phantom.thorax(spacing=(6, 5, 8), size=(70, 54, 38)).image
+    return image, segment_lungs(image, QUICK)
+
+
+def check_same(result, expected):
+    for name in ("lungs", "clusters"):
+        found, right = (sitk.GetArrayFromImage(getattr(r, name)) for r in (result, expected))
+        assert (found == right).mean() > 0.999
+    assert result.lungs_found
+
+
+def test_with_room_there_is_nothing_to_tell(chest, monkeypatch):
+    gpu = SmallGpu(monkeypatch)
+    result = segment_lungs(chest[0], QUICK)
+    assert gpu.most == 2  # the 38 slices in fours, and the rest
+    assert result.warnings == ()
+
+
+@pytest.mark.parametrize("room", [3, 1])
+def test_predictions_go_on_in_smaller_batches(chest, monkeypatch, room):
+    gpu = SmallGpu(monkeypatch)
+
+    def another_program_takes_memory(progress):
+        if progress.stage == "Clustering":
+            gpu.room = room
+
+    result = segment_lungs(chest[0], QUICK, progress=another_program_takes_memory)
+    check_same(result, chest[1])
+    assert gpu.most <= room
+    assert result.warnings == (SMALLER_BATCHES,)
+
+
+@pytest.mark.parametrize("error", [torch.cuda.OutOfMemoryError, RuntimeError])
+def test_predictions_go_on_on_the_cpu_where_no_slice_fits(chest, monkeypatch, error):
+    gpu = SmallGpu(monkeypatch, error)
+
+    def another_program_takes_all(progress):
+        if progress.stage == "Clustering" and progress.done > 8:
+            gpu.room = 0
+
+    result = segment_lungs(chest[0], QUICK, progress=another_program_takes_all)
+    check_same(result, chest[1])
+    assert result.warnings == (ON_THE_CPU,)
+
+
+@pytest.mark.parametrize("mode", ["volume", "slice"])
+def test_a_fit_goes_on_on_the_cpu_with_all_its_slices(monkeypatch, mode):
+    settings = replace(QUICK, mode=mode, fitted_slices=3)
+    image = phantom.thorax(spacing=(6, 5, 40), size=(70, 54, 6)).image
+    expected = segment_lungs(image, settings)
+    SmallGpu(monkeypatch).room = 0
+    result = segment_lungs(image, settings)
+    check_same(result, expected)
+    assert result.warnings == (ON_THE_CPU, *expected.warnings)
+
+
+def test_other_errors_are_not_taken_for_a_full_memory(chest, monkeypatch):
+    gpu = SmallGpu(monkeypatch, lambda text: RuntimeError("a kernel failed"))
+    gpu.room = 0
+    with pytest.raises(RuntimeError, match="a kernel failed"):
+        segment_lungs(chest[0], QUICK)
+
+
+def test_the_cpu_has_nothing_to_fall_back_to(chest, monkeypatch):
+    def full(block, features):
+        raise torch.cuda.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(AttentionBlock, "forward", full)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        segment_lungs(chest[0], QUICK)

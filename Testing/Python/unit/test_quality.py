@@ -1,0 +1,81 @@
+"""The estimate of the quality: high where the lungs are right, and it says where they are not."""
+
+from dataclasses import replace
+
+import numpy as np
+import phantom
+import pytest
+import SimpleITK as sitk
+from S3NetSegmentationLib import Settings, segment_lungs
+from S3NetSegmentationLib.lung.quality import assess, ranges
+from S3NetSegmentationLib.report import as_dict, as_lines
+
+QUICK = Settings(
+    device="cpu", working_size=64, channels=8, clusters=8, fitted_slices=4, iterations=12
+)
+
+
+@pytest.fixture(scope="module", params=["axial", "upside down"])
+def segmented(request):
+    found = phantom.thorax(**phantom.GEOMETRIES[request.param])
+    return found, segment_lungs(found.image, QUICK)
+
+
+def changed(result, change):
+    """The result with its lungs changed in place, in storage order."""
+    lungs = sitk.GetArrayFromImage(result.lungs)
+    change(lungs)
+    image = sitk.GetImageFromArray(lungs)
+    image.CopyInformation(result.lungs)
+    return replace(result, lungs=image)
+
+
+def test_right_lungs_are_trusted(segmented):
+    _, result = segmented
+    assert result.quality > 0.95
+    assert result.hints == ()
+
+
+def test_slices_that_miss_a_lung_are_named(segmented):
+    _, result = segmented
+
+    def drop(lungs):
+        lungs[30:36][lungs[30:36] == 1] = 0
+
+    worse = changed(result, drop)
+    assert worse.quality < result.quality
+    assert len(worse.hints) == 1
+    assert "slices 31 to 36 of 76" in worse.hints[0]
+
+
+def test_slices_that_take_tissue_in_are_named(segmented):
+    found, result = segmented
+    tissue = np.abs(sitk.GetArrayFromImage(found.image) - phantom.TISSUE) < 60
+
+    def spill(lungs):
+        lungs[40:42][tissue[40:42]] = 2
+
+    worse = changed(result, spill)
+    assert worse.quality < result.quality
+    assert "slices 41 to 42" in " ".join(worse.hints)
+
+
+def test_no_lungs_no_trust(segmented):
+    _, result = segmented
+    assert changed(result, lambda lungs: lungs.fill(0)).quality == 0
+    nothing = assess(np.zeros_like(result.scan.body), result.scan)
+    assert nothing.score == 0
+    assert not nothing.doubtful.any()
+
+
+def test_quality_is_reported(segmented):
+    found, result = segmented
+    content = as_dict(result, found.image)
+    assert content["quality"] == result.quality
+    assert len(content["slice_quality"]) == 76
+    assert any(line.startswith("quality") for line in as_lines(result, found.image))
+
+
+def test_ranges_of_doubtful_slices():
+    assert ranges(np.array([1, 1, 0, 1, 0, 0, 1], bool)) == [(0, 1), (3, 3), (6, 6)]
+    assert ranges(np.zeros(3, bool)) == []

@@ -1,0 +1,236 @@
+"""Apply, progress, cancel, failure and success, as a radiologist sees them."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import slicer
+from engine_here import QUICK, segmented
+from host.widgets import ctkMessageBox
+from S3NetSegmentationLib.errors import S3NetError
+from S3NetSegmentationLib.progress import Progress
+from slicer_scene import add_volume, lungs_array, nodes, state
+
+
+def test_apply_waits_for_a_volume(panel, chest):
+    assert not panel.ui.applyButton.enabled
+    volume = add_volume(chest.image)
+    panel.ui.inputSelector.setCurrentNode(volume)
+    assert panel.ui.applyButton.enabled
+
+
+def test_the_first_ct_is_preselected(panel, chest):
+    values = sitk.GetArrayFromImage(chest.image)
+    other = sitk.GetImageFromArray(np.abs(values))
+    add_volume(other, "MR")
+    ct = add_volume(chest.image, "CT")
+    add_volume(chest.image, "second CT")
+    panel.enter()
+    assert panel.ui.inputSelector.currentNode() is ct
+
+
+def test_a_ct_that_is_loaded_later_is_preselected_too(panel, chest, wait):
+    ct = add_volume(chest.image)
+    assert panel.ui.inputSelector.currentNode() is None
+    wait(lambda: panel.ui.inputSelector.currentNode() is ct, seconds=5)
+    other = add_volume(chest.image)
+    panel.ui.inputSelector.setCurrentNode(other)
+    add_volume(chest.image)
+    wait(lambda: True)
+    assert panel.ui.inputSelector.currentNode() is other
+
+
+def test_a_run_in_a_process_of_its_own(panel, chest, wait, application, monkeypatch, tmp_path):
+    folder = tmp_path / "Röntgen 胸部 files"
+    folder.mkdir()
+    monkeypatch.setattr(application, "temporaryPath", str(folder))
+    monkeypatch.setattr("S3NetSegmentation.settingsOf", lambda parameters, device: QUICK)
+    volume = add_volume(chest.image)
+    panel.enter()
+    ui = panel.ui
+    ui.applyButton.click()
+    assert ui.applyButton.text == "Cancel"
+    assert not ui.progressBar.isHidden()
+    assert len(list(folder.iterdir())) == 1
+    shown = set()
+    wait(lambda: shown.add(ui.progressBar.format) or not panel.run.isRunning)
+    assert any(text.startswith("Fitting") for text in shown)
+    assert ctkMessageBox.shown == []
+    segmentation = ui.outputSelector.currentNode()
+    expected = sitk.GetArrayFromImage(segmented(chest.image).lungs)
+    assert (lungs_array(segmentation, volume) == expected).all()
+    assert ui.applyButton.text == "Apply"
+    assert ui.progressBar.isHidden()
+    assert ui.statusLabel.text.startswith("Done")
+    assert list(folder.iterdir()) == []
+
+
+def test_cancel_ends_the_process_at_once_and_leaves_the_scene(
+    panel, chest, wait, application, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(application, "temporaryPath", str(tmp_path))
+    add_volume(chest.image)
+    panel.enter()
+    before = state()
+    panel.ui.applyButton.click()
+    process = panel.run._run.job._process._process
+    wait(lambda: "Starting" not in panel.ui.progressBar.format)
+    panel.ui.applyButton.click()
+    assert not panel.run.isRunning
+    with pytest.raises(ProcessLookupError):
+        os.kill(process.pid, 0)
+    assert state() == before
+    assert list(tmp_path.iterdir()) == []
+    assert panel.ui.applyButton.text == "Apply"
+    assert "Cancelled" in panel.ui.statusLabel.text
+    assert ctkMessageBox.shown == []
+
+
+def test_a_crash_of_the_process_is_told_in_a_sentence(panel, chest, wait, application):
+    add_volume(chest.image)
+    panel.enter()
+    before = nodes()
+    panel.ui.applyButton.click()
+    folder = Path(panel.run._run.job._folder.name)
+    panel.run._run.job._process._process.kill()
+    wait(lambda: not panel.run.isRunning)
+    assert len(ctkMessageBox.shown) == 1
+    assert "ended unexpectedly" in ctkMessageBox.shown[0]
+    assert nodes() == before
+    assert not folder.exists()
+    assert panel.ui.applyButton.text == "Apply"
+
+
+def test_progress_tells_stage_slice_and_remaining_time(panel, chest, stepwise, wait):
+    add_volume(chest.image)
+    panel.enter()
+    panel.ui.applyButton.click()
+    stepwise.current.reports = [Progress("Clustering", 40, 133, 0.75)]
+    stepwise.current.lines = ["a line of the engine"]
+    wait(lambda: panel.ui.progressBar.value == 75)
+    assert panel.ui.progressBar.format.startswith("Clustering slices 40/133, about 0 s left")
+    assert "a line of the engine" in panel.ui.logText.plainText
+
+
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        (S3NetError("The fit failed; try another seed."), "The fit failed; try another seed."),
+        (RuntimeError("secret"), "Something unexpected went wrong"),
+    ],
+)
+def test_a_failure_is_one_sentence_and_changes_nothing(
+    panel, chest, stepwise, wait, failure, message
+):
+    add_volume(chest.image)
+    panel.enter()
+    before = state()
+    panel.ui.applyButton.click()
+    stepwise.current.failure, stepwise.current.running = failure, False
+    wait(lambda: not panel.run.isRunning)
+    assert len(ctkMessageBox.shown) == 1
+    assert ctkMessageBox.shown[0].startswith(message)
+    assert "Traceback" not in ctkMessageBox.shown[0]
+    assert str(failure) in panel.ui.logText.plainText
+    assert state() == before
+    assert panel.ui.applyButton.text == "Apply"
+
+
+def test_refused_input_starts_nothing(panel, stepwise):
+    picture = sitk.GetImageFromArray(np.random.default_rng(0).integers(0, 255, (40, 40, 40)))
+    volume = add_volume(sitk.Cast(picture, sitk.sitkInt16))
+    panel.ui.inputSelector.setCurrentNode(volume)
+    panel.ui.applyButton.click()
+    assert not panel.run.isRunning
+    assert "8-bit picture" in ctkMessageBox.shown[0]
+
+
+def test_closing_the_scene_ends_the_run(panel, chest, stepwise):
+    add_volume(chest.image)
+    panel.enter()
+    panel.ui.applyButton.click()
+    job = stepwise.current
+    slicer.mrmlScene.Clear()
+    assert job.cancelled
+    assert not panel.run.isRunning
+    assert ctkMessageBox.shown == []
+    assert panel.ui.inputSelector.currentNode() is None
+    volume = add_volume(chest.image)
+    panel.ui.inputSelector.setCurrentNode(volume)
+    panel.ui.applyButton.click()
+    assert stepwise.current is not job
+    assert panel.run.isRunning
+
+
+def test_a_volume_removed_meanwhile(panel, chest, stepwise, wait):
+    volume = add_volume(chest.image)
+    panel.enter()
+    panel.ui.applyButton.click()
+    slicer.mrmlScene.RemoveNode(volume)
+    assert panel.ui.applyButton.enabled, "a run can still be cancelled"
+    stepwise.current.running = False
+    wait(lambda: not panel.run.isRunning)
+    assert "removed meanwhile" in ctkMessageBox.shown[0]
+
+
+def test_running_again_updates_the_same_nodes(done, wait):
+    before = nodes()
+    done.ui.applyButton.click()
+    wait(lambda: not done.panel.run.isRunning)
+    assert nodes() == before
+
+
+def test_a_scan_without_lungs_says_so(panel, wait, monkeypatch):
+    from engine_here import JobHere
+    from phantom import abdomen
+
+    monkeypatch.setattr(panel.logic, "_startJob", JobHere)
+    monkeypatch.setattr("S3NetSegmentation.settingsOf", lambda parameters, device: QUICK)
+    add_volume(abdomen())
+    panel.enter()
+    panel.ui.applyButton.click()
+    wait(lambda: not panel.run.isRunning)
+    assert "No lungs were found" in panel.ui.statusLabel.text
+
+
+def test_ctrl_return_applies_only_while_the_module_is_open(panel, chest, stepwise):
+    add_volume(chest.image)
+    panel.enter()
+    shortcut = panel._shortcut
+    assert shortcut.key.toString() == "Ctrl+Return"
+    assert shortcut.enabled
+    shortcut.activated.emit()
+    assert panel.run.isRunning
+    panel.exit()
+    assert not shortcut.enabled
+    assert panel.run.isRunning, "leaving the module does not end a run"
+
+
+def test_the_log_can_be_copied_and_names_nobody(panel, chest, stepwise, application):
+    add_volume(chest.image, "DOE^JANE")
+    panel.enter()
+    panel.ui.applyButton.click()
+    panel.ui.applyButton.click()
+    panel.ui.copyLogButton.click()
+    assert "84 x 56 x 50 voxels" in application.copied
+    assert "Cancelled" in application.copied
+    assert "JANE" not in application.copied
+
+
+def test_reload_ends_the_run_and_gives_a_working_panel(panel, chest, stepwise, monkeypatch):
+    add_volume(chest.image)
+    panel.enter()
+    panel.ui.applyButton.click()
+    job, library = stepwise.current, type(panel.log)
+    panel.onReload()
+    assert job.cancelled
+    again = slicer.modules.S3NetSegmentationWidget
+    assert again is not panel
+    assert type(again.log) is not library, "the library was read again, too"
+    monkeypatch.setattr(again.logic, "_startJob", stepwise)
+    again.enter()
+    again.ui.applyButton.click()
+    assert stepwise.current is not job
+    assert again.run.isRunning
