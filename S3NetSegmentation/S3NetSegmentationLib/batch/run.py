@@ -166,6 +166,8 @@ def run_batch(
     """
     source, output = Path(source), Path(output)
     settings = settings or Settings()
+    if settings.choice != "lung":
+        raise InputError("These settings are for pictures; choose the preset lung-ct for scans.")
     _check(formats, name_by, jobs)
     check_folder(output)
     cancelled = cancelled or (lambda: False)

@@ -138,16 +138,20 @@ def is_eight_bit(path: Path) -> bool:
 
     Only the beginning of the file is read; of a damaged file it answers false.
     """
-    name = path.name.lower()
-    try:
-        with gzip.open(path) if name.endswith(".gz") else path.open("rb") as file:
-            head = file.read(2**14)
-    except (OSError, EOFError, zlib.error):
-        return False
+    name, head = path.name.lower(), _head(path)
     if name.endswith((".nii", ".nii.gz")):
         return head[72:74] in (b"\x08\x00", b"\x00\x08")
     pattern = EIGHT_BITS[".nrrd" if name.endswith((".nrrd", ".nhdr")) else ".mha"]
     return bool(pattern.search(head.split(b"\n\n")[0].replace(b"\r", b"")))
+
+
+def _head(path: Path) -> bytes:
+    """The beginning of a file, decompressed; empty where it can't be read."""
+    try:
+        with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
+            return file.read(2**14)
+    except (OSError, EOFError, zlib.error):
+        return b""
 
 
 def _exists(path: Path, test) -> bool:
@@ -282,7 +286,8 @@ def _check_complete(path: Path, reader: sitk.ImageFileReader) -> None:
 
 def _explain(path: Path, error: str) -> str:
     """What ITK's message means for the user."""
-    if path.name.lower().endswith(PICTURES):
+    head = _head(path)
+    if not (head.startswith(b"NRRD") or head[344:347] in (b"n+1", b"ni1") or b"NDims" in head):
         return _no_image(path)
     if "orthonormal" in error:
         return _sheared(path)

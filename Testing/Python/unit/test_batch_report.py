@@ -24,7 +24,7 @@ RED = (200, 30, 40)
 def record(name: str, status: str = "done", right: float = 2000.0, **more) -> dict:
     lung = {"volume_ml": right, "mean_hu": -850.0, "emphysema_fraction": 0.05}
     left = {"volume_ml": 0.0, "mean_hu": None, "emphysema_fraction": None}
-    figures = {"lungs": [lung, left], "seconds": 12.3} if status == "done" else {}
+    figures = {"lungs": [lung, left], "seconds": 12.3, "quality": 0.957} if status == "done" else {}
     return {"name": name, "status": status, "error": "", "warnings": [], **figures, **more}
 
 
@@ -81,6 +81,7 @@ def test_every_scan_has_its_row(page):
     by_heading = dict(zip(headings, rows[1], strict=True))
     assert by_heading["Right mL"] == "12000"
     assert by_heading["Left mL"] == "0"
+    assert by_heading["Quality"] == "0.96"
     assert by_heading["Left HU"] == ""
     assert by_heading["Right < -950 HU"] == "5.0%"
     assert by_heading["Notes"] == "The gantry was tilted & <b>moved</b>."
