@@ -148,10 +148,13 @@ def is_eight_bit(path: Path) -> bool:
 def _head(path: Path) -> bytes:
     """The beginning of a file, decompressed; empty where it can't be read."""
     try:
-        with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
-            return file.read(2**14)
-    except (OSError, EOFError, zlib.error):
+        with path.open("rb") as file:
+            head = file.read(2**14)
+        if path.name.lower().endswith(".gz"):
+            return zlib.decompressobj(wbits=31).decompress(head, 2**14)
+    except (OSError, zlib.error):
         return b""
+    return head
 
 
 def _exists(path: Path, test) -> bool:

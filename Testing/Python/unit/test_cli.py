@@ -290,7 +290,7 @@ def test_failed_write_leaves_no_file_at_all(folder, capsys, monkeypatch, quick, 
     [
         (FitError("The network could not be fitted."), 1, "could not be fitted"),
         (ValueError("surprise\nmore"), 1, "ValueError: surprise"),
-        (MemoryError(), 1, "MemoryError"),
+        (MemoryError(), 1, "not enough memory"),
         (KeyboardInterrupt(), 130, "nothing was written"),
         (Cancelled(), 130, "nothing was written"),
     ],
