@@ -23,6 +23,7 @@ from .settings import CHOICES, METHODS, MODES, PRESET_TITLES, PRESETS, Settings
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
+    from .io.scan import ReadScan
     from .picture.result import PictureResult
     from .result import LungResult
 
@@ -124,7 +125,7 @@ def _add_segment(commands) -> None:
         type=Path,
         required=True,
         help="lungs: .seg.nrrd (segmentation for 3D Slicer), or as a label map (1 right, 2 left) "
-        ".nii, .nii.gz, .nrrd or .mha; of a picture: its mask, .png or .tif",
+        ".nii, .nii.gz, .nrrd or .mha, or as DICOM SEG .dcm; of a picture: its mask, .png or .tif",
     )
     add("--series", help="which series of a DICOM folder: its number in the list, or its UID")
     _add_engine(command)
@@ -217,10 +218,13 @@ def _segment(arguments: argparse.Namespace) -> int:
         raise InputError("Only a picture takes --at; a scan has more than one slice.")
     _check_outputs(arguments)
     with _interruptible() as cancelled:
+        from .io.dicom_seg import SUFFIX, check_source
         from .io.read import read_scan
 
         scan = read_scan(arguments.input, arguments.series)
         image = scan.image
+        if arguments.output.name.lower().endswith(SUFFIX):
+            check_source(scan.files)
         result = _run(image, settings, cancelled)
         result = replace(result, warnings=(*scan.warnings, *result.warnings))
         if not result.lungs_found and not arguments.allow_empty:
@@ -229,7 +233,7 @@ def _segment(arguments: argparse.Namespace) -> int:
                 "empty segmentation).",
                 NO_LUNGS,
             )
-        _write(arguments, image, result, cancelled)
+        _write(arguments, scan, result, cancelled)
     _summarize(arguments, image, result)
     if not result.lungs_found:
         return _fail("No lungs were found in this scan; the segmentation is empty.", NO_LUNGS)
@@ -330,10 +334,13 @@ def _check_outputs(
     clusters: tuple[str, ...] = (),
 ) -> None:
     """Refuse outputs that can't be written before minutes are spent on them."""
+    from .io.dicom_seg import SUFFIX, check_available
     from .io.write import LABEL_MAP_SUFFIXES, SEGMENTATION_SUFFIXES, check_writable
 
+    if arguments.output.name.lower().endswith(SUFFIX):
+        check_available()
     outputs = (
-        (arguments.output, segmentation or SEGMENTATION_SUFFIXES),
+        (arguments.output, segmentation or (*SEGMENTATION_SUFFIXES, SUFFIX)),
         (arguments.clusters, clusters or LABEL_MAP_SUFFIXES),
         (arguments.overview, (".png",)),
         (arguments.json, (".json",)),
@@ -350,17 +357,26 @@ def _check_outputs(
 
 def _write(
     arguments: argparse.Namespace,
-    image: sitk.Image,
+    scan: ReadScan,
     result: LungResult,
     cancelled: Callable[[], bool],
 ) -> None:
     """Write every file that was asked for, all of them or none."""
+    from .io.dicom_seg import SUFFIX, make_dicom_seg, write_dicom_seg
     from .io.overview import write_overview
     from .io.write import write_image, write_json, write_segmentation
     from .report import as_dict
 
+    image = scan.image
+
+    def write_lungs(path: Path) -> None:
+        if path.name.lower().endswith(SUFFIX):
+            write_dicom_seg(path, make_dicom_seg(result.lungs, scan.files))
+        else:
+            write_segmentation(path, result.lungs)
+
     writers = (
-        (arguments.output, lambda path: write_segmentation(path, result.lungs)),
+        (arguments.output, write_lungs),
         (arguments.clusters, lambda path: write_image(path, result.clusters)),
         (arguments.overview, lambda path: write_overview(path, image, result.lungs)),
         (arguments.json, lambda path: write_json(path, as_dict(result, image))),

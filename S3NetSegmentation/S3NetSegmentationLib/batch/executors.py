@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import uuid
 from collections.abc import Callable, Iterator
@@ -77,6 +78,9 @@ def on_cluster(address: str, heard: Heard) -> Iterator[Submit]:
             f"There is no Dask scheduler at '{address}'; start one and give its address, like "
             "tcp://node1:8786."
         ) from error
+    # It would print tracebacks over a lost connection, which the records tell in a sentence.
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     topic = f"s3net-{uuid.uuid4().hex}"
 
     def notice(event) -> None:

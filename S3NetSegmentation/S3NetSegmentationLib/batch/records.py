@@ -153,12 +153,16 @@ def publish(task: Task, record: dict, folder: Path | None = None) -> None:
             os.replace(folder / name, task.output / name)
         if folder is not None and (folder / task.picture_path.name).is_file():
             os.replace(folder / task.picture_path.name, task.picture_path)
-    except OSError as error:
+        write_json(task.record_path, record)
+    except (OSError, InputError) as error:
+        # What has no record is not there.
+        with contextlib.suppress(OSError):
+            for path in (*(task.output / name for name in record["files"]), task.picture_path):
+                path.unlink(missing_ok=True)
         raise InputError(
             f"The output folder '{task.output}' can't be written to; check that it is still there "
             "and its disk not full."
         ) from error
-    write_json(task.record_path, record)
 
 
 def begin_run(output: Path, run: str) -> None:

@@ -16,6 +16,7 @@ HEADINGS = (
     "Lungs",
     "Name",
     "Status",
+    "Quality",
     "Right mL",
     "Left mL",
     "Both mL",
@@ -149,18 +150,20 @@ def summary(records: Iterable[dict], asked: int, left_out: int = 0) -> str:
 def _row(record: dict, picture: Path) -> str:
     right, left = record.get("lungs") or ({}, {})
     both = (right["volume_ml"] + left["volume_ml"]) if right else None
+    notes = (*record["warnings"], *record.get("hints", ()))
     cells = [
         _image(picture),
         _text(record["name"]),
         _text(record["status"]),
+        _number(record.get("quality"), ".2f"),
         *(_number(value, ".0f") for value in (right.get("volume_ml"), left.get("volume_ml"), both)),
         *(_number(lung.get("mean_hu"), ".0f") for lung in (right, left)),
         *(_number(lung.get("emphysema_fraction"), ".1%") for lung in (right, left)),
         _number(record.get("seconds"), ".1f"),
-        _text(" ".join(filter(None, [record["error"], *record["warnings"]]))),
+        _text(" ".join(filter(None, [record["error"], *notes]))),
     ]
     kind = record["status"].replace(" ", "-")
-    if record["warnings"] and record["status"] == DONE:
+    if notes and record["status"] == DONE:
         kind = "warned"
     return f'<tr class="{kind}">{"".join(cells)}</tr>'
 

@@ -14,7 +14,7 @@ from ..io.write import check_folder
 from ..progress import Progress
 from ..settings import Settings
 from .executors import Submit, on_cluster, on_this_machine
-from .names import TABLE, name_scans, write_names
+from .names import NAME_BY, TABLE, name_scans, write_names
 from .records import (
     DICOM_SEG,
     FAILED,
@@ -164,8 +164,10 @@ def run_batch(
     Cancelled
         If `cancelled` answered true; finished scans are in the output folder.
     """
-    source, output = Path(source), Path(output)
+    source, output = Path(source).absolute(), Path(output).absolute()
     settings = settings or Settings()
+    if settings.choice != "lung":
+        raise InputError("These settings are for pictures; choose the preset lung-ct for scans.")
     _check(formats, name_by, jobs)
     check_folder(output)
     cancelled = cancelled or (lambda: False)
@@ -196,8 +198,6 @@ def run_batch(
 
 
 def _check(formats: Sequence[str], name_by: str, jobs: int) -> None:
-    from .names import NAME_BY
-
     known = (SEGMENTATION, NIFTI, DICOM_SEG)
     if not formats or not set(formats) <= set(known):
         raise InputError(f"The formats must be some of {', '.join(known)}.")

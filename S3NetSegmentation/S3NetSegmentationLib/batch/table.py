@@ -36,6 +36,7 @@ def write_table(path: Path, records: Iterable[dict]) -> None:
 _COLUMNS = (
     "name",
     "status",
+    "quality",
     "total_volume_ml",
     *(f"{side}_{figure}" for side in SIDES for figure in FIGURES),
     "size",
@@ -43,6 +44,7 @@ _COLUMNS = (
     "seconds",
     "attempts",
     "warnings",
+    "hints",
     "error",
     *(f"settings.{name}" for name in Settings().as_dict()),
     "versions",
@@ -51,7 +53,9 @@ _COLUMNS = (
 
 def _row(record: dict) -> dict:
     row = {key: record.get(key, "") for key in ("name", "status", "seconds", "attempts")}
+    row["quality"] = _number(record.get("quality"))
     row["warnings"] = " ".join(record["warnings"])
+    row["hints"] = " ".join(record.get("hints", ()))
     row["error"] = record["error"]
     lungs = record.get("lungs", ())
     for side, lung in zip(SIDES, lungs, strict=False):

@@ -94,8 +94,6 @@ def _write(path: Path, scan: ReadScan, result: LungResult, warnings: list[str]) 
     from ..io.dicom_seg import make_dicom_seg, write_dicom_seg
 
     try:
-        if not scan.files:
-            raise InputError("The scan is no DICOM, so there is no DICOM SEG of it.")
         segmentation = make_dicom_seg(result.lungs, scan.files)
     except InputError as error:
         warnings.append(str(error))

@@ -163,7 +163,7 @@ def read_dicom_files(paths: Iterable[Path]) -> ReadScan:
     headers = []
     for path in paths:
         header = read_header(path)
-        if header is None or not header.get("Rows"):
+        if header is None or not _has_image(header):
             raise InputError(
                 f"'{path.name}' is a DICOM file without an image, or no longer there; choose a "
                 "CT image."
@@ -195,7 +195,7 @@ def find_series(paths: Iterable[Path]) -> list[Series]:
     found: dict[str, dict[str, tuple[Path, pydicom.Dataset]]] = {}
     for path in paths:
         header = read_header(path)
-        if header is not None and header.get("Rows"):
+        if header is not None and _has_image(header):
             instances = found.setdefault(str(header.SeriesInstanceUID), {})
             instances.setdefault(str(header.get("SOPInstanceUID", path)), (path, header))
     return [
@@ -228,6 +228,10 @@ def _coincide(headers: list) -> bool:
         known = all(place)
         places.add((header.Rows, header.Columns, str(place) if known else str(path)))
     return len(places) < len(headers)
+
+
+def _has_image(header: pydicom.Dataset) -> bool:
+    return bool(header.get("Rows") and header.get("Columns"))
 
 
 def _is_localizer(header: pydicom.Dataset) -> bool:

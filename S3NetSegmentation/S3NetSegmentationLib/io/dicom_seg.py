@@ -14,6 +14,8 @@ from ..errors import InputError
 from .segments import LUNG_SEGMENTS, LungSegment
 from .write import replacing
 
+SUFFIX = ".dcm"
+
 MAKER = "S3NetExtension"
 SERIES_NUMBER = 300
 
@@ -47,6 +49,18 @@ def check_available() -> None:
         ) from error
 
 
+def check_source(files: Sequence[Path]) -> None:
+    """Refuse a scan that is no DICOM.
+
+    Raises
+    ------
+    InputError
+        If there are no files.
+    """
+    if not files:
+        raise InputError("The scan is no DICOM, so there can be no DICOM SEG of it.")
+
+
 def write_dicom_seg(path: Path, segmentation: pydicom.Dataset) -> None:
     """Write what `make_dicom_seg` has made.
 
@@ -77,9 +91,10 @@ def make_dicom_seg(lungs: sitk.Image, files: Sequence[Path]) -> pydicom.Dataset:
     Raises
     ------
     InputError
-        If highdicom is not installed or the source lacks what DICOM SEG needs.
+        If highdicom is not installed, or the source is no DICOM or lacks what DICOM SEG needs.
     """
     check_available()
+    check_source(files)
     import highdicom
 
     sources = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]

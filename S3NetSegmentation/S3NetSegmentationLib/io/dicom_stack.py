@@ -271,7 +271,7 @@ def _largest_stack(slices: list[DicomSlice]) -> list[DicomSlice]:
 def _check_size(slices: list[DicomSlice]) -> None:
     """Refuse what no scanner makes before memory is spent on it."""
     pixels = math.prod(slices[0].matrix)
-    if pixels > MOST_PIXELS or pixels * len(slices) > MOST_VOXELS:
+    if not 0 < pixels <= MOST_PIXELS or pixels * len(slices) > MOST_VOXELS:
         raise InputError(
             f"'{slices[0].path.name}' claims to be a volume of {slices[0].matrix[1]} x "
             f"{slices[0].matrix[0]} x {len(slices)} voxels; the file is damaged."

@@ -138,16 +138,23 @@ def is_eight_bit(path: Path) -> bool:
 
     Only the beginning of the file is read; of a damaged file it answers false.
     """
-    name = path.name.lower()
-    try:
-        with gzip.open(path) if name.endswith(".gz") else path.open("rb") as file:
-            head = file.read(2**14)
-    except (OSError, EOFError, zlib.error):
-        return False
+    name, head = path.name.lower(), _head(path)
     if name.endswith((".nii", ".nii.gz")):
         return head[72:74] in (b"\x08\x00", b"\x00\x08")
     pattern = EIGHT_BITS[".nrrd" if name.endswith((".nrrd", ".nhdr")) else ".mha"]
     return bool(pattern.search(head.split(b"\n\n")[0].replace(b"\r", b"")))
+
+
+def _head(path: Path) -> bytes:
+    """The beginning of a file, decompressed; empty where it can't be read."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(2**14)
+        if path.name.lower().endswith(".gz"):
+            return zlib.decompressobj(wbits=31).decompress(head, 2**14)
+    except (OSError, zlib.error):
+        return b""
+    return head
 
 
 def _exists(path: Path, test) -> bool:
@@ -176,6 +183,8 @@ def _read_image_file(path: Path) -> sitk.Image:
     """A NIfTI, NRRD or MetaImage volume; see `read_scan`."""
     reader = _reader(path)
     try:
+        if reader.GetImageIO() == "MetaImageIO":
+            _check_metaimage(path)
         reader.ReadImageInformation()
         _check_header(path, reader)
         if path.name.lower().endswith((".nii", ".nii.gz")):
@@ -185,6 +194,37 @@ def _read_image_file(path: Path) -> sitk.Image:
         if out_of_memory(error):
             raise MemoryError from error
         raise InputError(_explain(path, str(error))) from error
+
+
+def _check_metaimage(path: Path) -> None:
+    """Refuse a header over whose impossible values ITK would never come to an end.
+
+    Raises
+    ------
+    ValueError
+        If the header is damaged or names several files.
+    """
+    with path.open("rb") as file:
+        lines = file.read(2**14).decode("latin-1").splitlines()
+    fields = {}
+    for line in lines:
+        key, _, value = line.partition("=")
+        fields[key.strip()] = value.strip()
+        if key.strip() == "ElementDataFile":
+            break
+    dimensions = int(fields.get("NDims", ""))
+    lengths = {"DimSize": 1, "ElementSpacing": 1, "ElementSize": 1, "Offset": 1, "Position": 1}
+    matrices = {"TransformMatrix": 2, "Orientation": 2, "Rotation": 2}
+    for key, power in {**lengths, **matrices}.items():
+        values = [float(each) for each in fields.get(key, "").split()]
+        if key in fields and len(values) != dimensions**power or not np.isfinite(values).all():
+            raise ValueError
+    sizes = [int(size) for size in fields.get("DimSize", "").split()]
+    name = fields.get("ElementDataFile", "").upper()
+    if not 0 < dimensions <= 5 or min(sizes, default=0) < 1 or max(sizes) > MOST_VOXELS:
+        raise ValueError
+    if not name or "%" in name or name.startswith("LIST"):
+        raise ValueError
 
 
 def _check_header(path: Path, reader: sitk.ImageFileReader) -> None:
@@ -249,7 +289,8 @@ def _check_complete(path: Path, reader: sitk.ImageFileReader) -> None:
 
 def _explain(path: Path, error: str) -> str:
     """What ITK's message means for the user."""
-    if path.name.lower().endswith(PICTURES):
+    head = _head(path)
+    if not (head.startswith(b"NRRD") or head[344:347] in (b"n+1", b"ni1") or b"NDims" in head):
         return _no_image(path)
     if "orthonormal" in error:
         return _sheared(path)

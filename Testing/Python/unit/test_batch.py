@@ -96,7 +96,7 @@ def test_only_good_scans_have_outputs(night):
     for place, formats in (("Doe Jane/a.nrrd", FORMATS[:2]), ("series", FORMATS)):
         expected |= {records[place]["name"] + suffix for suffix in formats}
     assert set(os.listdir(output)) == expected
-    assert "no DICOM SEG of it" in records["Doe Jane/a.nrrd"]["warnings"][0]
+    assert "can be no DICOM SEG of it" in records["Doe Jane/a.nrrd"]["warnings"][0]
 
 
 def test_the_table_has_the_figures(night):
@@ -113,6 +113,7 @@ def test_the_table_has_the_figures(night):
         mean = np.maximum(hounsfield, -1000)[labels == label].mean()
         assert float(row[f"{side}_mean_hu"]) == pytest.approx(mean, abs=30)
         assert 0 <= float(row[f"{side}_emphysema_fraction"]) < 0.05
+    assert 0.5 < float(row["quality"]) <= 1
     assert row["size"] == "52 40 38"
     assert row["spacing_mm"] == "8 7 8"
     assert float(row["seconds"]) > 0
@@ -379,7 +380,13 @@ def test_background_run_tells_what_is_wrong(tmp_path):
 
 
 def test_unknown_formats_and_names_are_refused(tmp_path):
-    for wrong in ({"formats": [".png"]}, {"formats": []}, {"name_by": "patient"}):
+    pictures = replace(QUICK, choice="central")
+    for wrong in (
+        {"formats": [".png"]},
+        {"formats": []},
+        {"name_by": "patient"},
+        {"settings": pictures},
+    ):
         with pytest.raises(InputError):
-            run_batch(tmp_path, tmp_path / "out", QUICK, **wrong)
+            run_batch(tmp_path, tmp_path / "out", **{"settings": QUICK, **wrong})
     assert not (tmp_path / "out").exists()

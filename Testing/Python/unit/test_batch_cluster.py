@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="finds p
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """Address of a scheduler, and the processes of its two workers."""
+    """Address of a scheduler, and the processes of itself and of its two workers."""
     folder = tmp_path_factory.mktemp("cluster")
     dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
     options = {"env": ENVIRONMENT, "cwd": folder, "stderr": subprocess.DEVNULL}
@@ -46,7 +46,7 @@ def cluster(tmp_path_factory):
                 )
             )
         client.wait_for_workers(2, timeout=60)
-    yield address, started[1:]
+    yield address, started
     for process in started:
         process.kill()
         process.wait()
@@ -58,7 +58,7 @@ def parent(process: int) -> int:
 
 
 def test_a_killed_worker_costs_only_time(tmp_path, cluster):
-    address, workers = cluster
+    address, (_, *workers) = cluster
     source, output = tmp_path / "in", tmp_path / "out"
     truth = {f"{seed}.nrrd": write(source / f"{seed}.nrrd", seed=seed) for seed in range(3)}
     (source / "bad.nrrd").write_bytes(b"no image")
@@ -89,3 +89,21 @@ def test_no_scheduler_is_one_sentence(tmp_path, monkeypatch):
     write(tmp_path / "in" / "a.nrrd")
     with pytest.raises(InputError, match=r"no Dask scheduler at 'tcp://127.0.0.1:9'.*\.$"):
         run_batch(tmp_path / "in", tmp_path / "out", QUICK, scheduler="tcp://127.0.0.1:9")
+
+
+def test_a_lost_scheduler_ends_the_batch_in_sentences(tmp_path, cluster, capfd):
+    """The last of these tests: it takes the scheduler away."""
+    address, (scheduler, *_) = cluster
+    source, output = tmp_path / "in", tmp_path / "out"
+    write(source / "a.nrrd")
+    write(source / "b.nrrd", seed=1)
+
+    def kill(name, report):
+        scheduler.kill()
+
+    records = run_batch(source, output, QUICK, scheduler=address, within=kill)
+    assert [record["status"] for record in records] == ["failed", "failed"]
+    assert all("run the same command again" in record["error"] for record in records)
+    assert "Traceback" not in capfd.readouterr().err
+    wait_for(lambda: not scan_processes(output))
+    assert not leftovers(output)

@@ -11,9 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import S3NetSegmentationLib
 import SimpleITK as sitk
+from dicom_files import write_scan
 from real_data import DATA, needs_data
 from S3NetSegmentationLib import pipeline, sample_data
 from S3NetSegmentationLib.cli import main
@@ -129,6 +131,32 @@ def test_json_has_the_figures_but_no_path(folder, quick):
     assert content["versions"]["s3net"] == S3NetSegmentationLib.__version__
     assert str(folder) not in text
     assert "Größe" not in text
+
+
+def test_dicom_seg_of_a_series_and_of_nothing_else(folder, capsys, quick):
+    pytest.importorskip("highdicom", reason="DICOM SEG needs highdicom")
+    out = folder / "out" / "lungs.dcm"
+    assert main(arguments(folder, "-o", out)) == 2
+    assert "no DICOM" in sentence(capsys)
+    assert not os.listdir(folder / "out")
+    write_scan(folder / "series", chest())
+    assert main(["segment", str(folder / "series"), "-o", str(out)]) == 0
+    made = pydicom.dcmread(out)
+    assert made.Modality == "SEG"
+    assert [each.SegmentLabel for each in made.SegmentSequence] == ["right lung", "left lung"]
+    assert len(made.ReferencedSeriesSequence[0].ReferencedInstanceSequence) == 24
+
+
+def test_warnings_of_the_reader_stay_with_the_result(folder, capsys, quick):
+    for path in write_scan(folder / "series", chest())[:1]:
+        image = pydicom.dcmread(path)
+        image.ImagePositionPatient[2] += 0.3
+        image.save_as(path)
+    outputs = ("-o", folder / "out" / "lungs.nii", "--json", folder / "out" / "lungs.json")
+    assert main(["segment", str(folder / "series"), *map(str, outputs)]) == 0
+    assert "Warning: The slices are not quite evenly spaced" in capsys.readouterr().out
+    content = json.loads((folder / "out" / "lungs.json").read_text(encoding="utf-8"))
+    assert "not quite evenly spaced" in content["warnings"][0]
 
 
 def test_settings_reach_the_engine(folder, monkeypatch):
@@ -262,7 +290,7 @@ def test_failed_write_leaves_no_file_at_all(folder, capsys, monkeypatch, quick, 
     [
         (FitError("The network could not be fitted."), 1, "could not be fitted"),
         (ValueError("surprise\nmore"), 1, "ValueError: surprise"),
-        (MemoryError(), 1, "MemoryError"),
+        (MemoryError(), 1, "not enough memory"),
         (KeyboardInterrupt(), 130, "nothing was written"),
         (Cancelled(), 130, "nothing was written"),
     ],

@@ -1,0 +1,248 @@
+"""A batch of small scans with faults thrown in: what was asked, what came out, what was lost.
+
+    .venv/bin/python Testing/Benchmarks/reliability.py
+
+makes phantoms in several formats and geometries, damaged files, scans without lungs and label
+maps, and runs a batch over them in a process of its own. Meanwhile processes of scans and the
+batch itself are killed, and the disk is filled up for a while (on Linux as root, who may mount a
+small one). The batch is started again until it ends by itself, then every output is compared
+with its phantom. The exit code is 0 if nothing was lost and nothing is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Python"))
+
+import phantom  # noqa: E402
+from batch_data import (  # noqa: E402
+    ENVIRONMENT,
+    QUICK,
+    SMALL,
+    batch_script,
+    by_place,
+    is_right,
+    leftovers,
+    scan_processes,
+    small_chest,
+)
+from dicom_files import write_scan  # noqa: E402
+from S3NetSegmentationLib.batch.run import run_batch  # noqa: E402
+
+DISK = "12m"
+"""Size of the output's disk: enough for all outputs, and quickly filled."""
+
+KILLS_OF_SCANS, KILLS_OF_BATCHES, FULL_DISKS = 12, 4, 2
+
+SUFFIXES = (".nrrd", ".nii.gz", ".mha", ".nii")
+DIRECTIONS = [
+    arguments.get("direction", phantom.IDENTITY)
+    for name, arguments in phantom.GEOMETRIES.items()
+    if name in ("axial", "flipped", "oblique", "upside down")
+]
+
+
+def make_scans(folder: Path, count: int, chance: random.Random) -> dict[str, phantom.Phantom | str]:
+    """Write the scans; for each place the truth, or the status that it must get."""
+    expected: dict[str, phantom.Phantom | str] = {}
+    damage = [truncated, noise, no_spacing, enormous, not_a_number]
+    for number in range(count):
+        name = f"scan{number:03}"
+        kind = number % 20
+        if kind < 3:
+            place = f"{name}.nrrd"
+            damage[chance.randrange(len(damage))](folder / place, chance)
+            expected[place] = "failed"
+        elif kind == 3:
+            place = f"{name}.mha"
+            sitk.WriteImage(small_chest(lungs="none", seed=number).image, str(folder / place))
+            expected[place] = "no lungs"
+        elif kind == 4:
+            place = f"{name}.nii.gz"
+            labels = sitk.Cast(small_chest(seed=number).lungs, sitk.sitkInt16)
+            sitk.WriteImage(labels, str(folder / place))
+            expected[place] = "skipped"
+        else:
+            direction = DIRECTIONS[number % len(DIRECTIONS)]
+            found = small_chest(seed=number, direction=direction)
+            place = name if kind < 8 else name + SUFFIXES[number % len(SUFFIXES)]
+            if kind < 8:
+                write_scan(folder / place, found.image)
+            else:
+                sitk.WriteImage(found.image, str(folder / place))
+            expected[place] = found
+    return expected
+
+
+# Damaged files
+
+
+def truncated(path: Path, chance: random.Random) -> None:
+    sitk.WriteImage(small_chest().image, str(path))
+    data = path.read_bytes()
+    path.write_bytes(data[: chance.randrange(10, len(data) - 10)])
+
+
+def noise(path: Path, chance: random.Random) -> None:
+    path.write_bytes(chance.randbytes(5000))
+
+
+def no_spacing(path: Path, chance: random.Random) -> None:
+    sitk.WriteImage(small_chest().image, str(path))
+    path.write_bytes(path.read_bytes().replace(b"(8,0,0)", b"(0,0,0)"))
+
+
+def enormous(path: Path, chance: random.Random) -> None:
+    sitk.WriteImage(small_chest().image, str(path))
+    path.write_bytes(path.read_bytes().replace(b"sizes: 52 40 38", b"sizes: 99999 99999 99999"))
+
+
+def not_a_number(path: Path, chance: random.Random) -> None:
+    values = sitk.GetArrayFromImage(small_chest().image).astype(np.float32)
+    values[5, 6, 7] = np.nan
+    sitk.WriteImage(sitk.GetImageFromArray(values), str(path))
+
+
+# Faults while it runs
+
+
+class Faults:
+    """Kills and full disks at random moments, so many of each."""
+
+    def __init__(self, output: Path, small_disk: bool, chance: random.Random):
+        self._output, self._chance = output, chance
+        self._left = ["scan"] * KILLS_OF_SCANS + ["batch"] * KILLS_OF_BATCHES
+        self._left += ["disk"] * FULL_DISKS if small_disk else []
+        chance.shuffle(self._left)
+        self._next = time.monotonic() + 5
+        self._full_until = 0.0
+        self.done: dict[str, int] = {}
+
+    @property
+    def left(self) -> bool:
+        """Whether there is more to come."""
+        return bool(self._left) or self._full_until > 0
+
+    def act(self, batch: subprocess.Popen) -> None:
+        """Do what is due."""
+        now = time.monotonic()
+        if self._full_until and now > self._full_until:
+            (self._output / "filler").unlink(missing_ok=True)
+            self._full_until = 0.0
+        if not self._left or now < self._next:
+            return
+        fault = self._left.pop()
+        self._next = now + self._chance.uniform(1, 6)
+        if fault == "batch":
+            batch.kill()
+        elif fault == "disk":
+            self._fill()
+            self._full_until = now + 5
+        else:
+            running = scan_processes(self._output)
+            if not running:
+                self._left.insert(0, fault)
+                return
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._chance.choice(running), signal.SIGKILL)
+        self.done[fault] = self.done.get(fault, 0) + 1
+
+    def _fill(self) -> None:
+        with (
+            contextlib.suppress(OSError),
+            (self._output / "filler").open("wb", buffering=0) as file,
+        ):
+            while True:
+                file.write(b"\0" * 4096)
+
+
+def run_until_it_ends(source: Path, output: Path, faults: Faults) -> int:
+    """Start the batch again until it ends without a fault; how often it was started."""
+    starts = 0
+    while True:
+        starts += 1
+        with subprocess.Popen(
+            batch_script(source, output),
+            env=ENVIRONMENT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as batch:
+            while batch.poll() is None:
+                faults.act(batch)
+                time.sleep(0.1)
+        print(f"  start {starts} ended with code {batch.returncode}", flush=True)
+        if not faults.left and batch.returncode == 0:
+            return starts
+        faults.act(batch)
+
+
+def judge(output: Path, records: dict[str, dict], expected: dict) -> tuple[list[str], list[str]]:
+    """Places that were lost, and what is wrong."""
+    lost = [place for place in expected if place not in records]
+    wrong = [f"{name} was left behind" for name in leftovers(output)]
+    for place, record in records.items():
+        truth, path = expected[place], output / f"{record['name']}.seg.nrrd"
+        if isinstance(truth, str):
+            if record["status"] != truth or path.exists():
+                wrong.append(f"{place}: {record['status']} instead of {truth}")
+        elif record["status"] != "done":
+            lost.append(f"{place}: {record['error']}")
+        elif not is_right(path, truth):
+            wrong.append(f"{place}: other lungs than the phantom's")
+    return lost, wrong
+
+
+def main() -> int:
+    """Run it and print what came out."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--scans", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0, help="of the faults")
+    arguments = parser.parse_args()
+    chance = random.Random(arguments.seed)
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="s3net-reliability-") as folder:
+        source, output = Path(folder) / "in", Path(folder) / "out"
+        source.mkdir()
+        output.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "none", output]
+        small_disk = bool(shutil.which("mount")) and (
+            subprocess.run(mount, capture_output=True, check=False).returncode == 0
+        )
+        try:
+            expected = make_scans(source, arguments.scans, chance)
+            faults = Faults(output, small_disk, chance)
+            starts = run_until_it_ends(source, output, faults)
+            records = by_place(output, run_batch(source, output, QUICK, jobs=2))
+            lost, wrong = judge(output, records, expected)
+        finally:
+            if small_disk:
+                subprocess.run(["umount", "--lazy", output], check=True)
+    statuses = [record["status"] for record in records.values()]
+    print(f"asked       {len(expected)} scans of {' x '.join(map(str, SMALL['size']))} voxels")
+    print(
+        f"faults      {faults.done.get('scan', 0)} scans and {faults.done.get('batch', 0)} batches "
+        f"killed, disk full {faults.done.get('disk', 0)} times; started {starts} times"
+    )
+    print("came out    " + ", ".join(f"{statuses.count(s)} {s}" for s in sorted(set(statuses))))
+    print(f"lost        {len(lost)}", *lost, sep="\n  ")
+    print(f"wrong       {len(wrong)}", *wrong, sep="\n  ")
+    print(f"time        {time.monotonic() - start:.0f} s")
+    return 1 if lost or wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
