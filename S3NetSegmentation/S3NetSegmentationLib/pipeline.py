@@ -21,6 +21,7 @@ from .progress import Progress, Reporter
 from .result import LungResult
 from .s3net.device import resolve_device
 from .s3net.fitting import fit, predict
+from .s3net.many import fit_each
 from .settings import Settings
 
 STAGES = {
@@ -123,18 +124,12 @@ def _fit_slices(
     images = torch.from_numpy(network_input(scan))
     labels = np.zeros(scan.body.shape, np.int64)
     failed = []
-    for z, image in enumerate(images):
-        report.step("Fitting", z, len(images))
-
-        def step(done: int, total: int, z=z) -> None:
-            report.step("Fitting", z, len(images))
-
-        try:
-            network = fit(image[None].to(device), settings, step).network
-        except FitError:
+    fits = fit_each(images, settings, device, lambda *count: report.step("Fitting", *count))
+    for z, found in enumerate(fits):
+        if found is None:
             failed.append(z)
             continue
-        scores = predict(network, image[None].to(device)).cpu().numpy()
+        scores = predict(found.network, images[z : z + 1].to(device)).cpu().numpy()
         inside = slice(z, z + 1)
         labels[inside] = assign_clusters(
             scores, scan.hounsfield[inside], scan.body[inside], settings.use_intensity
