@@ -106,14 +106,12 @@ def _fit_volume(
     network = found.network
     # Most of the K clusters die out during a fit; their scores would only take memory.
     alive = predict(network, fitted).argmax(1).unique()
-    scores = []
+    scores = np.empty((len(images), len(alive), *images.shape[2:]), np.float16)
     for start in range(0, len(images), len(fitted)):
         report.step("Clustering", start, len(images))
-        batch = images[start : start + len(fitted)].to(device)
-        scores.append(predict(network, batch)[:, alive].half().cpu().numpy())
-    labels = assign_clusters(
-        np.concatenate(scores), scan.hounsfield, scan.body, settings.use_intensity
-    )
+        batch = slice(start, start + len(fitted))
+        scores[batch] = predict(network, images[batch].to(device))[:, alive].half().cpu().numpy()
+    labels = assign_clusters(scores, scan.hounsfield, scan.body, settings.use_intensity)
     return labels, [POOR_FIT] if found.is_merged else []
 
 

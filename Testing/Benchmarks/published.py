@@ -106,7 +106,8 @@ def joint_loss(network: PublishedNet, image: Tensor, transform: Tensor) -> Tenso
     labels = scores.detach().argmax(1)
     grid = F.affine_grid(transform[None], list(features.shape), align_corners=False)
     warped = F.grid_sample(features, grid, align_corners=False)
-    moved = F.grid_sample(labels[:, None] + 1.0, grid, mode="nearest", align_corners=False)
+    numbers = labels[:, None].to(features) + 1
+    moved = F.grid_sample(numbers, grid, mode="nearest", align_corners=False)
     moved = moved[:, 0].long() - 1
     moved[moved < 0] = OUTSIDE
     return (
@@ -136,9 +137,8 @@ def optimizer(network: PublishedNet) -> torch.optim.Optimizer:
     return torch.optim.SGD(groups, lr=LEARNING_RATE, momentum=MOMENTUM)
 
 
-def iterate(network: PublishedNet, optimizer, image: Tensor, transform: Tensor) -> None:
-    """One iteration of the fit."""
-    loss = joint_loss(network, image, transform)
+def step(network: PublishedNet, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """The second half of an iteration."""
     optimizer.zero_grad()
     loss.backward()
     offsets = network.head[0].offset_predictor.parameters()

@@ -90,7 +90,8 @@ def decide_lungs(
     else:
         decided = scan.paste(sides)
     if settings.remove_airways:
-        decided[scan.lumen_grid.up(scan.lumen)] = 0
+        for axial, lumen in zip(decided, scan.lumen_grid.up_slices(scan.lumen), strict=True):
+            axial[lumen] = 0
     return decided
 
 

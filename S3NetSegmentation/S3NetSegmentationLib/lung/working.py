@@ -1,12 +1,14 @@
 """The coarser grid on which the network and the morphology work.
 
 Coarse voxels are blocks of whole voxels, so that every voxel of the scan belongs to exactly one
-of them: down is a mean, up is a repetition, and nothing is ever shifted by a fraction.
+of them: down is a mean, up is a repetition, and nothing is ever shifted by a fraction. Blocks
+are one slice thick, so that a long scan can be worked on slice by slice.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +23,7 @@ class BlockGrid:
     shape : tuple of int
         Of the fine array (z, y, x).
     block : tuple of int
-        Voxels in a block, by axis; the last block of an axis may be cut.
+        Voxels in a block, by axis, one in z; the last block of an axis may be cut.
     """
 
     shape: tuple[int, int, int]
@@ -42,24 +44,47 @@ class BlockGrid:
         """Spacing of the blocks, for voxels of `spacing`."""
         return tuple(size * b for size, b in zip(spacing, self.block, strict=True))
 
-    def down(self, array: np.ndarray) -> np.ndarray:
-        """Mean of each block, float32; a cut block is averaged over what it has."""
-        mean = array
-        for axis, (count, size) in enumerate(zip(self.shape, self.block, strict=True)):
-            if size > 1:
-                starts = np.arange(0, count, size)
-                sizes = np.diff(np.append(starts, count)).astype(np.float32)
-                total = np.add.reduceat(mean, starts, axis=axis, dtype=np.float32)
-                mean = total / sizes.reshape([-1 if i == axis else 1 for i in range(3)])
-        return np.asarray(mean, np.float32)
+    def down(self, slices: Iterable[np.ndarray]) -> np.ndarray:
+        """Mean of each block; a cut block is averaged over what it has.
+
+        Parameters
+        ----------
+        slices : ndarray, (z, y, x), or iterable of its slices
+
+        Returns
+        -------
+        ndarray of float32
+        """
+        starts = [
+            np.arange(0, count, size)
+            for count, size in zip(self.shape[1:], self.block[1:], strict=True)
+        ]
+        rows, columns = (
+            np.diff(np.append(start, count)).astype(np.float32)
+            for start, count in zip(starts, self.shape[1:], strict=True)
+        )
+        coarse = np.empty(self.coarse_shape, np.float32)
+        for fine, mean in zip(slices, coarse, strict=True):
+            total = np.add.reduceat(fine, starts[0], axis=0, dtype=np.float32)
+            np.add.reduceat(total / rows[:, None], starts[1], axis=1, out=mean)
+            mean /= columns
+        return coarse
 
     def up(self, array: np.ndarray) -> np.ndarray:
         """Each block's value in all of its voxels; the dtype stays."""
-        for axis, (count, size) in enumerate(zip(self.shape, self.block, strict=True)):
-            if size > 1:
-                array = np.repeat(array, size, axis=axis)
-            array = array[(slice(None),) * axis + (slice(count),)]
-        return array
+        fine = np.empty(self.shape, array.dtype)
+        for axial, repeated in zip(fine, self.up_slices(array), strict=True):
+            axial[:] = repeated
+        return fine
+
+    def up_slices(self, array: np.ndarray) -> Iterator[np.ndarray]:
+        """The slices of `up` one by one, where all of them would take too much memory."""
+        row, column = (
+            np.arange(count) // size
+            for count, size in zip(self.shape[1:], self.block[1:], strict=True)
+        )
+        for axial in array:
+            yield axial[row[:, None], column]
 
     def centers(self, array: np.ndarray) -> np.ndarray:
         """The voxel in the middle of each block: the inverse of `up` and of `up_smoothly`."""

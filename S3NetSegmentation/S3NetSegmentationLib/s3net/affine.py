@@ -73,7 +73,7 @@ def warp_labels(labels: Tensor, transform: Tensor) -> Tensor:
     maps = labels.unsqueeze(1)
     grid = _grid(maps.shape, transform, transform)
     # Shifted by one, so that the zeros that grid_sample fills in are told from label 0.
-    warped = F.grid_sample(maps.float() + 1, grid, mode="nearest", align_corners=False)
+    warped = F.grid_sample(maps.to(grid) + 1, grid, mode="nearest", align_corners=False)
     warped = warped.squeeze(1).long() - 1
     return warped.masked_fill(warped < 0, OUTSIDE)
 

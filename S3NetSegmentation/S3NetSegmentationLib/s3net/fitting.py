@@ -135,34 +135,65 @@ def _fit_once(
     stacks: Tensor, settings: Settings, seed: int, separable: Tensor, step
 ) -> list[Fit | None]:
     """One fit of each network; None where it diverged or collapsed."""
-    networks = len(stacks)
-    network = _fresh_networks(stacks, settings, seed)
-    images = stacks.transpose(0, 1).flatten(1, 2)
-    images = images.contiguous(memory_format=_memory_format(images.device, networks))
-    optimizer = _optimizer(network, settings)
+    running = RunningFit(stacks, settings, seed)
     generator = torch.Generator().manual_seed(seed)
     transforms = torch.stack([random_affine(generator) for _ in range(settings.iterations)])
-    best = _BestIterates(networks, images.device)
-    for iteration, transform in enumerate(transforms.to(images)):
+    best = _BestIterates(len(stacks), stacks.device)
+    for iteration, transform in enumerate(transforms.to(stacks)):
         step(iteration, settings.iterations)
         # The host waits for a GPU as seldom as it can; settled networks don't change.
-        if (images.device.type == "cpu" or iteration % PATIENCE == 0) and best.settled.all():
+        if (stacks.device.type == "cpu" or iteration % PATIENCE == 0) and best.settled.all():
             break
-        features = network.encoder(images)
-        scores = network.head(features)
-        labels = _cluster_maps(scores.detach(), networks)
+        labels, losses = running.forward(transform)
         if iteration >= EARLIEST_KEPT or iteration == settings.iterations - 1:
-            best.offer(network, variance_explained(stacks, labels, settings.clusters), iteration)
-        losses = _losses(network, features, scores, labels, transform, settings)
+            explained = variance_explained(stacks, labels, settings.clusters)
+            best.offer(running.network, explained, iteration)
         best.settled |= ~torch.isfinite(losses)
-        optimizer.zero_grad(set_to_none=True)
-        losses.sum().backward()
-        _clip_offset_gradients(network, networks)
-        optimizer.step()
+        running.backward(losses)
     step(settings.iterations, settings.iterations)
-    best.restore(network)
-    _settle_batch_statistics(network, images)
-    return _fits(network, stacks, images, settings, seed, separable, best)
+    best.restore(running.network)
+    _settle_batch_statistics(running.network, running.images)
+    return _fits(running, stacks, settings, seed, separable, best)
+
+
+class RunningFit:
+    """Networks side by side while they are fitted.
+
+    Parameters
+    ----------
+    stacks : Tensor, (N, B, C, H, W)
+    settings : Settings
+    seed : int
+        All networks start with the same random parameters.
+
+    Attributes
+    ----------
+    network : S3Net
+    images : Tensor, (B, N * C, H, W)
+        The stacks as the network takes them.
+    """
+
+    def __init__(self, stacks: Tensor, settings: Settings, seed: int):
+        self.network = _fresh_networks(stacks, settings, seed)
+        images = stacks.transpose(0, 1).flatten(1, 2)
+        self.images = images.contiguous(memory_format=_memory_format(stacks.device, len(stacks)))
+        self._networks = len(stacks)
+        self._settings = settings
+        self._optimizer = _optimizer(self.network, settings)
+
+    def forward(self, transform: Tensor) -> tuple[Tensor, Tensor]:
+        """Cluster maps (N, B, H, W) and losses (N,) of the current iterate."""
+        features = self.network.encoder(self.images)
+        scores = self.network.head(features)
+        labels = _cluster_maps(scores.detach(), self._networks)
+        return labels, _losses(self.network, features, scores, labels, transform, self._settings)
+
+    def backward(self, losses: Tensor) -> None:
+        """Go one step down the losses."""
+        self._optimizer.zero_grad(set_to_none=True)
+        losses.sum().backward()
+        _clip_offset_gradients(self.network, self._networks)
+        self._optimizer.step()
 
 
 class _BestIterates:
@@ -204,14 +235,14 @@ def _spread(each: Tensor, value: Tensor) -> Tensor:
     return each.repeat_interleave(len(value) // len(each)).view(shape)
 
 
-def _fits(network, stacks, images, settings, seed, separable, best) -> list[Fit | None]:
-    networks = len(stacks)
+def _fits(running, stacks, settings, seed, separable, best) -> list[Fit | None]:
+    """What became of each network; None where it diverged or sees one cluster."""
     with torch.inference_mode():
-        labels = _cluster_maps(network(images), networks)
+        labels = _cluster_maps(running.network(running.images), len(stacks))
     explained = variance_explained(stacks, labels, settings.clusters)
     several = labels.flatten(1).min(1).values < labels.flatten(1).max(1).values
     is_good = (several & best.exist).tolist()
-    singles = _apart(network, stacks, settings)
+    singles = _apart(running.network, stacks, settings)
     return [
         Fit(single, *figures, seed) if good else None
         for good, single, *figures in zip(

@@ -12,9 +12,7 @@ _SOBEL_X = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
 _SOBEL_Y = _SOBEL_X.T
 _SOBEL_XY = torch.tensor([[1.0, 0, -1], [0, 0, 0], [-1, 0, 1]])
 
-SOBEL_DIFFERENCES = torch.stack(
-    [_SOBEL_X - _SOBEL_Y, _SOBEL_X - _SOBEL_XY, _SOBEL_Y - _SOBEL_XY]
-)
+SOBEL_DIFFERENCES = torch.stack([_SOBEL_X - _SOBEL_Y, _SOBEL_X - _SOBEL_XY, _SOBEL_Y - _SOBEL_XY])
 """Kernels of gX - gY, gX - gXY and gY - gXY: a difference of responses is the response to the
 difference."""
 

@@ -69,7 +69,9 @@ class InceptionLargeKernelAttention(nn.Module):
         """Concatenate the channels of each network."""
         if self.networks == 1:
             return torch.cat(parts, 1)
-        return torch.cat([part.unflatten(1, (self.networks, -1)) for part in parts], 2).flatten(1, 2)
+        return torch.cat([part.unflatten(1, (self.networks, -1)) for part in parts], 2).flatten(
+            1, 2
+        )
 
 
 class AttentionBlock(nn.Module):
