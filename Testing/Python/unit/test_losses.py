@@ -44,6 +44,21 @@ def test_image_moved_wholly_outside_has_no_loss(scores):
     assert not cross_entropy_loss(scores, labels).any()
 
 
+def test_features_are_sampled_like_torch_does():
+    features = torch.randn(2, 3, 12, 17, dtype=torch.double, requires_grad=True)
+    transform = random_affine(torch.Generator().manual_seed(2)).double()
+    theirs_input = features.detach().clone().requires_grad_()
+    # affine_grid's coordinates are squares of the image's own shape.
+    rigid = transform * torch.tensor([[1, 12 / 17, 1], [17 / 12, 1, 1]], dtype=torch.double)
+    grid = F.affine_grid(rigid.expand(2, 2, 3), [2, 3, 12, 17], align_corners=False)
+    theirs = F.grid_sample(theirs_input, grid, align_corners=False)
+    ours = warp_features(features, transform)
+    torch.testing.assert_close(ours, theirs)
+    ours.square().sum().backward()
+    theirs.square().sum().backward()
+    torch.testing.assert_close(features.grad, theirs_input.grad)
+
+
 def test_features_and_labels_move_alike():
     labels = torch.zeros(1, 24, 40, dtype=torch.long)
     labels[:, 8:16, 10:25] = 1
