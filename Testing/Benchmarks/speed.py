@@ -90,11 +90,11 @@ def picture(size: int, device: torch.device) -> Tensor:
 
 
 def time_sides(sides: dict[str, Side], device: torch.device, turns: int) -> dict[str, dict]:
-    """Best seconds of each side's forward and backward half, taking turns after one warm-up."""
-    best = {name: {"forward": np.inf, "backward": np.inf} for name in sides}
+    """Best seconds of each side's halves, and CPU seconds of all threads, after a warm-up."""
+    best = {name: {"forward": np.inf, "backward": np.inf, "cpu": np.inf} for name in sides}
     for turn in range(turns + 1):
         for name, side in sides.items():
-            losses = []
+            losses, cpu = [], time.process_time()
             halves = {
                 "forward": lambda side=side, losses=losses: losses.append(side.forward()),
                 "backward": lambda side=side, losses=losses: side.backward(losses[0]),
@@ -103,9 +103,17 @@ def time_sides(sides: dict[str, Side], device: torch.device, turns: int) -> dict
                 taken = machine.seconds(work, device)
                 if turn:
                     best[name][half] = min(best[name][half], taken)
-    for halves in best.values():
-        halves["iteration"] = halves["forward"] + halves["backward"]
-    return best
+            if turn:
+                best[name]["cpu"] = min(best[name]["cpu"], time.process_time() - cpu)
+    return {
+        name: {
+            "forward": halves["forward"],
+            "backward": halves["backward"],
+            "iteration": halves["forward"] + halves["backward"],
+            "cpu": halves["cpu"],
+        }
+        for name, halves in best.items()
+    }
 
 
 def iterations(device: torch.device, turns: int) -> dict:
@@ -266,7 +274,11 @@ def report(figures: dict) -> list[str]:
     for title, sides in figures["iterations"].items():
         if not sides:
             continue
-        lines += ["", f"{title + ', one iteration':<28}{'forward':>10}{'backward':>10}{'both':>10}"]
+        lines += [
+            "",
+            f"{title + ', one iteration':<28}{'forward':>10}{'backward':>10}{'both':>10}"
+            f"{'CPU':>10}",
+        ]
         for name, halves in sides.items():
             lines.append(
                 f"{name:<28}" + "".join(f"{1e3 * taken:8.0f}ms" for taken in halves.values())

@@ -84,7 +84,7 @@ class BlockGrid:
             for count, size in zip(self.shape[1:], self.block[1:], strict=True)
         )
         for axial in array:
-            yield axial[row[:, None], column]
+            yield axial.take(row, 0).take(column, 1)
 
     def centers(self, array: np.ndarray) -> np.ndarray:
         """The voxel in the middle of each block: the inverse of `up` and of `up_smoothly`."""
@@ -105,26 +105,63 @@ class BlockGrid:
             Blocks of one slice.
         """
         rows, columns = (
-            _interpolation(count, size)
+            _Neighbors.of(count, size)
             for count, size in zip(self.shape[1:], self.block[1:], strict=True)
         )
         fine = np.empty(self.shape, np.uint8)
         for axial, out in zip(labels, fine, strict=True):
-            present = np.unique(axial)
-            strongest = np.full(self.shape[1:], -1, np.float32)
-            for label in present:
-                strength = rows @ (axial == label).astype(np.float32) @ columns.T
-                wins = strength > strongest
-                out[wins] = label
-                np.maximum(strongest, strength, out=strongest)
+            corners = [
+                axial.take(row, 0).take(column, 1)
+                for row in (rows.low, rows.high)
+                for column in (columns.low, columns.high)
+            ]
+            out[:] = corners[0]
+            # Where all four blocks around are alike, there is nothing to interpolate.
+            y, x = np.nonzero(np.logical_or.reduce([corner != out for corner in corners[1:]]))
+            down, right = rows.high_share[y], columns.high_share[x]
+            shares = (
+                (1 - down) * (1 - right),
+                (1 - down) * right,
+                down * (1 - right),
+                down * right,
+            )
+            out[y, x] = _strongest([corner[y, x] for corner in corners], shares)
         return fine
 
 
-def _interpolation(count: int, size: int) -> np.ndarray:
-    """Weights of the blocks' centers at each voxel of one axis, (voxels, blocks)."""
-    blocks = math.ceil(count / size)
-    centers = np.minimum(np.arange(blocks) * size + (size - 1) / 2, count - 1)
-    units = np.eye(blocks, dtype=np.float32)
-    return np.stack([np.interp(np.arange(count), centers, unit) for unit in units], 1).astype(
-        np.float32
-    )
+@dataclass(frozen=True)
+class _Neighbors:
+    """For each voxel of an axis the two blocks whose centers it lies between.
+
+    Attributes
+    ----------
+    low, high : ndarray of int
+        Their numbers; the same twice beyond the first and the last center.
+    high_share : ndarray of float32
+        Weight of the higher one in a linear interpolation.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    high_share: np.ndarray
+
+    @classmethod
+    def of(cls, count: int, size: int) -> _Neighbors:
+        blocks = math.ceil(count / size)
+        centers = np.minimum(np.arange(blocks) * size + (size - 1) / 2, count - 1)
+        position = np.interp(np.arange(count), centers, np.arange(blocks))
+        low = position.astype(int)
+        high = np.minimum(low + 1, blocks - 1)
+        return cls(low, high, (position - low).astype(np.float32))
+
+
+def _strongest(labels: list[np.ndarray], shares: tuple[np.ndarray, ...]) -> np.ndarray:
+    """The label with the largest sum of shares, of several the lowest."""
+    winner, strength = labels[0], np.zeros_like(shares[0])
+    for label in labels:
+        own = np.zeros_like(strength)
+        for other, share in zip(labels, shares, strict=True):
+            own += share * (other == label)
+        better = (own > strength) | ((own == strength) & (label < winner))
+        winner, strength = np.where(better, label, winner), np.maximum(own, strength)
+    return winner
