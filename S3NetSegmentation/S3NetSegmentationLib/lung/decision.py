@@ -96,7 +96,8 @@ def decide_lungs(
     if settings.fill_vessels:
         _fill_vessels(decided, airways, scan)
     if settings.remove_airways:
-        decided[scan.lumen_grid.up(scan.lumen)] = 0
+        for axial, lumen in zip(decided, scan.lumen_grid.up_slices(scan.lumen), strict=True):
+            axial[lumen] = 0
     return decided
 
 
