@@ -19,8 +19,19 @@ TISSUE_LIKE = -200
 DOUBTFUL = 0.85
 """Quality of a slice below which the user is to look at it."""
 
+VESSELS = 0.1
+"""Share of the lungs that may be as bright as tissue: vessels that were taken in."""
+
+MIDDLE = (0.25, 0.75)
+"""Shares of the way from lung to tissue between which a pixel is as much one as the other."""
+
+TISSUE = 40
+"""Hounsfield units of what lies around the lungs."""
+
 LEAST_AREA = 0.1
 """Share of the largest slice of the lungs: smaller ones count, but say nothing by themselves."""
+
+NEIGHBORS = np.ones((1, 3, 3), bool)
 
 SMOOTH = 3
 """Slices over which the change from slice to slice is judged."""
@@ -46,11 +57,13 @@ class Quality:
 
 
 def assess(lungs: np.ndarray, scan: Scan) -> Quality:
-    """Estimate the quality from what contradicts the lungs.
+    """Estimate the quality from what contradicts the lungs, and from how sharp their border is.
 
-    Inside the lungs that is what is as bright as tissue: a vessel or a disease that was taken
-    in, or an error. Outside it is what is as dark as lung, inside the body and no gas, and what
-    breaks off from one slice to the next.
+    Inside the lungs what contradicts them is as bright as tissue: a disease that was taken in,
+    or an error. Outside it is what is as dark as lung, inside the body and no gas, and what
+    breaks off from one slice to the next. At the border it is what is neither lung nor tissue,
+    the more, the thinner the lungs and the coarser the pixels: a quarter of it counts as wrong,
+    a quarter as missing.
 
     Parameters
     ----------
@@ -62,12 +75,14 @@ def assess(lungs: np.ndarray, scan: Scan) -> Quality:
     if not areas.any():
         nothing = np.full(len(areas), np.nan)
         return Quality(0.0, nothing, np.zeros(len(areas), bool))
-    bright = (lungs & (scan.hounsfield > TISSUE_LIKE)).sum((1, 2)).astype(float)
-    missing = np.where(areas > 0, _missed(lungs, scan) + _broken_off(areas), 0)
+    bright = (lungs & (scan.hounsfield > TISSUE_LIKE)).sum((1, 2))
+    unsure = _unsure(lungs, scan) / 4
+    wrong = np.minimum(np.maximum(bright - VESSELS * areas, 0) + unsure, areas)
+    missing = np.where(areas > 0, _missed(lungs, scan) + _broken_off(areas) + unsure, 0)
     with np.errstate(invalid="ignore"):
-        slices = _dice(areas, bright, missing)
+        slices = _dice(areas, wrong, missing)
     large = areas >= LEAST_AREA * areas.max()
-    score = _dice(areas.sum(), bright.sum(), missing.sum())
+    score = _dice(areas.sum(), wrong.sum(), missing.sum())
     return Quality(float(score), slices, large & (slices < DOUBTFUL))
 
 
@@ -76,14 +91,23 @@ def _dice(found, wrong, missing):
     return 2 * (found - wrong) / (2 * found - wrong + missing)
 
 
+def _unsure(lungs: np.ndarray, scan: Scan) -> np.ndarray:
+    """Pixels of each slice beside the border that are neither lung nor tissue."""
+    level = float(np.median(scan.hounsfield[lungs]))
+    low, high = (level + share * (TISSUE - level) for share in MIDDLE)
+    inside = ndimage.binary_erosion(lungs, NEIGHBORS, border_value=1)
+    band = ndimage.binary_dilation(lungs, NEIGHBORS) & ~inside & scan.body
+    return (band & (scan.hounsfield > low) & (scan.hounsfield < high)).sum((1, 2)).astype(float)
+
+
 def _missed(lungs: np.ndarray, scan: Scan) -> np.ndarray:
     """Pixels of each slice that look like lung and are none."""
     airways = ndimage.binary_dilation(scan.airways, iterations=2)
     values = scan.hounsfield
     like = scan.body & (values < LUNG_LIKE) & (values > scan.air_level + GAS_MARGIN)
     # Next to the lungs a pixel is a mixture; the body's own rim is one with the air outside.
-    inner = ndimage.binary_erosion(scan.body, np.ones((1, 3, 3)), iterations=2, border_value=1)
-    rim = ndimage.binary_dilation(lungs, np.ones((1, 3, 3)))
+    inner = ndimage.binary_erosion(scan.body, NEIGHBORS, iterations=2, border_value=1)
+    rim = ndimage.binary_dilation(lungs, NEIGHBORS)
     return (like & inner & ~airways & ~rim).sum((1, 2)).astype(float)
 
 

@@ -127,7 +127,7 @@ def prepare(hounsfield: np.ndarray, spacing: tuple[float, float, float], working
         grid,
         box,
         grid.coarse_spacing(spacing),
-        working[box],
+        working[box].copy(),  # it may be a view of an image that its owner lets go
         body[box],
         airways[box],
         lumen_grid,

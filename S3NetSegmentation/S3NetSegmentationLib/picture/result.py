@@ -14,6 +14,9 @@ from ..settings import Settings
 LEAST_SHARE = 0.01
 """Share of the view: a smaller region is nobody's choice."""
 
+EDGE = 2
+"""Pixels from the edge of the view at which a piece touches it."""
+
 LEAST_PIECE = 0.05
 """Share of the largest piece of the mask: smaller ones are specks."""
 
@@ -95,7 +98,7 @@ class PictureResult:
         return replace(self, mask=mask_of(self.clusters, chosen), chosen=chosen)
 
     def choose_at(self, x: int, y: int) -> PictureResult:
-        """The mask made anew of the piece of a region that holds a pixel.
+        """The mask made anew of the piece that holds a pixel: of the mask, or else of a region.
 
         Parameters
         ----------
@@ -113,9 +116,10 @@ class PictureResult:
         number = int(self.clusters[y, x])
         if number == 0:
             raise InputError(f"The point {x},{y} lies outside what can be seen in the picture.")
-        pieces, _ = ndimage.label(self.clusters == number)
+        is_found = number in self.chosen and self.mask[y, x]
+        pieces, _ = ndimage.label(self.mask if is_found else self.clusters == number)
         mask = ndimage.binary_fill_holes(pieces == pieces[y, x])
-        return replace(self, mask=mask, chosen=(number,))
+        return replace(self, mask=mask, chosen=self.chosen if is_found else (number,))
 
 
 def describe_regions(clusters: np.ndarray, picture: np.ndarray) -> tuple[Region, ...]:
@@ -158,8 +162,17 @@ def choose_region(table: tuple[Region, ...], choice: str) -> tuple[int, ...]:
 
 
 def mask_of(clusters: np.ndarray, chosen: Iterable[int]) -> np.ndarray:
-    """The chosen regions with their holes filled and without specks, (y, x) bool."""
+    """The chosen regions with their holes filled and without specks, (y, x) bool.
+
+    Where the largest piece lies free, pieces at the edge of the view are left out, too: it is
+    shaded there.
+    """
     pieces, _ = ndimage.label(ndimage.binary_fill_holes(np.isin(clusters, list(chosen))))
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
-    return ((sizes > 0) & (sizes >= LEAST_PIECE * sizes.max()))[pieces]
+    kept = (sizes > 0) & (sizes >= LEAST_PIECE * sizes.max())
+    inside = ndimage.binary_erosion(clusters > 0, iterations=EDGE)
+    at_edge = np.unique(pieces[~inside])
+    if sizes.argmax() not in at_edge:
+        kept[at_edge] = False
+    return kept[pieces]

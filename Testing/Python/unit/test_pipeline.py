@@ -176,6 +176,13 @@ def test_post_processing_can_be_switched_off(plain, switch, more):
     assert (inside[1] > inside[0]) if more else (inside[1] < inside[0])
 
 
+def test_a_result_holds_nothing_of_the_image(plain):
+    found, _ = plain
+    image = sitk.Cast(found.image, sitk.sitkFloat32)
+    result = segment_lungs(image, replace(QUICK, working_size=128, iterations=3))
+    assert not np.shares_memory(result.scan.hounsfield, sitk.GetArrayViewFromImage(image))
+
+
 def test_progress_rises_to_the_end_and_names_its_stages(plain):
     found, _ = plain
     seen = []
