@@ -10,7 +10,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
 
 
 def deform_conv2d(
@@ -207,8 +206,11 @@ class DeformableConv2d(nn.Module):
         predicted = self.offset_predictor(features)
         predicted = predicted.unflatten(1, (self.offset_predictor.groups, -1))
         offset, modulation = (part.flatten(1, 2) for part in predicted.split((18, 9), 2))
-        # CPU and Apple GPUs: torchvision's operator is slow on the one, absent on the other.
-        convolve = torchvision_deform_conv2d if features.is_cuda else deform_conv2d
+        convolve = deform_conv2d
+        # On the CPU torchvision's operator is slow, on Apple GPUs absent, and its import takes
+        # longer than that of everything else but torch.
+        if features.is_cuda:
+            from torchvision.ops import deform_conv2d as convolve
         return convolve(
             features,
             offset,

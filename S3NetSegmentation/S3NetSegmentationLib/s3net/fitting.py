@@ -225,7 +225,7 @@ class _BestIterates:
         better = (explained > self._explained) & ~self.settled
         self.settled |= ~better & (iteration >= self._iteration + PATIENCE)
         self._explained = torch.where(better, explained, self._explained)
-        self._iteration[better] = iteration
+        self._iteration = self._iteration.masked_fill(better, iteration)
         for name, value in network.state_dict().items():
             if value.dim():
                 kept = self._state.get(name, value)

@@ -28,15 +28,24 @@ class PointwiseConv2d(nn.Conv2d):
     def __init__(self, inputs: int, outputs: int, networks: int = 1):
         super().__init__(networks * inputs, networks * outputs, 1, groups=networks)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Map (B, networks * inputs, H, W) to (B, networks * outputs, H, W)."""
+    def forward(self, *parts: Tensor) -> Tensor:
+        """Map (B, networks * inputs, H, W) to (B, networks * outputs, H, W).
+
+        The inputs of each network may come in several parts, each (B, networks * some, H, W).
+        """
         if self.groups == 1:
-            rows = features.permute(0, 2, 3, 1)
-            return F.linear(rows, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+            weights = self.weight.flatten(1).split([part.shape[1] for part in parts], 1)
+            biases = [self.bias] + [None] * (len(parts) - 1)
+            products = [
+                F.linear(part.permute(0, 2, 3, 1), weight, bias)
+                for part, weight, bias in zip(parts, weights, biases, strict=True)
+            ]
+            return sum(products[1:], products[0]).permute(0, 3, 1, 2)
+        columns = [part.flatten(2).unflatten(1, (self.groups, -1)) for part in parts]
+        stacked = torch.cat(columns, 2) if len(columns) > 1 else columns[0]
         matrices = self.weight.flatten(1).unflatten(0, (self.groups, -1))
-        columns = features.flatten(2).unflatten(1, (self.groups, -1))
-        product = matrices @ columns + self.bias.view(self.groups, -1, 1)
-        return product.flatten(1, 2).unflatten(2, features.shape[2:])
+        product = matrices @ stacked + self.bias.view(self.groups, -1, 1)
+        return product.flatten(1, 2).unflatten(2, parts[0].shape[2:])
 
 
 class InceptionLargeKernelAttention(nn.Module):
@@ -51,7 +60,6 @@ class InceptionLargeKernelAttention(nn.Module):
 
     def __init__(self, channels: int, networks: int = 1):
         super().__init__()
-        self.networks = networks
         self.near = DepthwiseConv2d(networks * channels, 5)
         self.far = nn.ModuleList(
             DepthwiseConv2d(networks * channels, kernel, dilation)
@@ -62,16 +70,7 @@ class InceptionLargeKernelAttention(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, networks * C, H, W) to the same shape."""
         near = self.near(features)
-        attention = self.mix(self._beside([far(near) for far in self.far]))
-        return attention * features
-
-    def _beside(self, parts: list[Tensor]) -> Tensor:
-        """Concatenate the channels of each network."""
-        if self.networks == 1:
-            return torch.cat(parts, 1)
-        return torch.cat([part.unflatten(1, (self.networks, -1)) for part in parts], 2).flatten(
-            1, 2
-        )
+        return self.mix(*(far(near) for far in self.far)) * features
 
 
 class AttentionBlock(nn.Module):

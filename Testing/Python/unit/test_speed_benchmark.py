@@ -1,0 +1,39 @@
+"""The benchmark compares like with like."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+BENCHMARKS = Path(__file__).parents[2] / "Benchmarks"
+
+
+@pytest.fixture
+def speed(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import speed
+
+    monkeypatch.setattr(speed.published, "SIZE", 32)
+    monkeypatch.setattr(speed.published, "CHANNELS", 8)
+    return speed
+
+
+def test_published_formulation_and_engine_have_the_same_gradients(speed):
+    assert speed.check_equality() < 1e-10
+
+
+def test_every_side_is_timed(speed):
+    figures = speed.iterations(torch.device("cpu"), turns=1)
+    for sides in figures.values():
+        for halves in sides.values():
+            assert 0 < halves["forward"] < halves["iteration"]
+
+
+def test_arithmetic_is_counted(speed):
+    network = speed.published.PublishedNet(2, 8, 8)
+    once, twice = (
+        speed.machine.demand(network, torch.zeros(1, 2, 16, width)) for width in (16, 32)
+    )
+    assert twice["gflop"] == pytest.approx(2 * once["gflop"])
+    # Of the first convolution alone: 16 x 16 pixels, 2 to 8 channels, 3 x 3, forward and backward.
+    assert once["gflop"] > 3 * 2 * 16 * 16 * 2 * 8 * 9 / 1e9
