@@ -114,14 +114,12 @@ def _fit_volume(
     found = processor.fit(fitted, settings, lambda *count: report.step("Fitting", *count))
     # Most of the K clusters die out during a fit; their scores would only take memory.
     alive = processor.predict(found.network, fitted).argmax(1).unique().cpu()
-    scores = []
+    scores = np.empty((len(images), len(alive), *images.shape[2:]), np.float16)
     for start in range(0, len(images), len(fitted)):
         report.step("Clustering", start, len(images))
-        batch = images[start : start + len(fitted)]
-        scores.append(processor.predict(found.network, batch)[:, alive].half().cpu().numpy())
-    labels = assign_clusters(
-        np.concatenate(scores), scan.hounsfield, scan.body, settings.use_intensity
-    )
+        batch = slice(start, start + len(fitted))
+        scores[batch] = processor.predict(found.network, images[batch])[:, alive].half().cpu()
+    labels = assign_clusters(scores, scan.hounsfield, scan.body, settings.use_intensity)
     return labels, processor.warnings + ([POOR_FIT] if found.is_merged else [])
 
 
@@ -133,18 +131,12 @@ def _fit_slices(
     processor = Processor(device)
     labels = np.zeros(scan.body.shape, np.int64)
     failed = []
-    for z, image in enumerate(images):
-        report.step("Fitting", z, len(images))
-
-        def step(done: int, total: int, z=z) -> None:
-            report.step("Fitting", z, len(images))
-
-        try:
-            network = processor.fit(image[None], settings, step).network
-        except FitError:
+    fits = processor.fit_each(images, settings, lambda *count: report.step("Fitting", *count))
+    for z, found in enumerate(fits):
+        if found is None:
             failed.append(z)
             continue
-        scores = processor.predict(network, image[None]).cpu().numpy()
+        scores = processor.predict(found.network, images[z : z + 1]).cpu().numpy()
         inside = slice(z, z + 1)
         labels[inside] = assign_clusters(
             scores, scan.hounsfield[inside], scan.body[inside], settings.use_intensity

@@ -27,6 +27,9 @@ class Settings:
         them; ``"slice"`` fits an independent network to every slice, as the paper does.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
+    gpu_memory_gb : float
+        How much of a CUDA GPU's memory ``slice`` mode uses, at most, in gigabytes: the more, the
+        more networks are fitted at once.
     seed : int
         Same seed, same machine, CPU: the same result, bit for bit.
     working_size : int
@@ -66,6 +69,7 @@ class Settings:
     method: str = "s3net"
     mode: str = "volume"
     device: str = "auto"
+    gpu_memory_gb: float = 4.0
     seed: int = 0
     working_size: int = 128
     fitted_slices: int = 8
@@ -138,6 +142,7 @@ class Settings:
 
 
 _LEAST = {
+    "gpu_memory_gb": 0,
     "working_size": 32,
     "fitted_slices": 1,
     "channels": 1,

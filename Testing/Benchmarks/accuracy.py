@@ -79,14 +79,17 @@ def main() -> int:
         torch.set_num_threads(arguments.threads)
     arguments.output.mkdir(parents=True, exist_ok=True)
     page, rows = Page(), []
-    for case in cases(arguments.data, arguments.sample, arguments.quick):
-        wanted = arguments.groups
-        if wanted and not any(word.lower() in case.group.lower() for word in wanted):
-            continue
-        for name in arguments.methods:
-            for seed in arguments.seeds:
-                rows += judge(case, name, ABLE[name], seed, page)
-        print(f"{case.group} {case.name} done", file=sys.stderr)
+    try:
+        for case in cases(arguments.data, arguments.sample, arguments.quick):
+            wanted = arguments.groups
+            if wanted and not any(word.lower() in case.group.lower() for word in wanted):
+                continue
+            for name in arguments.methods:
+                for seed in arguments.seeds:
+                    rows += judge(case, name, ABLE[name], seed, page)
+            print(f"{case.group} {case.name} done", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("Stopped; what was done until now:", file=sys.stderr)
     if not rows:
         print(f"There are no images in '{arguments.data}'.", file=sys.stderr)
         return 2

@@ -62,13 +62,17 @@ def find_airways(
     pixel = spacing[1] * spacing[2] / 100
     slices = [_air_pieces(axial, pixel) for axial in (hounsfield < AIR) & body]
     airways = np.zeros(hounsfield.shape, bool)
+    too_short = np.zeros(hounsfield.shape, bool)
     lung_above = np.zeros(hounsfield.shape[1:], bool)
     for z in reversed(range(len(slices))):
-        for number in _possible_starts(slices[z], lung_above | airways[z], spacing):
+        for number in _possible_starts(slices[z], lung_above | airways[z] | too_short[z], spacing):
             track = _follow(slices[: z + 1], number, pixel)
-            values = hounsfield[z + 1 - len(track) : z + 1][track]
-            if len(track) * spacing[0] >= LEAST_LENGTH and np.median(values) <= DARK:
-                airways[z + 1 - len(track) : z + 1] |= track
+            inside = slice(z + 1 - len(track), z + 1)
+            if len(track) * spacing[0] < LEAST_LENGTH:
+                # Nor can its lower parts be followed farther.
+                too_short[inside] |= track
+            elif np.median(hounsfield[inside][track]) <= DARK:
+                airways[inside] |= track
         lung_above = slices[z].large()
     return airways
 

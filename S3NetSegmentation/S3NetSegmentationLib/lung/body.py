@@ -49,7 +49,9 @@ def _largest(opened: np.ndarray, tissue: np.ndarray) -> np.ndarray:
     if count == 0:
         return np.zeros_like(tissue)
     piece = pieces == np.argmax(np.bincount(pieces.ravel())[1:]) + 1
-    return ndimage.binary_dilation(piece, iterations=2, mask=tissue)
+    for _ in range(2):
+        piece = (ndimage.binary_dilation(piece) & tissue) | piece
+    return piece
 
 
 def _close_faces(tissue: np.ndarray) -> np.ndarray:

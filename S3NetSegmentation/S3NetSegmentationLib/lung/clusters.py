@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import log_softmax
 
 from .scan import Scan
 
@@ -62,7 +61,8 @@ def assign_clusters(
 ) -> np.ndarray:
     """The cluster of every pixel, from the score map and the intensity (paper, section 4).
 
-    The scores are the logarithms of how likely each cluster is from what surrounds a pixel.
+    The scores are, up to a constant, the logarithms of how likely each cluster is from what
+    surrounds a pixel.
     To them comes how likely the pixel's own intensity is in each cluster, a normal
     distribution about the median of the pixels that the scores alone give to it.
 
@@ -81,22 +81,23 @@ def assign_clusters(
     ndarray of int, (z, y, x)
         0 to K - 1, also outside the body.
     """
-    labels = scores.argmax(1)
+    labels = np.stack([axial.argmax(0) for axial in scores]).astype(np.int16)
     if not use_intensity or not body.any():
         return labels
-    values = hounsfield[body].clip(*WINDOW)
-    likelihood = log_softmax(scores.transpose(0, 2, 3, 1)[body].astype(np.float32), 1)
-    winners = labels[body]
-    for cluster in range(scores.shape[1]):
+    values, winners = hounsfield[body].clip(*WINDOW), labels[body]
+    count = scores.shape[1]
+    median, spread = np.zeros(count, np.float32), np.full(count, np.inf, np.float32)
+    for cluster in range(count):
         own = values[winners == cluster]
-        if own.size < max(1, LEAST_SHARE * values.size):
-            likelihood[:, cluster] = -np.inf
-        else:
-            low, median, high = np.percentile(own, (25, 50, 75))
+        if own.size >= max(1, LEAST_SHARE * values.size):
+            low, median[cluster], high = np.percentile(own, (25, 50, 75))
             # The quartiles of a normal distribution lie 1.35 standard deviations apart.
-            spread = max((high - low) / 1.35, LEAST_SPREAD)
-            likelihood[:, cluster] -= ((values - median) / spread) ** 2 / 2 + np.log(spread)
-    labels[body] = likelihood.argmax(1)
+            spread[cluster] = max((high - low) / 1.35, LEAST_SPREAD)
+    # Slice by slice, as the scores of all of them in single precision would take much memory.
+    for axial, logits, intensity, inside in zip(labels, scores, hounsfield, body, strict=True):
+        distance = (intensity[inside].clip(*WINDOW) - median[:, None]) / spread[:, None]
+        likelihood = logits[:, inside] - distance**2 / 2 - np.log(spread)[:, None]
+        axial[inside] = likelihood.argmax(0)
     return labels
 
 

@@ -32,13 +32,14 @@ nothing else; lung, however emphysematous, also holds vessels and walls."""
 DARKEST, NEARLY_ALL = 10, 90
 """Percent."""
 
-VESSEL = 6.0
+VESSEL = 7.5
 """Millimeters: gaps in a lung up to twice as wide are vessels; the arteries near the hilum are no
 wider."""
 
-VESSEL_AREA = 2.0
-"""Square centimeters: what lung surrounds within a slice and is no larger is a vessel. A larger
-one is the dome of the liver, unless lung surrounds it on all sides."""
+VESSEL_AREA = 7.0
+"""Square centimeters: what lung surrounds within a slice and is no larger, 3 cm across, is a
+bundle of vessels. A larger one is the dome of the liver or what lies between lungs that touch,
+unless lung surrounds it on all sides."""
 
 BAND = 2
 """Working pixels on each side of the boundary in which the intensity decides."""
@@ -95,7 +96,8 @@ def decide_lungs(
     if settings.fill_vessels:
         _fill_vessels(decided, airways, scan)
     if settings.remove_airways:
-        decided[scan.lumen_grid.up(scan.lumen)] = 0
+        for axial, lumen in zip(decided, scan.lumen_grid.up_slices(scan.lumen), strict=True):
+            axial[lumen] = 0
     return decided
 
 

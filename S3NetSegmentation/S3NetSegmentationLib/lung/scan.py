@@ -118,10 +118,10 @@ def prepare(hounsfield: np.ndarray, spacing: tuple[float, float, float], working
     lumen_grid = BlockGrid.in_plane(hounsfield.shape, spacing, LUMEN)
     lumen = find_airways(
         lumen_grid.down(hounsfield),
-        lumen_grid.down(grid.up(body)) > 0.5,
+        lumen_grid.down(grid.up_slices(body)) > 0.5,
         lumen_grid.coarse_spacing(spacing),
     )
-    airways = grid.down(lumen_grid.up(lumen)) > AIRWAY_SHARE
+    airways = grid.down(lumen_grid.up_slices(lumen)) > AIRWAY_SHARE
     box = _bounding_box(body)
     return Scan(
         grid,

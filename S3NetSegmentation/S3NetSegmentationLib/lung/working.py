@@ -1,12 +1,14 @@
 """The coarser grid on which the network and the morphology work.
 
 Coarse voxels are blocks of whole voxels, so that every voxel of the scan belongs to exactly one
-of them: down is a mean, up is a repetition, and nothing is ever shifted by a fraction.
+of them: down is a mean, up is a repetition, and nothing is ever shifted by a fraction. Blocks
+are one slice thick, so that a long scan can be worked on slice by slice.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +23,7 @@ class BlockGrid:
     shape : tuple of int
         Of the fine array (z, y, x).
     block : tuple of int
-        Voxels in a block, by axis; the last block of an axis may be cut.
+        Voxels in a block, by axis, one in z; the last block of an axis may be cut.
     """
 
     shape: tuple[int, int, int]
@@ -42,24 +44,47 @@ class BlockGrid:
         """Spacing of the blocks, for voxels of `spacing`."""
         return tuple(size * b for size, b in zip(spacing, self.block, strict=True))
 
-    def down(self, array: np.ndarray) -> np.ndarray:
-        """Mean of each block, float32; a cut block is averaged over what it has."""
-        mean = array
-        for axis, (count, size) in enumerate(zip(self.shape, self.block, strict=True)):
-            if size > 1:
-                starts = np.arange(0, count, size)
-                sizes = np.diff(np.append(starts, count)).astype(np.float32)
-                total = np.add.reduceat(mean, starts, axis=axis, dtype=np.float32)
-                mean = total / sizes.reshape([-1 if i == axis else 1 for i in range(3)])
-        return np.asarray(mean, np.float32)
+    def down(self, slices: Iterable[np.ndarray]) -> np.ndarray:
+        """Mean of each block; a cut block is averaged over what it has.
+
+        Parameters
+        ----------
+        slices : ndarray, (z, y, x), or iterable of its slices
+
+        Returns
+        -------
+        ndarray of float32
+        """
+        starts = [
+            np.arange(0, count, size)
+            for count, size in zip(self.shape[1:], self.block[1:], strict=True)
+        ]
+        rows, columns = (
+            np.diff(np.append(start, count)).astype(np.float32)
+            for start, count in zip(starts, self.shape[1:], strict=True)
+        )
+        coarse = np.empty(self.coarse_shape, np.float32)
+        for fine, mean in zip(slices, coarse, strict=True):
+            total = np.add.reduceat(fine, starts[0], axis=0, dtype=np.float32)
+            np.add.reduceat(total / rows[:, None], starts[1], axis=1, out=mean)
+            mean /= columns
+        return coarse
 
     def up(self, array: np.ndarray) -> np.ndarray:
         """Each block's value in all of its voxels; the dtype stays."""
-        for axis, (count, size) in enumerate(zip(self.shape, self.block, strict=True)):
-            if size > 1:
-                array = np.repeat(array, size, axis=axis)
-            array = array[(slice(None),) * axis + (slice(count),)]
-        return array
+        fine = np.empty(self.shape, array.dtype)
+        for axial, repeated in zip(fine, self.up_slices(array), strict=True):
+            axial[:] = repeated
+        return fine
+
+    def up_slices(self, array: np.ndarray) -> Iterator[np.ndarray]:
+        """The slices of `up` one by one, where all of them would take too much memory."""
+        row, column = (
+            np.arange(count) // size
+            for count, size in zip(self.shape[1:], self.block[1:], strict=True)
+        )
+        for axial in array:
+            yield axial.take(row, 0).take(column, 1)
 
     def centers(self, array: np.ndarray) -> np.ndarray:
         """The voxel in the middle of each block: the inverse of `up` and of `up_smoothly`."""
@@ -80,26 +105,63 @@ class BlockGrid:
             Blocks of one slice.
         """
         rows, columns = (
-            _interpolation(count, size)
+            _Neighbors.of(count, size)
             for count, size in zip(self.shape[1:], self.block[1:], strict=True)
         )
         fine = np.empty(self.shape, np.uint8)
         for axial, out in zip(labels, fine, strict=True):
-            present = np.unique(axial)
-            strongest = np.full(self.shape[1:], -1, np.float32)
-            for label in present:
-                strength = rows @ (axial == label).astype(np.float32) @ columns.T
-                wins = strength > strongest
-                out[wins] = label
-                np.maximum(strongest, strength, out=strongest)
+            corners = [
+                axial.take(row, 0).take(column, 1)
+                for row in (rows.low, rows.high)
+                for column in (columns.low, columns.high)
+            ]
+            out[:] = corners[0]
+            # Where all four blocks around are alike, there is nothing to interpolate.
+            y, x = np.nonzero(np.logical_or.reduce([corner != out for corner in corners[1:]]))
+            down, right = rows.high_share[y], columns.high_share[x]
+            shares = (
+                (1 - down) * (1 - right),
+                (1 - down) * right,
+                down * (1 - right),
+                down * right,
+            )
+            out[y, x] = _strongest([corner[y, x] for corner in corners], shares)
         return fine
 
 
-def _interpolation(count: int, size: int) -> np.ndarray:
-    """Weights of the blocks' centers at each voxel of one axis, (voxels, blocks)."""
-    blocks = math.ceil(count / size)
-    centers = np.minimum(np.arange(blocks) * size + (size - 1) / 2, count - 1)
-    units = np.eye(blocks, dtype=np.float32)
-    return np.stack([np.interp(np.arange(count), centers, unit) for unit in units], 1).astype(
-        np.float32
-    )
+@dataclass(frozen=True)
+class _Neighbors:
+    """For each voxel of an axis the two blocks whose centers it lies between.
+
+    Attributes
+    ----------
+    low, high : ndarray of int
+        Their numbers; the same twice beyond the first and the last center.
+    high_share : ndarray of float32
+        Weight of the higher one in a linear interpolation.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    high_share: np.ndarray
+
+    @classmethod
+    def of(cls, count: int, size: int) -> _Neighbors:
+        blocks = math.ceil(count / size)
+        centers = np.minimum(np.arange(blocks) * size + (size - 1) / 2, count - 1)
+        position = np.interp(np.arange(count), centers, np.arange(blocks))
+        low = position.astype(int)
+        high = np.minimum(low + 1, blocks - 1)
+        return cls(low, high, (position - low).astype(np.float32))
+
+
+def _strongest(labels: list[np.ndarray], shares: tuple[np.ndarray, ...]) -> np.ndarray:
+    """The label with the largest sum of shares, of several the lowest."""
+    winner, strength = labels[0], np.zeros_like(shares[0])
+    for label in labels:
+        own = np.zeros_like(strength)
+        for other, share in zip(labels, shares, strict=True):
+            own += share * (other == label)
+        better = (own > strength) | ((own == strength) & (label < winner))
+        winner, strength = np.where(better, label, winner), np.maximum(own, strength)
+    return winner

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .deformable import bilinear_neighbors, gather
+
 OUTSIDE = -100
 """Label of pixels that a transform brings in from outside; `cross_entropy` ignores it."""
 
@@ -54,7 +56,16 @@ def random_affine(
 def warp_features(features: Tensor, transform: Tensor) -> Tensor:
     """Apply a transform (2, 3) to features (B, C, H, W), bilinear, zero outside."""
     grid = _grid(features.shape, transform, features)
-    return F.grid_sample(features, grid, mode="bilinear", align_corners=False)
+    if features.device.type != "cpu":
+        return F.grid_sample(features, grid, mode="bilinear", align_corners=False)
+    # The same by a gather over channels-last rows, which grid_sample would have to rearrange.
+    batch, channels, height, width = features.shape
+    x, y = (((grid + 1) * grid.new_tensor((width, height)) - 1) / 2).unbind(-1)
+    pixel, share = bilinear_neighbors(y, x, (height, width))
+    first = torch.arange(batch).view(-1, 1, 1, 1) * (height * width)
+    rows = features.permute(0, 2, 3, 1).reshape(-1, channels)
+    warped = gather(rows, (pixel + first).int().view(-1, 4), share.view(-1, 4))
+    return warped.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
 def warp_labels(labels: Tensor, transform: Tensor) -> Tensor:
@@ -62,7 +73,7 @@ def warp_labels(labels: Tensor, transform: Tensor) -> Tensor:
     maps = labels.unsqueeze(1)
     grid = _grid(maps.shape, transform, transform)
     # Shifted by one, so that the zeros that grid_sample fills in are told from label 0.
-    warped = F.grid_sample(maps.float() + 1, grid, mode="nearest", align_corners=False)
+    warped = F.grid_sample(maps.to(grid) + 1, grid, mode="nearest", align_corners=False)
     warped = warped.squeeze(1).long() - 1
     return warped.masked_fill(warped < 0, OUTSIDE)
 

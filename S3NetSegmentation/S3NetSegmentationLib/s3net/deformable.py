@@ -21,86 +21,163 @@ def deform_conv2d(
     mask: Tensor | None = None,
     padding: tuple[int, int] = (0, 0),
 ) -> Tensor:
-    """Deformable 2D convolution, stride 1, dilation 1, one offset group.
+    """Deformable 2D convolution, stride 1, dilation 1; each group has offsets of its own.
 
     Equals ``torchvision.ops.deform_conv2d`` forward and in all gradients.
 
     Parameters
     ----------
-    image : Tensor, (B, C, H, W)
-    offset : Tensor, (B, 2 * kh * kw, H', W')
+    image : Tensor, (B, G * C, H, W)
+    offset : Tensor, (B, G * 2 * kh * kw, H', W')
         Displacement of each tap in pixels, (dy, dx) in turn. A neighbor outside the image
         counts as zero.
-    weight : Tensor, (D, C, kh, kw)
-    bias : Tensor, (D,), optional
-    mask : Tensor, (B, kh * kw, H', W'), optional
+    weight : Tensor, (G * D, C, kh, kw)
+    bias : Tensor, (G * D,), optional
+    mask : Tensor, (B, G * kh * kw, H', W'), optional
         Modulation of each tap.
     padding : tuple of int
         Of the image, in y and in x.
 
     Returns
     -------
-    Tensor, (B, D, H', W')
+    Tensor, (B, G * D, H', W')
         H' = H + 2 * padding[0] - kh + 1, likewise W'.
 
     References
     ----------
     Zhu et al., Deformable ConvNets v2, CVPR 2019, equation 1.
     """
-    batch, channels, height, width = image.shape
-    outputs, _, kernel_height, kernel_width = weight.shape
-    taps = kernel_height * kernel_width
-    y, x = _sampling_positions(offset, (kernel_height, kernel_width), padding)
-    index, share = _bilinear_neighbors(y, x, (height, width))
-    if mask is not None:
-        share = share * mask.permute(0, 2, 3, 1).unsqueeze(-1)
-    first = torch.arange(batch, device=image.device) * (height * width)
-    sampled = F.embedding_bag(
-        (index + first.view(-1, 1, 1, 1, 1)).view(-1, 4),
-        image.permute(0, 2, 3, 1).reshape(-1, channels),
-        per_sample_weights=share.reshape(-1, 4),
-        mode="sum",
-    )
-    matrix = weight.permute(2, 3, 1, 0).reshape(taps * channels, outputs)
-    product = sampled.view(-1, taps * channels) @ matrix
+    batch, _, height, width = image.shape
+    outputs, channels, *kernel = weight.shape
+    groups, taps = image.shape[1] // channels, kernel[0] * kernel[1]
+    y, x = _sampling_positions(offset, kernel, padding)
+    pixel, share = bilinear_neighbors(y, x, (height, width), _by_tap(mask, taps))
+    first = torch.arange(batch, device=image.device).view(-1, 1, 1, 1, 1, 1) * (height * width)
+    group = torch.arange(groups, device=image.device).view(-1, 1, 1)
+    # Rows of channels go by image, pixel, group. Short integers sort faster.
+    index = ((pixel + first) * groups + group).int()
+    rows = image.permute(0, 2, 3, 1).reshape(-1, channels)
+    sampled = gather(rows, index.view(-1, 4), share.view(-1, 4))
+    matrices = weight.view(groups, -1, channels, taps).permute(0, 3, 2, 1).flatten(1, 2)
+    if groups == 1:
+        product = sampled.view(-1, taps * channels) @ matrices[0]
+    else:
+        sampled = sampled.view(-1, groups, taps * channels)
+        product = (sampled.transpose(0, 1) @ matrices).transpose(0, 1).reshape(-1, outputs)
     if bias is not None:
         product = product + bias
     return product.view(batch, *y.shape[1:3], outputs).permute(0, 3, 1, 2)
 
 
-def _sampling_positions(
-    offset: Tensor, kernel: tuple[int, int], padding: tuple[int, int]
-) -> tuple[Tensor, Tensor]:
-    """Row and column of every tap at every output pixel, each (B, H', W', kh * kw)."""
-    batch, _, height, width = offset.shape
+def _by_tap(maps: Tensor | None, taps: int) -> Tensor | None:
+    """Maps (B, G * taps, H, W) as (B, H, W, G, taps)."""
+    return None if maps is None else maps.permute(0, 2, 3, 1).unflatten(3, (-1, taps))
+
+
+def _sampling_positions(offset: Tensor, kernel, padding) -> tuple[Tensor, Tensor]:
+    """Row and column of every tap at every output pixel, each (B, H', W', G, kh * kw)."""
+    height, width = offset.shape[2:]
 
     def grid(size: int, start: int) -> Tensor:
         return torch.arange(size, device=offset.device, dtype=offset.dtype) - start
 
     tap_y, tap_x = torch.meshgrid(grid(kernel[0], 0), grid(kernel[1], 0), indexing="ij")
-    displacement = offset.permute(0, 2, 3, 1).reshape(batch, height, width, -1, 2)
-    y = displacement[..., 0] + grid(height, padding[0]).view(-1, 1, 1) + tap_y.reshape(-1)
-    x = displacement[..., 1] + grid(width, padding[1]).view(1, -1, 1) + tap_x.reshape(-1)
+    displacement = _by_tap(offset, 2 * kernel[0] * kernel[1])
+    y = displacement[..., 0::2] + (grid(height, padding[0]).view(-1, 1, 1, 1) + tap_y.flatten())
+    x = displacement[..., 1::2] + (grid(width, padding[1]).view(-1, 1, 1) + tap_x.flatten())
     return y, x
 
 
-def _bilinear_neighbors(y: Tensor, x: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Flat index and weight of the four neighbors of each position, each (..., 4)."""
+def bilinear_neighbors(
+    y: Tensor, x: Tensor, size: tuple[int, int], worth: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The four pixels around each position and their weights.
 
-    def along(position: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    Parameters
+    ----------
+    y, x : Tensor, (...)
+        Positions in pixels.
+    size : tuple of int
+        Height and width of the image.
+    worth : Tensor, (...), optional
+        A factor for the weights of each position.
+
+    Returns
+    -------
+    pixel : Tensor of int, (..., 4)
+        y * width + x; some pixel of the image where the weight is zero.
+    share : Tensor, (..., 4)
+        Zero for a neighbor outside the image.
+    """
+
+    def along(position: Tensor, length: int) -> tuple[list[Tensor], list[Tensor]]:
         low = position.detach().floor()
         high_share = position - low
-        neighbors = torch.stack((low, low + 1), -1)
-        inside = (neighbors >= 0) & (neighbors < length)
-        share = torch.stack((1 - high_share, high_share), -1) * inside
         # A diverged fit has offsets that are no numbers; it is to end in NaN, not in a crash.
-        return neighbors.nan_to_num().clamp(0, length - 1).long(), share
+        index = low.nan_to_num().clamp(-2, length).long()
+        neighbors = [index, index + 1]
+        inside = [(at >= 0) & (at < length) for at in neighbors]
+        shares = [(1 - high_share) * inside[0], high_share * inside[1]]
+        return [at.clamp(0, length - 1) for at in neighbors], shares
 
-    row, row_share = along(y, size[0])
-    column, column_share = along(x, size[1])
-    index = row.unsqueeze(-1) * size[1] + column.unsqueeze(-2)
-    share = row_share.unsqueeze(-1) * column_share.unsqueeze(-2)
-    return index.flatten(-2), share.flatten(-2)
+    rows, row_shares = along(y, size[0])
+    columns, column_shares = along(x, size[1])
+    if worth is not None:
+        row_shares = [share * worth for share in row_shares]
+    rows = [row * size[1] for row in rows]
+    pixel = torch.stack([row + column for row in rows for column in columns], -1)
+    share = torch.stack([a * b for a in row_shares for b in column_shares], -1)
+    return pixel, share
+
+
+def gather(rows: Tensor, index: Tensor, share: Tensor) -> Tensor:
+    """Weighted sums of a few rows.
+
+    Parameters
+    ----------
+    rows : Tensor, (N, C)
+    index : Tensor of int, (M, k)
+        Which rows.
+    share : Tensor, (M, k)
+        Their weights.
+
+    Returns
+    -------
+    Tensor, (M, C)
+    """
+    return _Gather.apply(rows, index, share)
+
+
+class _Gather(torch.autograd.Function):
+    """The gradient of the rows is a gather, too: each row from the sums that it went into."""
+
+    @staticmethod
+    def forward(context, rows: Tensor, index: Tensor, share: Tensor) -> Tensor:
+        context.save_for_backward(rows, index, share)
+        return F.embedding_bag(index, rows, per_sample_weights=share, mode="sum")
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(context, gradient: Tensor) -> tuple[Tensor, None, Tensor | None]:
+        rows, index, share = context.saved_tensors
+        gradient = gradient.contiguous()
+        count, flat = index.shape[1], index.flatten()
+        toward_rows = toward_share = None
+        if context.needs_input_grad[0]:
+            row, order = flat.sort()
+            toward_rows = F.embedding_bag(
+                (order // count).to(flat.dtype),
+                gradient,
+                torch.searchsorted(row, torch.arange(len(rows), device=row.device)).to(flat.dtype),
+                per_sample_weights=share.flatten()[order],
+                mode="sum",
+            )
+        if context.needs_input_grad[2]:
+            bags = torch.arange(len(index), device=flat.device, dtype=flat.dtype)
+            toward_share = torch.ops.aten._embedding_bag_per_sample_weights_backward(
+                gradient, rows, flat, bags * count, bags.repeat_interleave(count), 0
+            ).view_as(share)
+        return toward_rows, None, toward_share
 
 
 class DeformableConv2d(nn.Module):
@@ -113,19 +190,23 @@ class DeformableConv2d(nn.Module):
     Parameters
     ----------
     inputs, outputs : int
-        Channels.
+        Channels of one network.
+    networks : int
+        How many lie side by side.
     """
 
-    def __init__(self, inputs: int, outputs: int):
+    def __init__(self, inputs: int, outputs: int, networks: int = 1):
         super().__init__()
-        self.convolution = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.offset_predictor = nn.Conv2d(inputs, 3 * 9, 3, padding=1)
+        self.convolution = conv3x3(inputs, outputs, networks)
+        self.offset_predictor = conv3x3(inputs, 3 * 9, networks)
         nn.init.zeros_(self.offset_predictor.weight)
         nn.init.zeros_(self.offset_predictor.bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (B, inputs, H, W) to (B, outputs, H, W)."""
-        offset, modulation = self.offset_predictor(features).split((18, 9), 1)
+        """Map (B, networks * inputs, H, W) to (B, networks * outputs, H, W)."""
+        predicted = self.offset_predictor(features)
+        predicted = predicted.unflatten(1, (self.offset_predictor.groups, -1))
+        offset, modulation = (part.flatten(1, 2) for part in predicted.split((18, 9), 2))
         # CPU and Apple GPUs: torchvision's operator is slow on the one, absent on the other.
         convolve = torchvision_deform_conv2d if features.is_cuda else deform_conv2d
         return convolve(
@@ -136,3 +217,8 @@ class DeformableConv2d(nn.Module):
             mask=modulation.sigmoid(),
             padding=(1, 1),
         )
+
+
+def conv3x3(inputs: int, outputs: int, networks: int) -> nn.Conv2d:
+    """3x3 convolution of networks side by side, each with its own block of channels."""
+    return nn.Conv2d(networks * inputs, networks * outputs, 3, padding=1, groups=networks)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -34,6 +32,9 @@ PATIENCE = 5
 LEAST_SEPARATION = 0.9
 """A fit that explains less of the intensity than this share of what the best split of the
 histogram in two explains has merged what is plainly different."""
+
+THRESHOLDS = 32
+"""Of which the best split of the histogram is the best."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Fit:
 def fit(
     images: Tensor, settings: Settings, step: Callable[[int, int], None] = lambda done, total: None
 ) -> Fit:
-    """Fit a fresh network to images; a collapsed or diverged fit is repeated with another seed.
+    """Fit one fresh network to images.
 
     Parameters
     ----------
@@ -83,83 +84,248 @@ def fit(
         If every fit diverged or ended in one cluster. Where all merely merged what is
         different, the best of them is returned.
     """
-    images = images.contiguous(memory_format=torch.channels_last)
-    separable = best_split_explains(images)
-    best = None
-    for attempt in range(settings.refits + 1):
-        seed = settings.seed + ATTEMPT_SEED * attempt
-        fitted = _fit_once(images, settings, seed, separable, step)
-        if fitted is not None and (best is None or fitted.explained > best.explained):
-            best = fitted
-        if best is not None and not best.is_merged:
-            return best
-    if best is None:
+    (found,) = fit_side_by_side(images.unsqueeze(0), settings, step)
+    if found is None:
         raise FitError(
             f"The network did not separate anything in this image with {settings.refits + 1} "
             "different seeds; try another seed or a lower learning rate."
         )
+    return found
+
+
+def fit_side_by_side(
+    stacks: Tensor, settings: Settings, step: Callable[[int, int], None] = lambda done, total: None
+) -> list[Fit | None]:
+    """Fit an independent network to each stack of images, all in one go.
+
+    A collapsed or diverged fit is repeated with another seed.
+
+    Parameters
+    ----------
+    stacks : Tensor, (N, B, C, H, W)
+        For each of N networks the B images that it is fitted to.
+    settings, step
+        As for `fit`.
+
+    Returns
+    -------
+    list of Fit or None
+        For each stack what `fit` gives; None where it raises an error.
+    """
+    separable = best_split_explains(stacks)
+    best: list[Fit | None] = [None] * len(stacks)
+    pending = list(range(len(stacks)))
+    for attempt in range(settings.refits + 1):
+        seed = settings.seed + ATTEMPT_SEED * attempt
+        fits = _fit_once(stacks[pending], settings, seed, separable[pending], step)
+        for index, fitted in zip(pending, fits, strict=True):
+            before = best[index]
+            if fitted is not None and (before is None or fitted.explained > before.explained):
+                best[index] = fitted
+        pending = [index for index in pending if best[index] is None or best[index].is_merged]
+        if not pending:
+            break
     return best
 
 
 def predict(network: S3Net, images: Tensor) -> Tensor:
     """Scores (B, K, H, W) of images (B, C, H, W), without gradient."""
     with torch.inference_mode():
-        return network(images.contiguous(memory_format=torch.channels_last))
+        return network(images.contiguous(memory_format=_memory_format(images.device, 1)))
 
 
-def _fit_once(images: Tensor, settings: Settings, seed: int, separable: float, step) -> Fit | None:
-    """One fit; None where it diverged or collapsed."""
-    network = _fresh_network(images, settings, seed)
-    optimizer = _optimizer(network, settings)
-    transforms = torch.Generator().manual_seed(seed)
-    best_state, best_explained, best_iteration = None, -math.inf, 0
-    for iteration in range(settings.iterations):
+def _fit_once(
+    stacks: Tensor, settings: Settings, seed: int, separable: Tensor, step
+) -> list[Fit | None]:
+    """One fit of each network; None where it diverged or collapsed."""
+    running = RunningFit(stacks, settings, seed)
+    generator = torch.Generator().manual_seed(seed)
+    transforms = torch.stack([random_affine(generator) for _ in range(settings.iterations)])
+    best = _BestIterates(len(stacks), stacks.device)
+    for iteration, transform in enumerate(transforms.to(stacks)):
         step(iteration, settings.iterations)
-        features = network.encoder(images)
-        scores = network.head(features)
-        labels = scores.detach().argmax(1)
-        if settings.least_clusters:
-            best_state = network.state_dict()
-            few = len(labels.unique()) <= settings.least_clusters
-            if few and iteration >= LEAST_ITERATIONS:
-                break
-        elif iteration >= EARLIEST_KEPT or iteration == settings.iterations - 1:
-            explained = variance_explained(images, labels)
-            if explained > best_explained:
-                best_state = copy.deepcopy(network.state_dict())
-                best_explained, best_iteration = explained, iteration
-            elif iteration >= best_iteration + PATIENCE:
-                break
-        loss = _loss(network, features, scores, labels, random_affine(transforms), settings)
-        if not torch.isfinite(loss):
+        # The host waits for a GPU as seldom as it can; settled networks don't change.
+        if (stacks.device.type == "cpu" or iteration % PATIENCE == 0) and best.settled.all():
             break
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.offset_parameters(), OFFSET_GRADIENT)
-        optimizer.step()
+        labels, losses = running.forward(transform)
+        if settings.least_clusters:
+            best.keep(running.network, iteration)
+            if iteration >= LEAST_ITERATIONS:
+                best.settled |= _present(labels, settings.clusters) <= settings.least_clusters
+        elif iteration >= EARLIEST_KEPT or iteration == settings.iterations - 1:
+            explained = variance_explained(stacks, labels, settings.clusters)
+            best.offer(running.network, explained, iteration)
+        best.settled |= ~torch.isfinite(losses)
+        running.backward(losses)
     step(settings.iterations, settings.iterations)
-    if best_state is None:
-        return None
-    network.load_state_dict(best_state)
-    _settle_batch_statistics(network, images)
-    labels = predict(network, images).argmax(1)
-    if len(labels.unique()) < 2:
-        return None
-    return Fit(network, variance_explained(images, labels), separable, seed)
+    best.restore(running.network)
+    _settle_batch_statistics(running.network, running.images)
+    return _fits(running, stacks, settings, seed, separable, best)
 
 
-def _fresh_network(images: Tensor, settings: Settings, seed: int) -> S3Net:
+class RunningFit:
+    """Networks side by side while they are fitted.
+
+    Parameters
+    ----------
+    stacks : Tensor, (N, B, C, H, W)
+    settings : Settings
+    seed : int
+        All networks start with the same random parameters.
+
+    Attributes
+    ----------
+    network : S3Net
+    images : Tensor, (B, N * C, H, W)
+        The stacks as the network takes them.
+    """
+
+    def __init__(self, stacks: Tensor, settings: Settings, seed: int):
+        self.network = _fresh_networks(stacks, settings, seed)
+        images = stacks.transpose(0, 1).flatten(1, 2)
+        self.images = images.contiguous(memory_format=_memory_format(stacks.device, len(stacks)))
+        self._networks = len(stacks)
+        self._settings = settings
+        self._optimizer = _optimizer(self.network, settings)
+
+    def forward(self, transform: Tensor) -> tuple[Tensor, Tensor]:
+        """Cluster maps (N, B, H, W) and losses (N,) of the current iterate."""
+        features = self.network.encoder(self.images)
+        scores = self.network.head(features)
+        labels = _cluster_maps(scores.detach(), self._networks)
+        return labels, _losses(self.network, features, scores, labels, transform, self._settings)
+
+    def backward(self, losses: Tensor) -> None:
+        """Go one step down the losses."""
+        self._optimizer.zero_grad(set_to_none=True)
+        losses.sum().backward()
+        _clip_offset_gradients(self.network, self._networks)
+        self._optimizer.step()
+
+
+class _BestIterates:
+    """The iterate of each network whose map explains most, and which networks have settled.
+
+    Everything stays on the device, so that a GPU need not be waited for.
+    """
+
+    def __init__(self, networks: int, device: torch.device):
+        self.settled = torch.zeros(networks, dtype=torch.bool, device=device)
+        self._explained = torch.full((networks,), -torch.inf, device=device)
+        self._iteration = torch.zeros(networks, dtype=torch.long, device=device)
+        self._state: dict[str, Tensor] = {}
+
+    @property
+    def exist(self) -> Tensor:
+        """Whether an iterate of each network is kept."""
+        return self._explained > -torch.inf
+
+    def offer(self, network: S3Net, explained: Tensor, iteration: int) -> None:
+        """Keep the current iterate of those networks of which it is the best so far."""
+        better = (explained > self._explained) & ~self.settled
+        self.settled |= ~better & (iteration >= self._iteration + PATIENCE)
+        self._explained = torch.where(better, explained, self._explained)
+        self._iteration[better] = iteration
+        for name, value in network.state_dict().items():
+            if value.dim():
+                kept = self._state.get(name, value)
+                self._state[name] = torch.where(_spread(better, value), value, kept)
+
+    def keep(self, network: S3Net, iteration: int) -> None:
+        """Keep the current iterate of those networks that have not settled."""
+        self.offer(network, torch.full_like(self._explained, iteration), iteration)
+
+    def restore(self, network: S3Net) -> None:
+        """Give every network its best iterate."""
+        network.load_state_dict(self._state, strict=False)
+
+
+def _spread(each: Tensor, value: Tensor) -> Tensor:
+    """One entry for each network, to be broadcast over a parameter of all of them."""
+    shape = [-1] + [1] * (value.dim() - 1)
+    return each.repeat_interleave(len(value) // len(each)).view(shape)
+
+
+def _fits(running, stacks, settings, seed, separable, best) -> list[Fit | None]:
+    """What became of each network; None where it diverged or sees one cluster."""
+    with torch.inference_mode():
+        labels = _cluster_maps(running.network(running.images), len(stacks))
+    explained = variance_explained(stacks, labels, settings.clusters)
+    several = labels.flatten(1).min(1).values < labels.flatten(1).max(1).values
+    is_good = (several & best.exist).tolist()
+    singles = _apart(running.network, stacks, settings)
+    return [
+        Fit(single, *figures, seed) if good else None
+        for good, single, *figures in zip(
+            is_good, singles, explained.tolist(), separable.tolist(), strict=True
+        )
+    ]
+
+
+def _memory_format(device: torch.device, networks: int) -> torch.memory_format:
+    """Channels last is fastest on a CPU; side by side, networks are views channels first."""
+    if device.type == "cpu" and networks == 1:
+        return torch.channels_last
+    return torch.contiguous_format
+
+
+def _network(inputs: int, settings: Settings, networks: int) -> S3Net:
+    return S3Net(
+        inputs,
+        settings.channels,
+        settings.clusters,
+        settings.blocks,
+        settings.inception,
+        settings.deformable,
+        networks,
+    )
+
+
+def _fresh_networks(stacks: Tensor, settings: Settings, seed: int) -> S3Net:
+    """Networks side by side, all with the same random parameters."""
+    networks, inputs = len(stacks), stacks.shape[2]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = S3Net(
-            images.shape[1],
-            settings.channels,
-            settings.clusters,
-            settings.blocks,
-            settings.inception,
-            settings.deformable,
+        network = _network(inputs, settings, 1)
+    if networks > 1:
+        one, network = network.state_dict(), _network(inputs, settings, networks)
+        network.load_state_dict(
+            {
+                name: value.repeat(networks, *[1] * (value.dim() - 1)) if value.dim() else value
+                for name, value in one.items()
+            }
         )
-    return network.to(images.device, memory_format=torch.channels_last).train()
+    network = network.to(stacks.device, stacks.dtype)
+    return network.to(memory_format=_memory_format(stacks.device, networks)).train()
+
+
+def _apart(network: S3Net, stacks: Tensor, settings: Settings) -> list[S3Net]:
+    """The networks that lie side by side, each for itself."""
+    networks = len(stacks)
+    if networks == 1:
+        return [network]
+    singles = []
+    for index in range(networks):
+        single = _network(stacks.shape[2], settings, 1).to(stacks.device, stacks.dtype)
+        single.load_state_dict(
+            {
+                name: value.chunk(networks)[index] if value.dim() else value
+                for name, value in network.state_dict().items()
+            }
+        )
+        singles.append(single.to(memory_format=_memory_format(stacks.device, 1)).eval())
+    return singles
+
+
+def _cluster_maps(scores: Tensor, networks: int) -> Tensor:
+    """Clusters (N, B, H, W) of the scores (B, N * K, H, W)."""
+    return scores.unflatten(1, (networks, -1)).argmax(2).transpose(0, 1)
+
+
+def _present(labels: Tensor, clusters: int) -> Tensor:
+    """How many clusters each of the maps (N, B, H, W) has, (N,)."""
+    found = labels.new_zeros(len(labels), clusters)
+    return found.scatter_(1, labels.flatten(1), 1).sum(1)
 
 
 def _optimizer(network: S3Net, settings: Settings) -> torch.optim.Optimizer:
@@ -172,22 +338,40 @@ def _optimizer(network: S3Net, settings: Settings) -> torch.optim.Optimizer:
     return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum)
 
 
-def _loss(network, features, scores, labels, transform, settings: Settings) -> Tensor:
-    """The joint loss (paper, equation 7); a term of weight 0 is not computed."""
+def _losses(network, features, scores, labels, transform, settings: Settings) -> Tensor:
+    """The joint loss of each network (paper, equation 7); a term of weight 0 is not computed."""
+    networks = len(labels)
     weights = {
         "cross_entropy": settings.weight_cross_entropy,
         "affine": settings.weight_affine,
         "spatial": settings.weight_spatial,
     }
+
+    def by_image(maps: Tensor) -> Tensor:
+        return maps.unflatten(1, (networks, -1)).flatten(0, 1)
+
+    labels = labels.transpose(0, 1).flatten(0, 1)
     terms = {}
     if weights["cross_entropy"]:
-        terms["cross_entropy"] = cross_entropy_loss(scores, labels)
+        terms["cross_entropy"] = cross_entropy_loss(by_image(scores), labels)
     if weights["affine"]:
         warped = network.auxiliary_head(warp_features(features, transform))
-        terms["affine"] = cross_entropy_loss(warped, warp_labels(labels, transform))
+        terms["affine"] = cross_entropy_loss(by_image(warped), warp_labels(labels, transform))
     if weights["spatial"]:
-        terms["spatial"] = spatial_loss(scores)
-    return joint_loss(terms, weights)
+        terms["spatial"] = spatial_loss(by_image(scores))
+    return joint_loss(terms, weights).unflatten(0, (-1, networks)).mean(0)
+
+
+def _clip_offset_gradients(network: S3Net, networks: int) -> None:
+    """Scale the gradient of each network's offset predictor to the largest norm, at most."""
+    gradients = [parameter.grad for parameter in network.offset_parameters()]
+    if not gradients:
+        return
+    squares = [gradient.unflatten(0, (networks, -1)).flatten(1).square() for gradient in gradients]
+    norm = torch.cat(squares, 1).sum(1).sqrt()
+    scale = (OFFSET_GRADIENT / (norm + 1e-6)).clamp(max=1)
+    for gradient in gradients:
+        gradient.mul_(_spread(scale, gradient))
 
 
 def _settle_batch_statistics(network: S3Net, images: Tensor) -> None:
@@ -204,29 +388,64 @@ def _settle_batch_statistics(network: S3Net, images: Tensor) -> None:
     network.eval()
 
 
-def variance_explained(images: Tensor, labels: Tensor) -> float:
+def variance_explained(stacks: Tensor, labels: Tensor, clusters: int) -> Tensor:
     """Share of the intensity variance that lies between the clusters (eta squared).
 
     Parameters
     ----------
-    images : Tensor, (B, C, H, W)
-    labels : Tensor, (B, H, W)
+    stacks : Tensor, (N, B, C, H, W)
+    labels : Tensor, (N, B, H, W)
+        From 0 to `clusters` - 1.
+    clusters : int
+
+    Returns
+    -------
+    Tensor, (N,)
+        One figure for each stack.
     """
-    values = images.permute(1, 0, 2, 3).flatten(1)
-    total = values.var(1, correction=0).sum() * values.shape[1]
-    clusters = int(labels.max()) + 1
-    sums = values.new_zeros(values.shape[0], clusters)
-    sums.index_add_(1, labels.flatten(), values)
-    counts = torch.bincount(labels.flatten(), minlength=clusters).clamp(min=1)
-    centered = sums / counts - values.mean(1, keepdim=True)
-    return float((counts * centered**2).sum() / total)
+    values = _centered(stacks)
+    counts, sums = _totals(values, labels.flatten(1), clusters)
+    between = (sums**2 / counts.clamp(min=1).unsqueeze(2)).sum((1, 2))
+    return between / values.square().sum((1, 2))
 
 
-def best_split_explains(images: Tensor) -> float:
-    """Share of the intensity variance that the best threshold explains (Otsu's criterion)."""
-    best = 0.0
-    for channel in images.unbind(1):
-        for threshold in torch.linspace(float(channel.min()), float(channel.max()), 34)[1:-1]:
-            labels = (channel > threshold).long()
-            best = max(best, variance_explained(images, labels))
-    return best
+def best_split_explains(stacks: Tensor) -> Tensor:
+    """Share of the intensity variance that the best threshold explains (Otsu's criterion).
+
+    Parameters
+    ----------
+    stacks : Tensor, (N, B, C, H, W)
+
+    Returns
+    -------
+    Tensor, (N,)
+    """
+    values = _centered(stacks)
+    share = torch.linspace(0, 1, THRESHOLDS + 2, device=stacks.device)[1:-1]
+    best = torch.zeros_like(values[:, 0, 0])
+    for channel in values.permute(2, 0, 1).contiguous():
+        low, high = channel.min(1, keepdim=True).values, channel.max(1, keepdim=True).values
+        between = torch.searchsorted((low + share * (high - low)).contiguous(), channel)
+        counts, sums = _totals(values, between, THRESHOLDS + 1)
+        dark, darkness = counts.cumsum(1)[:, :-1, None], sums.cumsum(1)[:, :-1]
+        bright = values.shape[1] - dark
+        # The values are centered, so that the sums of the two sides are each other's negative.
+        explained = (darkness**2 / dark.clamp(min=1) + darkness**2 / bright.clamp(min=1)).sum(2)
+        best = best.maximum(explained.max(1).values)
+    return best / values.square().sum((1, 2))
+
+
+def _centered(stacks: Tensor) -> Tensor:
+    """Deviation of each pixel from the mean of its stack, (N, pixels, C)."""
+    values = stacks.transpose(1, 2).flatten(2).transpose(1, 2)
+    return values - values.mean(1, keepdim=True)
+
+
+def _totals(values: Tensor, bins: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """How many pixels each bin has, (N, count), and the sum of their values, (N, count, C)."""
+    counts = values.new_zeros(len(values), count)
+    counts.scatter_add_(1, bins, torch.ones_like(values[..., 0]))
+    sums = values.new_zeros(len(values), count, values.shape[2])
+    for channel, total in zip(values.unbind(2), sums.unbind(2), strict=True):
+        total.scatter_add_(1, bins, channel)
+    return counts, sums

@@ -8,6 +8,14 @@ from torch.nn import functional as F
 
 from .affine import OUTSIDE
 
+_SOBEL_X = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+_SOBEL_Y = _SOBEL_X.T
+_SOBEL_XY = torch.tensor([[1.0, 0, -1], [0, 0, 0], [-1, 0, 1]])
+
+SOBEL_DIFFERENCES = torch.stack([_SOBEL_X - _SOBEL_Y, _SOBEL_X - _SOBEL_XY, _SOBEL_Y - _SOBEL_XY])
+"""Kernels of gX - gY, gX - gXY and gY - gXY: a difference of responses is the response to the
+difference."""
+
 
 def cross_entropy_loss(scores: Tensor, labels: Tensor) -> Tensor:
     """Cross entropy of the scores against a cluster map (paper, equations 4 and 6).
@@ -22,11 +30,14 @@ def cross_entropy_loss(scores: Tensor, labels: Tensor) -> Tensor:
 
     Returns
     -------
-    Tensor
-        Mean over the pixels that count; 0 where there are none.
+    Tensor, (B,)
+        For each image the mean over the pixels that count; 0 where there are none.
     """
-    counted = (labels != OUTSIDE).sum().clamp(min=1)
-    return F.cross_entropy(scores, labels, ignore_index=OUTSIDE, reduction="sum") / counted
+    # With the clusters innermost, as channels-last scores have them, nothing is copied.
+    rows = scores.permute(0, 2, 3, 1).flatten(0, 2)
+    losses = F.cross_entropy(rows, labels.flatten(), ignore_index=OUTSIDE, reduction="none")
+    counted = (labels != OUTSIDE).sum((1, 2)).clamp(min=1)
+    return losses.view(len(scores), -1).sum(1) / counted
 
 
 def spatial_loss(scores: Tensor) -> Tensor:
@@ -40,32 +51,22 @@ def spatial_loss(scores: Tensor) -> Tensor:
     ----------
     scores : Tensor, (B, K, H, W)
         Logits.
+
+    Returns
+    -------
+    Tensor, (B,)
+        One loss for each image.
     """
-    soft = scores.softmax(1)
-    across_x = _smooth(_differ(soft, 3), 2)
-    across_y = _smooth(_differ(soft, 2), 3)
-    across_both = _differ(_differ(soft, 3), 2)
-    differences = (
-        (across_x - across_y).abs()
-        + (across_x - across_both).abs()
-        + (across_y - across_both).abs()
-    )
-    return differences.sum(1).mean()
-
-
-def _differ(picture: Tensor, axis: int) -> Tensor:
-    """Central difference [-1, 0, 1]; the ends of the axis are dropped."""
-    length = picture.shape[axis]
-    return picture.narrow(axis, 2, length - 2) - picture.narrow(axis, 0, length - 2)
-
-
-def _smooth(picture: Tensor, axis: int) -> Tensor:
-    """Binomial smoothing [1, 2, 1]; the ends of the axis are dropped."""
-    length = picture.shape[axis] - 2
-    before, at, after = (picture.narrow(axis, start, length) for start in range(3))
-    return before + 2 * at + after
+    # With the clusters innermost, as channels-last scores have them, nothing is copied.
+    soft = scores.permute(0, 2, 3, 1).softmax(3).permute(0, 3, 1, 2)
+    clusters = soft.shape[1]
+    loss = 0.0
+    for kernel in SOBEL_DIFFERENCES.to(soft):
+        difference = F.conv2d(soft, kernel.expand(clusters, 1, 3, 3), groups=clusters)
+        loss = loss + difference.abs().sum((1, 2, 3)) / difference[0, 0].numel()
+    return loss
 
 
 def joint_loss(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
     """Weighted sum of the terms (paper, equation 7)."""
-    return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+    return torch.stack([weights[name] * term for name, term in terms.items()]).sum(0)

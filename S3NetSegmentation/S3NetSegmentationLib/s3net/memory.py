@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from ..errors import out_of_memory
 from ..settings import Settings
 from .fitting import Fit, fit, predict
+from .many import fit_each
 from .network import S3Net
 
 SMALLER_BATCHES = "The memory of the GPU was short, so that the work took a little longer."
@@ -48,6 +49,27 @@ class Processor:
             fitted = fit(images.to(self._device), settings, step)
         return fitted
 
+    def fit_each(
+        self, images: Tensor, settings: Settings, step: Callable[[int, int], None]
+    ) -> Iterator[Fit | None]:
+        """As `many.fit_each`; what is left when not even one fit has room goes to the CPU."""
+        done = 0
+        try:
+            for found in fit_each(images, settings, self._device, step):
+                done += 1
+                yield found
+        except RuntimeError as error:
+            if not self._is_full(error):
+                raise
+        if done < len(images):
+            self._go_to_the_cpu()
+            yield from fit_each(
+                images[done:],
+                settings,
+                self._device,
+                lambda fitted, left: step(done + fitted, len(images)),
+            )
+
     def predict(self, network: S3Net, images: Tensor) -> Tensor:
         """As `fitting.predict`, for a network and images that are anywhere."""
         network.to(self._device)
@@ -66,12 +88,15 @@ class Processor:
         try:
             return work()
         except RuntimeError as error:
-            if self._device.type == "cpu" or not out_of_memory(error):
+            if not self._is_full(error):
                 raise
         # After the handler: the error holds on to what the work had allocated.
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         return None
+
+    def _is_full(self, error: RuntimeError) -> bool:
+        return self._device.type != "cpu" and out_of_memory(error)
 
     def _go_to_the_cpu(self) -> None:
         self._device = torch.device("cpu")

@@ -1,4 +1,8 @@
-"""The network of the paper (section 3.1, figure 1)."""
+"""The network of the paper (section 3.1, figure 1), or several of them side by side.
+
+Side by side, each network has a block of channels of its own in one large tensor, and no layer
+mixes the blocks. The networks stay independent, while a GPU has enough to do.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,33 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .deformable import DeformableConv2d
+from .deformable import DeformableConv2d, conv3x3
+from .depthwise import DepthwiseConv2d
+
+
+class PointwiseConv2d(nn.Conv2d):
+    """1x1 convolution: a matrix product for each network.
+
+    Parameters
+    ----------
+    inputs, outputs : int
+        Channels of one network.
+    networks : int
+        How many lie side by side.
+    """
+
+    def __init__(self, inputs: int, outputs: int, networks: int = 1):
+        super().__init__(networks * inputs, networks * outputs, 1, groups=networks)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (B, networks * inputs, H, W) to (B, networks * outputs, H, W)."""
+        if self.groups == 1:
+            rows = features.permute(0, 2, 3, 1)
+            return F.linear(rows, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+        matrices = self.weight.flatten(1).unflatten(0, (self.groups, -1))
+        columns = features.flatten(2).unflatten(1, (self.groups, -1))
+        product = matrices @ columns + self.bias.view(self.groups, -1, 1)
+        return product.flatten(1, 2).unflatten(2, features.shape[2:])
 
 
 class InceptionLargeKernelAttention(nn.Module):
@@ -19,27 +49,29 @@ class InceptionLargeKernelAttention(nn.Module):
 
     SCALES = ((3, 1), (5, 2), (7, 3))
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, networks: int = 1):
         super().__init__()
-        self.near = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
+        self.networks = networks
+        self.near = DepthwiseConv2d(networks * channels, 5)
         self.far = nn.ModuleList(
-            nn.Conv2d(
-                channels,
-                channels,
-                kernel,
-                padding=dilation * (kernel // 2),
-                dilation=dilation,
-                groups=channels,
-            )
+            DepthwiseConv2d(networks * channels, kernel, dilation)
             for kernel, dilation in self.SCALES
         )
-        self.mix = nn.Conv2d(len(self.SCALES) * channels, channels, 1)
+        self.mix = PointwiseConv2d(len(self.SCALES) * channels, channels, networks)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (B, C, H, W) to the same shape."""
+        """Map (B, networks * C, H, W) to the same shape."""
         near = self.near(features)
-        attention = self.mix(torch.cat([far(near) for far in self.far], 1))
+        attention = self.mix(self._beside([far(near) for far in self.far]))
         return attention * features
+
+    def _beside(self, parts: list[Tensor]) -> Tensor:
+        """Concatenate the channels of each network."""
+        if self.networks == 1:
+            return torch.cat(parts, 1)
+        return torch.cat([part.unflatten(1, (self.networks, -1)) for part in parts], 2).flatten(
+            1, 2
+        )
 
 
 class AttentionBlock(nn.Module):
@@ -50,21 +82,23 @@ class AttentionBlock(nn.Module):
     channels : int
     inception : bool
         Off puts a 3x3 convolution in place of the attention (paper, 4.3).
+    networks : int
+        How many lie side by side.
     """
 
-    def __init__(self, channels: int, inception: bool = True):
+    def __init__(self, channels: int, inception: bool = True, networks: int = 1):
         super().__init__()
-        self.enter = nn.Conv2d(channels, channels, 1)
+        self.enter = PointwiseConv2d(channels, channels, networks)
         self.attention = (
-            InceptionLargeKernelAttention(channels)
+            InceptionLargeKernelAttention(channels, networks)
             if inception
-            else nn.Conv2d(channels, channels, 3, padding=1)
+            else conv3x3(channels, channels, networks)
         )
-        self.leave = nn.Conv2d(channels, channels, 1)
-        self.normalization = nn.BatchNorm2d(channels)
+        self.leave = PointwiseConv2d(channels, channels, networks)
+        self.normalization = nn.BatchNorm2d(networks * channels)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (B, C, H, W) to the same shape."""
+        """Map (B, networks * C, H, W) to the same shape."""
         attended = self.leave(self.attention(F.gelu(self.enter(features))))
         return self.normalization(features + attended)
 
@@ -84,6 +118,9 @@ class S3Net(nn.Module):
         Number of I-LKA blocks N.
     inception, deformable : bool
         Off replaces the module by a simple convolution (paper, 4.3).
+    networks : int
+        How many lie side by side. Every parameter and every buffer holds their parts one after
+        the other along its first axis.
     """
 
     def __init__(
@@ -94,22 +131,24 @@ class S3Net(nn.Module):
         blocks: int = 2,
         inception: bool = True,
         deformable: bool = True,
+        networks: int = 1,
     ):
         super().__init__()
         self.encoder = nn.Sequential(
-            nn.Conv2d(inputs, channels, 3, padding=1),
-            nn.BatchNorm2d(channels),
-            *(AttentionBlock(channels, inception) for _ in range(blocks)),
+            conv3x3(inputs, channels, networks),
+            nn.BatchNorm2d(networks * channels),
+            *(AttentionBlock(channels, inception, networks) for _ in range(blocks)),
         )
-        last = DeformableConv2d if deformable else _conv3x3
+        last = DeformableConv2d if deformable else conv3x3
         self.head = nn.Sequential(
-            last(channels, channels),
-            nn.BatchNorm2d(channels),
-            nn.Conv2d(channels, clusters, 1),
-            nn.BatchNorm2d(clusters),
+            last(channels, channels, networks),
+            nn.BatchNorm2d(networks * channels),
+            PointwiseConv2d(channels, clusters, networks),
+            nn.BatchNorm2d(networks * clusters),
         )
         self.auxiliary_head = nn.Sequential(
-            nn.Conv2d(channels, clusters, 1), nn.BatchNorm2d(clusters)
+            PointwiseConv2d(channels, clusters, networks),
+            nn.BatchNorm2d(networks * clusters),
         )
 
     def forward(self, image: Tensor) -> Tensor:
@@ -117,11 +156,11 @@ class S3Net(nn.Module):
 
         Parameters
         ----------
-        image : Tensor, (B, inputs, H, W)
+        image : Tensor, (B, networks * inputs, H, W)
 
         Returns
         -------
-        Tensor, (B, K, H, W)
+        Tensor, (B, networks * K, H, W)
             Logits; the cluster of a pixel is their argmax.
         """
         return self.head(self.encoder(image))
@@ -132,7 +171,3 @@ class S3Net(nn.Module):
         if isinstance(last, DeformableConv2d):
             return list(last.offset_predictor.parameters())
         return []
-
-
-def _conv3x3(inputs: int, outputs: int) -> nn.Module:
-    return nn.Conv2d(inputs, outputs, 3, padding=1)

@@ -41,6 +41,25 @@ def test_forward_and_every_gradient_equal_torchvision(kernel, padding):
         torch.testing.assert_close(mine, other)
 
 
+def test_groups_with_offsets_of_their_own_equal_torchvision():
+    parts = [random_inputs((3, 3), (1, 1), seed) for seed in range(3)]
+    inputs = [
+        torch.cat([part[index].detach() for part in parts], axis).requires_grad_()
+        for index, axis in enumerate((1, 1, 0, 0, 1))
+    ]
+    image, offset, weight, bias, mask = inputs
+    ours = deform_conv2d(image, offset, weight, bias, mask=mask, padding=(1, 1))
+    theirs = reference(image, offset, weight, bias, mask=mask, padding=(1, 1))
+    torch.testing.assert_close(ours, theirs)
+    downstream = torch.randn(theirs.shape, dtype=torch.double)
+    for mine, other in zip(
+        torch.autograd.grad(ours, inputs, downstream),
+        torch.autograd.grad(theirs, inputs, downstream),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, other)
+
+
 def test_without_modulation_and_bias():
     image, offset, weight, _, _ = random_inputs((3, 3), (1, 1))
     ours = deform_conv2d(image, offset, weight, padding=(1, 1))

@@ -122,9 +122,9 @@ def test_cancelling_ends_the_fit_at_once():
 
 
 def test_variance_explained():
-    image = torch.tensor([[[[0.0, 0.0, 1.0, 1.0]]]])
-    assert variance_explained(image, torch.tensor([[[0, 0, 1, 1]]])) == pytest.approx(1)
-    assert variance_explained(image, torch.tensor([[[0, 1, 0, 1]]])) == pytest.approx(0)
+    image = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(2, 1, 1, 1, 4)
+    labels = torch.tensor([[0, 0, 1, 1], [0, 1, 0, 1]]).view(2, 1, 1, 4)
+    assert variance_explained(image, labels, 2).tolist() == pytest.approx([1, 0])
 
 
 def test_devices():

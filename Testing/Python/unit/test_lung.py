@@ -19,6 +19,7 @@ from S3NetSegmentationLib.lung.scan import Scan, prepare
 from S3NetSegmentationLib.lung.sides import LEFT, RIGHT, right_and_left
 from S3NetSegmentationLib.lung.slices import network_input, spread_slices
 from S3NetSegmentationLib.lung.working import BlockGrid
+from scipy.special import log_softmax
 
 
 @pytest.fixture(params=phantom.GEOMETRIES)
@@ -84,6 +85,40 @@ def test_blocks_partition_the_voxels():
     assert coarse[2, 2, 2] == values[2, 6:, 8:].mean()
     assert (grid.up(coarse)[1, :3, :4] == coarse[1, 0, 0]).all()
     assert grid.up(coarse).shape == values.shape
+
+
+def test_slices_one_by_one_are_the_whole_array():
+    values = np.random.default_rng(0).normal(size=(4, 10, 13)).astype(np.float32)
+    grid = BlockGrid(values.shape, (1, 3, 4))
+    coarse = grid.down(iter(values))
+    assert (coarse == grid.down(values)).all()
+    assert (np.stack(list(grid.up_slices(coarse))) == grid.up(coarse)).all()
+    assert (grid.up(coarse) == coarse.repeat(3, 1).repeat(4, 2)[:, :10, :13]).all()
+    finer = BlockGrid(values.shape, (1, 2, 2))
+    assert (finer.down(grid.up_slices(coarse)) == finer.down(grid.up(coarse))).all()
+
+
+def test_scores_and_intensity_decide_the_cluster_together():
+    """Slice by slice as by the formula over the whole scan."""
+    random = np.random.default_rng(0)
+    hounsfield = random.choice([-850.0, 40.0, 900.0], (5, 12, 14)).astype(np.float32)
+    hounsfield += random.normal(0, 30, hounsfield.shape)
+    scores = 2 * random.normal(size=(5, 4, 12, 14)).astype(np.float32)
+    for cluster, level in enumerate((-850, 40, 900)):
+        scores[:, cluster] += 3 * (np.abs(hounsfield - level) < 200)
+    scores[:, 3] -= 50  # a cluster that is nowhere
+    body = random.random(hounsfield.shape) < 0.8
+    winners, values = scores.argmax(1), hounsfield.clip(-1000, 400)
+    likelihood = log_softmax(scores.astype(np.float64), 1)
+    for cluster in range(3):
+        low, median, high = np.percentile(values[body & (winners == cluster)], (25, 50, 75))
+        spread = max((high - low) / 1.35, 40)
+        likelihood[:, cluster] -= ((values - median) / spread) ** 2 / 2 + np.log(spread)
+    likelihood[:, 3] = -np.inf
+    expected = np.where(body, likelihood.argmax(1), winners)
+    assert (assign_clusters(scores, hounsfield, body, True) == expected).all()
+    assert (assign_clusters(scores, hounsfield, body, False) == winners).all()
+    assert (expected != winners).any()
 
 
 def test_smooth_labels_keep_the_blocks_inside_and_round_the_borders():

@@ -1,0 +1,98 @@
+"""A network for every image, as many at once as the device holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from ..settings import Settings
+from .fitting import Fit, fit_side_by_side
+
+SHARE_OF_FREE = 0.8
+"""Share of the free memory that is used, at most; the rest goes to what can't be foreseen."""
+
+MAPS_PER_BLOCK, MAPS, CLUSTER_MAPS = 14, 30, 16
+"""Maps of C channels that an iteration keeps for each I-LKA block and beside them, the columns of
+the deformable convolution among them, and maps of K clusters."""
+
+
+def fit_each(
+    images: Tensor,
+    settings: Settings,
+    device: torch.device,
+    step: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[Fit | None]:
+    """Fit an independent network to each image.
+
+    On a GPU several are fitted in one go; where its memory runs out, half as many.
+
+    Parameters
+    ----------
+    images : Tensor, (N, C, H, W)
+        Of roughly unit scale, on the CPU.
+    settings : Settings
+    device : torch.device
+        Where to work.
+    step : callable
+        Called with (done, total) images in each iteration; what it raises ends the fits.
+
+    Yields
+    ------
+    Fit or None
+        For each image what `fit` gives; None where it raises an error.
+
+    Raises
+    ------
+    torch.cuda.OutOfMemoryError
+        If the memory doesn't suffice for one.
+    """
+    at_once = networks_at_once(images[:1], settings, device)
+    done = 0
+    while done < len(images):
+        step(done, len(images))
+        fits = _try(images[done : done + at_once], settings, device, step, (done, len(images)))
+        if fits is None:
+            at_once //= 2
+            continue
+        yield from fits
+        done += len(fits)
+
+
+def _try(images, settings, device, step, progress) -> list[Fit | None] | None:
+    """The fits of a group of images; None where the memory runs out and fewer may fit."""
+    try:
+        stacks = images.unsqueeze(1).to(device)
+        return fit_side_by_side(stacks, settings, lambda *iterations: step(*progress))
+    except torch.cuda.OutOfMemoryError:
+        if len(images) == 1:
+            raise
+    # Only here, where the error and with it the tensors of the fit are gone.
+    torch.cuda.empty_cache()
+    return None
+
+
+def networks_at_once(image: Tensor, settings: Settings, device: torch.device) -> int:
+    """How many networks are fitted in one go.
+
+    Parameters
+    ----------
+    image : Tensor, (1, C, H, W)
+        What one of them is fitted to.
+    settings : Settings
+    device : torch.device
+        On a CPU it is one: each then stays within the cache, and ends when it has settled.
+    """
+    if device.type != "cuda":
+        return 1
+    free, _ = torch.cuda.mem_get_info(device)
+    usable = min(settings.gpu_memory_gb * 2**30, SHARE_OF_FREE * free)
+    return max(1, int(usable // bytes_to_fit(image, settings)))
+
+
+def bytes_to_fit(image: Tensor, settings: Settings) -> int:
+    """About what a fit of one network to an image takes at its peak."""
+    maps = (MAPS_PER_BLOCK * settings.blocks + MAPS) * settings.channels
+    pixels = image.shape[2] * image.shape[3]
+    return 4 * pixels * (maps + CLUSTER_MAPS * settings.clusters)

@@ -1,0 +1,360 @@
+"""Speed and memory of the engine beside the published formulation, both in one run.
+
+    .venv/bin/s3net sample-data .cache/sample
+    .venv/bin/python Testing/Benchmarks/speed.py --sample .cache/sample -o benchmark
+
+prints tables and writes ``speed.json``. Both sides take turns, so that whatever else the machine
+does hits both; the best of the turns counts. ``--quick`` takes minutes, everything an hour or
+two. On CUDA, where there is one, the same follows once more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import machine
+import numpy as np
+import published
+import SimpleITK as sitk
+import torch
+from S3NetSegmentationLib import PRESETS, Settings, segment_lungs
+from S3NetSegmentationLib.s3net import fitting
+from S3NetSegmentationLib.s3net.affine import random_affine
+from S3NetSegmentationLib.s3net.deformable import deform_conv2d
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
+from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
+
+INPUTS = 2
+"""Channels of the image as the engine makes it of CT; both sides get the same."""
+
+PAPER = replace(PRESETS["lung-ct-paper"], offset_rate=published.OFFSET_RATE)
+
+COSTLIEST = 5
+
+
+@dataclass
+class Side:
+    """One iteration of a fit, in two halves."""
+
+    forward: Callable[[], Tensor]
+    backward: Callable[[Tensor], None]
+
+    def iterate(self) -> None:
+        self.backward(self.forward())
+
+
+def published_side(size: int, channels: int, device: torch.device) -> Side:
+    network = published.PublishedNet(INPUTS, channels, channels).to(device)
+    optimizer = published.optimizer(network)
+    image, generator = picture(size, device), torch.Generator().manual_seed(0)
+
+    def forward() -> Tensor:
+        return published.joint_loss(network, image, random_affine(generator).to(device))
+
+    def backward(loss: Tensor) -> None:
+        published.step(network, optimizer, loss)
+
+    return Side(forward, backward)
+
+
+def engine_side(size: int, channels: int, device: torch.device, networks: int = 1) -> Side:
+    settings = replace(PAPER, channels=channels, clusters=channels)
+    stacks = picture(size, device).expand(networks, 1, -1, -1, -1)
+    fit = fitting.RunningFit(stacks, settings, 0)
+    generator = torch.Generator().manual_seed(0)
+
+    def forward() -> Tensor:
+        return fit.forward(random_affine(generator).to(device))[1]
+
+    return Side(forward, fit.backward)
+
+
+def picture(size: int, device: torch.device) -> Tensor:
+    """Two dark disks on a bright ground, with noise."""
+    y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    disks = [torch.hypot(y - size / 2, x - size * at) < size / 5 for at in (0.3, 0.7)]
+    noise = 0.1 * torch.randn(1, INPUTS, size, size, generator=torch.Generator().manual_seed(0))
+    return (torch.where(disks[0] | disks[1], -0.8, 0.6) + noise).to(device)
+
+
+def time_sides(sides: dict[str, Side], device: torch.device, turns: int) -> dict[str, dict]:
+    """Best seconds of each side's halves, and CPU seconds of all threads, after a warm-up."""
+    best = {name: {"forward": np.inf, "backward": np.inf, "cpu": np.inf} for name in sides}
+    for turn in range(turns + 1):
+        for name, side in sides.items():
+            losses, cpu = [], time.process_time()
+            halves = {
+                "forward": lambda side=side, losses=losses: losses.append(side.forward()),
+                "backward": lambda side=side, losses=losses: side.backward(losses[0]),
+            }
+            for half, work in halves.items():
+                taken = machine.seconds(work, device)
+                if turn:
+                    best[name][half] = min(best[name][half], taken)
+            if turn:
+                best[name]["cpu"] = min(best[name]["cpu"], time.process_time() - cpu)
+    return {
+        name: {
+            "forward": halves["forward"],
+            "backward": halves["backward"],
+            "iteration": halves["forward"] + halves["backward"],
+            "cpu": halves["cpu"],
+        }
+        for name, halves in best.items()
+    }
+
+
+def iterations(device: torch.device, turns: int) -> dict:
+    """One iteration at the published settings, and its deformable convolution alone."""
+    size, channels = published.SIZE, published.CHANNELS
+    sides = {
+        "published": published_side(size, channels, device),
+        "engine": engine_side(size, channels, device),
+    }
+    alone = {
+        "torchvision": deformable_side(torchvision_deform_conv2d, torch.contiguous_format, device),
+        "ours": deformable_side(deform_conv2d, torch.channels_last, device),
+    }
+    return {
+        "whole": time_sides(sides, device, turns),
+        "deformable": time_sides(alone, device, turns) if device.type == "cpu" else {},
+    }
+
+
+def deformable_side(convolve: Callable, memory_format, device: torch.device) -> Side:
+    size, channels = published.SIZE, published.CHANNELS
+    generator = torch.Generator().manual_seed(0)
+    image, offset, mask, weight = (
+        torch.randn(shape, generator=generator)
+        .to(device, memory_format=memory_format)
+        .requires_grad_()
+        for shape in (
+            (1, channels, size, size),
+            (1, 18, size, size),
+            (1, 9, size, size),
+            (channels, channels, 3, 3),
+        )
+    )
+
+    def backward(output: Tensor) -> None:
+        torch.autograd.grad(output.sum(), (image, offset, mask, weight))
+
+    return Side(lambda: convolve(image, offset, weight, mask=mask, padding=(1, 1)), backward)
+
+
+def check_equality() -> float:
+    """Largest difference of the two sides' gradients, relative to the largest gradient."""
+    network = published.PublishedNet(INPUTS, 8, 8).double()
+    image = picture(48, torch.device("cpu")).double()
+    transform = random_affine(torch.Generator().manual_seed(0)).double()
+    fit = fitting.RunningFit(image[None], replace(PAPER, channels=8, clusters=8), 0)
+    fit.network.load_state_dict(network.state_dict())
+    published.joint_loss(network, image, transform).backward()
+    fit.forward(transform)[1].sum().backward()
+    gradients = [[p.grad for p in side.parameters()] for side in (network, fit.network)]
+    largest = max(gradient.abs().max() for gradient in gradients[0])
+    return max(float((a - b).abs().max() / largest) for a, b in zip(*gradients, strict=True))
+
+
+def growth(device: torch.device, turns: int) -> dict[str, dict]:
+    """Seconds of an iteration of the engine by image size, channels and threads."""
+    threads = torch.get_num_threads()
+
+    def engine(size: int, channels: int) -> float:
+        sides = {"engine": engine_side(size, channels, device)}
+        return time_sides(sides, device, turns)["engine"]["iteration"]
+
+    grown = {
+        "image size": {size: engine(size, 32) for size in (64, 128, 256)},
+        "channels": {channels: engine(128, channels) for channels in (16, 32, 64)},
+    }
+    if device.type == "cpu":
+        grown["threads"] = {}
+        for count in sorted({1, 2, threads}):
+            torch.set_num_threads(count)
+            grown["threads"][count] = engine(128, 32)
+        torch.set_num_threads(threads)
+    return grown
+
+
+def costliest(device: torch.device) -> list[dict]:
+    """The operations that take most of an iteration, and on CUDA how busy the GPU is."""
+    side = engine_side(published.SIZE, published.CHANNELS, device)
+    side.iterate()
+    on_gpu = device.type == "cuda"
+    activities = [ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU]
+    with profile(activities=activities) as profiled:
+        wall = machine.seconds(side.iterate, device)
+
+    def own_time(event) -> float:
+        return event.self_device_time_total if on_gpu else event.self_cpu_time_total
+
+    events = sorted(profiled.key_averages(), key=own_time, reverse=True)
+    whole = sum(own_time(event) for event in events)
+    rows = [
+        {"operation": event.key, "calls": event.count, "share": own_time(event) / whole}
+        for event in events[:COSTLIEST]
+    ]
+    return rows + ([{"operation": "GPU busy", "share": whole / 1e6 / wall}] if on_gpu else [])
+
+
+def resampled(sample: Path, slices: int, folder: Path) -> Path:
+    """The sample chest with another number of slices over the same length."""
+    image = sitk.ReadImage(str(sample / "chest.nii.gz"), sitk.sitkInt16)
+    size, spacing = list(image.GetSize()), list(image.GetSpacing())
+    spacing[2] *= size[2] / slices
+    size[2] = slices
+    image = sitk.Resample(
+        image,
+        size,
+        sitk.Transform(),
+        sitk.sitkLinear,
+        image.GetOrigin(),
+        spacing,
+        image.GetDirection(),
+        -1000,
+    )
+    path = folder / f"chest-{slices}.mha"
+    sitk.WriteImage(image, str(path))
+    return path
+
+
+def segment(path: Path, settings: Settings) -> dict:
+    """Segment a volume and tell seconds and peak memory; in a process of its own."""
+    image = sitk.ReadImage(str(path))
+    start, cpu = time.perf_counter(), time.process_time()
+    result = segment_lungs(image, settings)
+    wall = time.perf_counter() - start
+    taken = resource.getrusage(resource.RUSAGE_SELF)
+    on_gpu = settings.device.startswith("cuda")
+    return {
+        "seconds": wall,
+        "cpu_seconds": time.process_time() - cpu,
+        "peak_gb": taken.ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20),
+        "gpu_gb": torch.cuda.max_memory_allocated() / 2**30 if on_gpu else None,
+        "stages": result.timings,
+    }
+
+
+def volumes(sample: Path, runs: list[tuple[str, int]], device: torch.device) -> list[dict]:
+    """Whole volumes by the engine; the published formulation from its iterations in between."""
+    yardstick = published_side(published.SIZE, published.CHANNELS, device)
+    yardstick.iterate()
+    context = multiprocessing.get_context("spawn")
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for mode, slices in runs:
+            path = resampled(sample, slices, Path(folder))
+            settings = Settings(mode=mode, device=str(device))
+            before = machine.seconds(yardstick.iterate, device)
+            with ProcessPoolExecutor(1, mp_context=context) as pool:
+                row = pool.submit(segment, path, settings).result()
+            after = machine.seconds(yardstick.iterate, device)
+            estimate = (before + after) / 2 * published.ITERATIONS * slices
+            rows.append({"mode": mode, "slices": slices, **row, "published": estimate})
+            print(f"{mode} mode, {slices} slices: {row['seconds']:.1f} s", file=sys.stderr)
+    return rows
+
+
+def report(figures: dict) -> list[str]:
+    """The tables."""
+    lines = ["", figures["machine"], f"both sides' gradients differ by {figures['equality']:.0e}"]
+    for title, sides in figures["iterations"].items():
+        if not sides:
+            continue
+        lines += [
+            "",
+            f"{title + ', one iteration':<28}{'forward':>10}{'backward':>10}{'both':>10}"
+            f"{'CPU':>10}",
+        ]
+        for name, halves in sides.items():
+            lines.append(
+                f"{name:<28}" + "".join(f"{1e3 * taken:8.0f}ms" for taken in halves.values())
+            )
+        theirs, ours = sides.values()
+        ratios = (theirs[half] / ours[half] for half in theirs)
+        lines.append(f"{'ratio':<28}" + "".join(f"{ratio:10.1f}" for ratio in ratios))
+    lines += ["", *_limits(figures), "", "costliest operations of an iteration"]
+    lines += [f"{row['operation']:<44}{row['share']:7.1%}" for row in figures["costliest"]]
+    for by, times in figures["growth"].items():
+        lines += ["", f"ms an iteration, by {by}"]
+        lines += [f"{value:>10}{1e3 * taken:10.1f}" for value, taken in times.items()]
+    lines += [
+        "",
+        f"{'whole volumes':<20}{'s':>8}{'CPU s':>8}{'GB':>7}{'published':>12}{'ratio':>8}",
+    ]
+    for row in figures["volumes"]:
+        name = f"{row['mode']}, {row['slices']} slices"
+        lines.append(
+            f"{name:<20}{row['seconds']:8.1f}{row['cpu_seconds']:8.1f}{row['peak_gb']:7.2f}"
+            f"{row['published']:11.0f}s{row['published'] / row['seconds']:8.0f}"
+        )
+    lines.append("(published: extrapolated from iterations before and after each run, 50 a slice)")
+    return lines
+
+
+def _limits(figures: dict) -> list[str]:
+    peaks, demand = figures["peaks"], figures["demand"]
+    floor = max(demand["gflop"] / peaks["gflop/s"], demand["gb"] / peaks["gb/s"])
+    taken = figures["iterations"]["whole"]["engine"]["iteration"]
+    return [
+        f"an iteration at the published settings: {demand['gflop']:.1f} GFLOP, "
+        f"{demand['gb']:.2f} GB",
+        f"this machine: {peaks['gflop/s']:.0f} GFLOP/s, {peaks['gb/s']:.1f} GB/s, "
+        f"so {1e3 * floor:.0f} ms at least; the engine takes {taken / floor:.1f} times that",
+    ]
+
+
+def measure(device: torch.device, arguments: argparse.Namespace) -> dict:
+    """All figures of one device."""
+    turns = 1 if arguments.quick else 3
+    network = published.PublishedNet(INPUTS).to(device)
+    runs = [(mode, count) for mode in arguments.modes for count in arguments.slices]
+    return {
+        "machine": machine.describe(device),
+        "equality": check_equality(),
+        "peaks": machine.peaks(device),
+        "demand": machine.demand(network, picture(published.SIZE, device)),
+        "iterations": iterations(device, turns),
+        "costliest": costliest(device),
+        "growth": {} if arguments.quick else growth(device, turns),
+        "volumes": volumes(arguments.sample, runs, device) if arguments.sample else [],
+        "load": os.getloadavg(),
+    }
+
+
+def main() -> int:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sample", type=Path, help="folder that s3net sample-data made")
+    parser.add_argument("--slices", nargs="+", type=int, help="default: 64 133 300")
+    parser.add_argument("--modes", nargs="+", choices=("volume", "slice"))
+    parser.add_argument("--quick", action="store_true", help="64 slices, volume mode, one turn")
+    parser.add_argument("-o", "--output", type=Path, default=Path("benchmark"))
+    arguments = parser.parse_args()
+    arguments.slices = arguments.slices or ([64] if arguments.quick else [64, 133, 300])
+    arguments.modes = arguments.modes or (["volume"] if arguments.quick else ["volume", "slice"])
+    devices = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
+    figures = {name: measure(torch.device(name), arguments) for name in devices}
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    table = json.dumps(figures, indent=1)
+    (arguments.output / "speed.json").write_text(table, encoding="utf-8")
+    for name in devices:
+        print(*report(figures[name]), sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
