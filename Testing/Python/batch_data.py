@@ -58,8 +58,13 @@ def write_chest(path: Path, **more) -> phantom.Phantom:
 
 
 def is_right(path: Path, found: phantom.Phantom) -> bool:
-    """Whether lungs in a file are those of the phantom, side by side, at the same place."""
+    """Whether lungs in a file are those of the phantom, side by side, at the same place.
+
+    DICOM has no left-handed volumes; their slices come back in the opposite order.
+    """
     lungs, truth = sitk.ReadImage(str(path)), found.lungs
+    orientation = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines
+    lungs = sitk.DICOMOrient(lungs, orientation(truth.GetDirection()))
     if lungs.GetSize() != truth.GetSize() or not np.allclose(
         [*lungs.GetOrigin(), *lungs.GetSpacing(), *lungs.GetDirection()],
         [*truth.GetOrigin(), *truth.GetSpacing(), *truth.GetDirection()],

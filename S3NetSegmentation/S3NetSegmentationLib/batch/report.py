@@ -39,9 +39,9 @@ PAGE = """\
 body {{ font: 15px/1.4 system-ui, sans-serif; margin: 1.5rem; color: #222; background: #fff; }}
 h1 {{ font-size: 1.4rem; margin: 0 0 .2rem; }}
 table {{ border-collapse: collapse; margin-top: 1rem; }}
-th, td {{ padding: .4rem .7rem; border-bottom: 1px solid #ddd; text-align: right;
+th, td {{ padding: .4rem .6rem; border-bottom: 1px solid #ddd; text-align: right;
   vertical-align: top; }}
-th {{ position: sticky; top: 0; background: #f3f4f6; cursor: pointer; white-space: nowrap; }}
+th {{ position: sticky; top: 0; background: #f3f4f6; cursor: pointer; }}
 th[aria-sort=ascending]::after {{ content: " \\25B2"; }}
 th[aria-sort=descending]::after {{ content: " \\25BC"; }}
 td:nth-child(2), td:nth-child(3), td:last-child,

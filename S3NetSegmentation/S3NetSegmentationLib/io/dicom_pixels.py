@@ -113,9 +113,9 @@ def _decompress(image: pydicom.Dataset, syntax: UID) -> np.ndarray:
     clean["PixelData"].is_undefined_length = True
     with tempfile.TemporaryDirectory(prefix="s3net-") as folder:
         path = Path(folder) / "pixels.dcm"
-        pydicom.dcmwrite(
-            path, clean, implicit_vr=False, little_endian=True, enforce_file_format=True
-        )
+        # pydicom 2.4, which some Slicers ship, must be told; 3 knows from the transfer syntax.
+        clean.is_little_endian, clean.is_implicit_VR = True, False
+        pydicom.dcmwrite(path, clean, False)
         return sitk.GetArrayFromImage(sitk.ReadImage(str(path), imageIO="GDCMImageIO"))
 
 

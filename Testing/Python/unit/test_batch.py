@@ -37,7 +37,8 @@ from S3NetSegmentationLib.errors import Cancelled, InputError, S3NetError
 pytest.importorskip("highdicom", reason="the batch of these tests writes DICOM SEG, too")
 
 FORMATS = (".seg.nrrd", ".nii.gz", ".seg.dcm")
-PRIVATE = ("Doe", "Jane", "4711")
+PRIVATE = ("Mustermann", "Erika", "Doe^Jane", "4711-secret")
+"""Of folders, files and DICOM headers; long enough not to occur by chance in a picture."""
 pytestmark = pytest.mark.usefixtures("one_thread")
 linux = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="finds processes in /proc")
 
@@ -47,7 +48,7 @@ def night(tmp_path_factory):
     """A batch of scans good and bad, what it reported, and the truth."""
     folder = tmp_path_factory.mktemp("night")
     source, output = folder / "in", folder / "out"
-    truth = {"Doe Jane/a.nrrd": write_chest(source / "Doe Jane" / "a.nrrd")}
+    truth = {"Mustermann Erika/a.nrrd": write_chest(source / "Mustermann Erika" / "a.nrrd")}
     oblique = small_chest(direction=phantom.GEOMETRIES["oblique"]["direction"], seed=1)
     paths = write_scan(source / "series" / "x", oblique.image)
     (source / "series" / "y").mkdir()
@@ -55,9 +56,9 @@ def night(tmp_path_factory):
         path.rename(source / "series" / "y" / path.name)
     truth["series"] = oblique
     labels = sitk.Cast(truth["series"].lungs, sitk.sitkInt16)
-    sitk.WriteImage(labels, str(source / "labels-4711.nrrd"))
+    sitk.WriteImage(labels, str(source / "4711-secret.nrrd"))
     sitk.WriteImage(small_chest(lungs="none").image, str(source / "none.mha"))
-    (source / "Jane.nii.gz").write_bytes(b"no image at all")
+    (source / "Erika.nii.gz").write_bytes(b"no image at all")
     seen, records = [], []
     run_batch(
         source,
@@ -75,28 +76,28 @@ def test_every_scan_comes_out_or_says_why_not(night):
     _, output, truth, records, _ = night
     statuses = {place: record["status"] for place, record in records.items()}
     assert statuses == {
-        "Doe Jane/a.nrrd": "done",
+        "Mustermann Erika/a.nrrd": "done",
         "series": "done",
-        "labels-4711.nrrd": "skipped",
+        "4711-secret.nrrd": "skipped",
         "none.mha": "no lungs",
-        "Jane.nii.gz": "failed",
+        "Erika.nii.gz": "failed",
     }
     for place, found in truth.items():
         name = records[place]["name"]
         assert is_right(output / f"{name}.seg.nrrd", found)
         assert is_right(output / f"{name}.nii.gz", found)
-    assert "can't be read" in records["Jane.nii.gz"]["error"]
-    assert "label map" in records["labels-4711.nrrd"]["error"]
+    assert "is not an image" in records["Erika.nii.gz"]["error"]
+    assert "label map" in records["4711-secret.nrrd"]["error"]
     assert not leftovers(output)
 
 
 def test_only_good_scans_have_outputs(night):
     _, output, _, records, _ = night
     expected = {"names.csv", "results.csv", "report.html", "records"}
-    for place, formats in (("Doe Jane/a.nrrd", FORMATS[:2]), ("series", FORMATS)):
+    for place, formats in (("Mustermann Erika/a.nrrd", FORMATS[:2]), ("series", FORMATS)):
         expected |= {records[place]["name"] + suffix for suffix in formats}
     assert set(os.listdir(output)) == expected
-    assert "can be no DICOM SEG of it" in records["Doe Jane/a.nrrd"]["warnings"][0]
+    assert "can be no DICOM SEG of it" in records["Mustermann Erika/a.nrrd"]["warnings"][0]
 
 
 def test_the_table_has_the_figures(night):
@@ -119,7 +120,7 @@ def test_the_table_has_the_figures(night):
     assert float(row["seconds"]) > 0
     assert row["settings.working_size"] == "48"
     assert json.loads(row["versions"])["s3net"]
-    assert rows[records["Jane.nii.gz"]["name"]]["error"]
+    assert rows[records["Erika.nii.gz"]["name"]]["error"]
 
 
 def test_nothing_tells_who_the_patients_are(night):
@@ -152,26 +153,26 @@ def again(night, settings=QUICK, **more) -> list[str]:
 
 
 def test_finished_scans_are_not_done_again(night):
-    assert again(night) == ["Jane.nii.gz"]
-    assert again(night, formats=FORMATS[:1]) == ["Jane.nii.gz"]
+    assert again(night) == ["Erika.nii.gz"]
+    assert again(night, formats=FORMATS[:1]) == ["Erika.nii.gz"]
 
 
 def test_scans_are_done_again_when_something_has_changed(night, monkeypatch):
     source, output, _, records, _ = night
     assert len(again(night, replace(QUICK, seed=1))) == 5
-    changed = source / "Doe Jane" / "a.nrrd"
+    changed = source / "Mustermann Erika" / "a.nrrd"
     status = changed.stat()
     os.utime(changed, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
-    assert again(night) == ["Doe Jane/a.nrrd", "Jane.nii.gz"]
+    assert again(night) == ["Erika.nii.gz", "Mustermann Erika/a.nrrd"]
     os.utime(changed, ns=(status.st_atime_ns, status.st_mtime_ns))
     lost = output / f"{records['series']['name']}.nii.gz"
     lost.rename(output.parent / "lost")
-    assert again(night) == ["Jane.nii.gz", "series"]
+    assert again(night) == ["Erika.nii.gz", "series"]
     (output.parent / "lost").rename(lost)
     record = output / "records" / f"{records['none.mha']['name']}.json"
     content = record.read_text()
     record.write_text(content[: len(content) // 2])
-    assert again(night) == ["Jane.nii.gz", "none.mha"]
+    assert again(night) == ["Erika.nii.gz", "none.mha"]
     record.write_text(content)
     monkeypatch.setattr("S3NetSegmentationLib.batch.records.__version__", "99")
     assert len(again(night)) == 5
@@ -190,7 +191,7 @@ def test_dry_run_lists_and_does_nothing(night):
     assert run.returncode == 0
     assert run.stderr == ""
     assert "5 scans: 1 to do, 4 finished; 0 skipped" in run.stdout
-    assert "Doe Jane/a.nrrd (1 file)" in run.stdout
+    assert "Mustermann Erika/a.nrrd (1 file)" in run.stdout
     assert "series (38 files)" in run.stdout
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
 
