@@ -47,9 +47,13 @@ BAND = 2
 UNSURE = 2
 """Added to the label of a lung in that band."""
 
+MARGIN = BAND + 1
+"""Working pixels around the lungs that a decision about them looks at."""
+
 CROSS = ndimage.generate_binary_structure(2, 1)[None]
 IN_SLICE = np.pad(CROSS, ((1, 1), (0, 0), (0, 0)))
-"""Neighbors within a slice, for morphology and for labeling."""
+IN_SPACE = ndimage.generate_binary_structure(3, 1)
+"""Neighbors within a slice, for morphology and for labeling, and in all directions."""
 
 
 def decide_lungs(
@@ -89,15 +93,14 @@ def decide_lungs(
     lungs = lungs & ~ndimage.binary_dilation(airways)
     lungs = _without_islands_and_gas(lungs, scan)
     sides = right_and_left(lungs, scan, leftward)
-    if settings.use_intensity:
-        decided = _decide_boundary(sides, airways, scan, hounsfield)
-    else:
-        decided = scan.paste(sides)
-    if settings.fill_vessels:
-        _fill_vessels(decided, airways, scan)
-    if settings.remove_airways:
-        for axial, lumen in zip(decided, scan.lumen_grid.up_slices(scan.lumen), strict=True):
-            axial[lumen] = 0
+    decided = np.zeros(scan.grid.shape, np.uint8)
+    if lungs.any():
+        part, inside, fine = scan.around(lungs, MARGIN)
+        decided[fine] = _decide_around(
+            sides[inside], airways[inside], part, hounsfield[fine], settings
+        )
+        if settings.remove_airways:
+            _remove_lumen(decided, scan)
     return decided
 
 
@@ -130,24 +133,62 @@ def _is_gas(hounsfield: np.ndarray, piece: np.ndarray, air: float, small: bool) 
     return np.percentile(values, NEARLY_ALL) < air + GAS_MARGIN
 
 
-def _fill_vessels(decided: np.ndarray, airways: np.ndarray, scan: Scan) -> None:
-    """Take the vessels of each lung in, in place; `decided` is on the scan's own grid."""
-    for side in (RIGHT, LEFT):
-        lung = scan.grid.down(decided == side)[scan.box] > 0.5
-        if lung.any():
-            filled = _with_vessels(lung, scan.spacing) & scan.body & ~airways
-            # Deep inside, also what is finer than the working grid.
-            filled &= ~lung | ndimage.binary_erosion(filled, CROSS, border_value=1)
-            decided[(scan.paste(filled.astype(np.uint8)) > 0) & (decided == 0)] = side
+def _decide_around(
+    sides: np.ndarray,
+    airways: np.ndarray,
+    scan: Scan,
+    hounsfield: np.ndarray,
+    settings: Settings,
+) -> np.ndarray:
+    """The lungs in the part of the scan around them, on its own grid."""
+    if settings.use_intensity:
+        decided = _decide_boundary(sides, airways, scan, hounsfield)
+    else:
+        decided = scan.paste(sides)
+    if settings.fill_vessels:
+        for side in (RIGHT, LEFT):
+            if (sides == side).any():
+                part, inside, fine = scan.around(sides == side, MARGIN)
+                _fill_vessels(decided[fine], side, airways[inside], part)
+    return decided
+
+
+def _remove_lumen(decided: np.ndarray, scan: Scan) -> None:
+    """Take trachea and main bronchi out of the lungs, in place."""
+    for box in ndimage.find_objects(scan.lumen.view(np.uint8)):
+        grid, fine = scan.lumen_grid.part(box)
+        decided[fine][grid.up(scan.lumen[box])] = 0
+
+
+def _fill_vessels(decided: np.ndarray, side: int, airways: np.ndarray, scan: Scan) -> None:
+    """Take the vessels of one lung in, in place; `decided` is on the scan's own grid."""
+    lung = scan.grid.down(decided == side) > 0.5
+    filled = _with_vessels(lung, scan.spacing) & scan.body & ~airways
+    # Deep inside, also what is finer than the working grid.
+    filled &= ~lung | ndimage.binary_erosion(filled, CROSS, border_value=1)
+    for axial, taken in zip(decided, scan.grid.up_slices(filled), strict=True):
+        axial[taken & (axial == 0)] = side
 
 
 def _with_vessels(lung: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
     """Close the gaps that vessels leave in the slices of one lung, and fill what it surrounds."""
     closed = np.stack([_close(axial, spacing[1:]) for axial in lung])
-    surrounded = np.stack([ndimage.binary_fill_holes(axial) for axial in closed]) & ~closed
-    holes, _ = ndimage.label(surrounded, IN_SLICE)
+    holes = _holes(closed, IN_SLICE, (1, 2))
     areas = np.bincount(holes.ravel()) * spacing[1] * spacing[2] / 100
-    return ndimage.binary_fill_holes(closed) | (surrounded & (areas <= VESSEL_AREA)[holes])
+    small = areas <= VESSEL_AREA
+    small[0] = False
+    return closed | small[holes] | (_holes(closed, IN_SPACE, (0, 1, 2)) > 0)
+
+
+def _holes(solid: np.ndarray, neighbors: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """A number for each hole in a mask that reaches no end of the axes, 0 everywhere else."""
+    pieces, count = ndimage.label(~solid, neighbors)
+    is_hole = np.ones(count + 1, bool)
+    is_hole[0] = False
+    for axis in axes:
+        for end in (0, -1):
+            is_hole[pieces.take(end, axis)] = False
+    return np.where(is_hole[pieces], pieces, 0)
 
 
 def _close(axial: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import ndimage
 
 from ..errors import InputError
 from .airways import find_airways
@@ -64,6 +65,45 @@ class Scan:
         whole = np.zeros(self.grid.coarse_shape, array.dtype)
         whole[self.box] = array
         return self.grid.up(whole)
+
+    def around(self, mask: np.ndarray, margin: int) -> tuple[Scan, tuple, tuple]:
+        """The part of the scan that holds a mask; work on it costs the less for it.
+
+        Parameters
+        ----------
+        mask : ndarray of bool, (z, y, x)
+            Inside `box`, not empty.
+        margin : int
+            Pixels around it within the slices.
+
+        Returns
+        -------
+        Scan
+            With a grid of its own; its lumen is still that of the whole scan.
+        tuple of slice
+            Where its pixels lie inside `box`.
+        tuple of slice
+            Where its voxels lie on the scan's own grid.
+        """
+        (found,) = ndimage.find_objects(mask.view(np.uint8))
+        inside = tuple(
+            slice(max(0, part.start - more), min(part.stop + more, count))
+            for part, more, count in zip(found, (0, margin, margin), mask.shape, strict=True)
+        )
+        first = [part.start or 0 for part in self.box]
+        grid, fine = self.grid.part(
+            slice(start + part.start, start + part.stop)
+            for start, part in zip(first, inside, strict=True)
+        )
+        part = replace(
+            self,
+            grid=grid,
+            box=(slice(None),) * 3,
+            hounsfield=self.hounsfield[inside],
+            body=self.body[inside],
+            airways=self.airways[inside],
+        )
+        return part, inside, fine
 
     def to_arrays(self) -> tuple[dict, dict[str, np.ndarray]]:
         """What JSON can hold, and the arrays by name."""

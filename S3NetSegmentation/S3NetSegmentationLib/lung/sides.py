@@ -78,7 +78,9 @@ def _come_apart(
     position beyond the midline toward the patient's left, in mm.
     """
     depth = ndimage.distance_transform_edt(np.pad(piece, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
-    for erosion in np.arange(0, DEEPEST, max(1.0, min(spacing) / 2)):
+    # Deeper than this nothing is left on one of the sides.
+    deepest = min(DEEPEST, depth[beyond < 0].max(), depth[beyond > 0].max())
+    for erosion in np.arange(0, deepest, max(1.0, min(spacing) / 2)):
         cores, count = ndimage.label(depth > erosion)
         if count < 2:
             continue

@@ -40,6 +40,14 @@ class BlockGrid:
         """Number of blocks by axis."""
         return tuple(math.ceil(n / b) for n, b in zip(self.shape, self.block, strict=True))
 
+    def part(self, box: Iterable[slice]) -> tuple[BlockGrid, tuple[slice, slice, slice]]:
+        """The blocks in a box as a grid of their own, and where their voxels lie on this one."""
+        fine = tuple(
+            slice(blocks.start * size, min(blocks.stop * size, count))
+            for blocks, size, count in zip(box, self.block, self.shape, strict=True)
+        )
+        return BlockGrid(tuple(part.stop - part.start for part in fine), self.block), fine
+
     def coarse_spacing(self, spacing) -> tuple[float, float, float]:
         """Spacing of the blocks, for voxels of `spacing`."""
         return tuple(size * b for size, b in zip(spacing, self.block, strict=True))
