@@ -139,7 +139,7 @@ def test_out_of_memory_costs_only_that_scan(tmp_path):
     huge = sitk.GetImageFromArray(huge)
     sitk.WriteImage(huge, str(source / "huge.nrrd"), useCompression=True, compressionLevel=1)
     python, flag, code = batch_script(source, output, jobs=1)
-    limit = memory_of_the_engine() + 2**29
+    limit = memory_of_the_engine() + 2**30
     run = subprocess.run(
         [python, flag, f"import resource as r; r.setrlimit(r.RLIMIT_AS, 2 * ({limit},))\n{code}"],
         env=ENVIRONMENT,
@@ -151,7 +151,8 @@ def test_out_of_memory_costs_only_that_scan(tmp_path):
     files = (output / "records").glob("*.json")
     records = by_place(output, [json.loads(path.read_text()) for path in files])
     assert records["huge.nrrd"]["status"] == "failed"
-    assert "not enough memory" in records["huge.nrrd"]["error"]
+    # Refused by Python or torch, or ended by a library that can only give up.
+    assert "memory" in records["huge.nrrd"]["error"]
     assert is_right(output / f"{records['good.nrrd']['name']}.seg.nrrd", found)
 
 
