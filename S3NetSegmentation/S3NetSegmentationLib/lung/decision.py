@@ -10,6 +10,7 @@ from scipy import ndimage
 from ..settings import Settings
 from .scan import Scan
 from .sides import LEFT, RIGHT, right_and_left
+from .working import extent
 
 LEAST_PIECE_ML = 5.0
 """Milliliters: smaller pieces of lung are islands, unless they are large in a slice."""
@@ -90,7 +91,8 @@ def decide_lungs(
     """
     lungs = np.isin(labels, list(chosen)) & scan.body
     airways = scan.airways if settings.remove_airways else np.zeros_like(lungs)
-    lungs = lungs & ~ndimage.binary_dilation(airways)
+    if settings.remove_airways:
+        lungs &= ~scan.beside_airways
     lungs = _without_islands_and_gas(lungs, scan)
     sides = right_and_left(lungs, scan, leftward)
     decided = np.zeros(scan.grid.shape, np.uint8)
@@ -155,7 +157,8 @@ def _decide_around(
 
 def _remove_lumen(decided: np.ndarray, scan: Scan) -> None:
     """Take trachea and main bronchi out of the lungs, in place."""
-    for box in ndimage.find_objects(scan.lumen.view(np.uint8)):
+    if scan.lumen.any():
+        box = extent(scan.lumen)
         grid, fine = scan.lumen_grid.part(box)
         decided[fine][grid.up(scan.lumen[box])] = 0
 
@@ -172,7 +175,7 @@ def _fill_vessels(decided: np.ndarray, side: int, airways: np.ndarray, scan: Sca
 
 def _with_vessels(lung: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
     """Close the gaps that vessels leave in the slices of one lung, and fill what it surrounds."""
-    closed = np.stack([_close(axial, spacing[1:]) for axial in lung])
+    closed = _close(lung, spacing[1:])
     holes = _holes(closed, IN_SLICE, (1, 2))
     areas = np.bincount(holes.ravel()) * spacing[1] * spacing[2] / 100
     small = areas <= VESSEL_AREA
@@ -191,14 +194,16 @@ def _holes(solid: np.ndarray, neighbors: np.ndarray, axes: tuple[int, ...]) -> n
     return np.where(is_hole[pieces], pieces, 0)
 
 
-def _close(axial: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
-    """Close gaps up to twice `VESSEL` wide; by distance, which costs the same at any spacing."""
-    reach = max(VESSEL, *spacing)
-    margin = [(n, n) for n in (int(reach / size) + 1 for size in spacing)]
-    padded = np.pad(axial, margin)
-    near = ndimage.distance_transform_edt(~padded, sampling=spacing) <= reach
-    closed = ndimage.distance_transform_edt(near, sampling=spacing) > reach
-    return axial | closed[tuple(slice(low, -high) for low, high in margin)]
+def _close(lung: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
+    """Close gaps up to twice `VESSEL` wide within the slices."""
+    radius = max(VESSEL, *spacing)
+    rows, columns = (int(radius // size) for size in spacing)
+    y, x = np.ogrid[-rows : rows + 1, -columns : columns + 1]
+    disk = (y * spacing[0]) ** 2 + (x * spacing[1]) ** 2 <= radius**2 + 1e-6
+    padded = np.pad(lung, ((0, 0), (rows, rows), (columns, columns)))
+    closed = ndimage.binary_closing(padded, disk[None])
+    height, width = lung.shape[1:]
+    return lung | closed[:, rows : rows + height, columns : columns + width]
 
 
 def _decide_boundary(

@@ -51,8 +51,10 @@ def measure_lungs(
         Volume of a voxel in milliliters.
     """
     measured = []
+    inside = lungs > 0
+    labels, intensities = lungs[inside], hounsfield[inside]
     for label, name in NAMES.items():
-        values = hounsfield[lungs == label]
+        values = intensities[labels == label]
         empty = values.size == 0
         measured.append(
             LungMeasurements(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
@@ -10,7 +11,7 @@ from scipy import ndimage
 from ..errors import InputError
 from .airways import find_airways
 from .body import body_mask
-from .working import BlockGrid
+from .working import BlockGrid, extent
 
 COARSE = 5.0
 """Millimeters of the grid on which the body is first looked for."""
@@ -60,6 +61,11 @@ class Scan:
     lumen: np.ndarray
     air_level: float
 
+    @cached_property
+    def beside_airways(self) -> np.ndarray:
+        """The airways and the pixels next to them."""
+        return ndimage.binary_dilation(self.airways)
+
     def paste(self, array: np.ndarray) -> np.ndarray:
         """An array inside `box`, repeated to the voxels of the scan; zero outside the box."""
         whole = np.zeros(self.grid.coarse_shape, array.dtype)
@@ -85,10 +91,9 @@ class Scan:
         tuple of slice
             Where its voxels lie on the scan's own grid.
         """
-        (found,) = ndimage.find_objects(mask.view(np.uint8))
         inside = tuple(
             slice(max(0, part.start - more), min(part.stop + more, count))
-            for part, more, count in zip(found, (0, margin, margin), mask.shape, strict=True)
+            for part, more, count in zip(extent(mask), (0, margin, margin), mask.shape, strict=True)
         )
         first = [part.start or 0 for part in self.box]
         grid, fine = self.grid.part(
@@ -195,9 +200,9 @@ def _air_level(outside: np.ndarray) -> float:
 
 def _bounding_box(body: np.ndarray) -> tuple[slice, slice, slice]:
     """All slices; the rows and columns of the body and one more on each side."""
-    rows, columns = np.flatnonzero(body.any((0, 2))), np.flatnonzero(body.any((0, 1)))
+    _, rows, columns = extent(body)
     return (
         slice(None),
-        slice(max(0, int(rows[0]) - 1), int(rows[-1]) + 2),
-        slice(max(0, int(columns[0]) - 1), int(columns[-1]) + 2),
+        slice(max(0, rows.start - 1), rows.stop + 1),
+        slice(max(0, columns.start - 1), columns.stop + 1),
     )

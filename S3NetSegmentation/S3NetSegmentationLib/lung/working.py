@@ -14,6 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 
 
+def extent(mask: np.ndarray) -> tuple[slice, slice, slice]:
+    """The smallest box that holds a mask (z, y, x) that is not empty."""
+    others = ((1, 2), (0, 2), (0, 1))
+    found = [np.flatnonzero(mask.any(axes)) for axes in others]
+    return tuple(slice(int(each[0]), int(each[-1]) + 1) for each in found)
+
+
 @dataclass(frozen=True)
 class BlockGrid:
     """Blocks of whole voxels over an array in axial order.
@@ -73,7 +80,10 @@ class BlockGrid:
         )
         coarse = np.empty(self.coarse_shape, np.float32)
         for fine, mean in zip(slices, coarse, strict=True):
-            total = np.add.reduceat(fine, starts[0], axis=0, dtype=np.float32)
+            if fine.dtype == bool:  # counted as integers, which is faster
+                total = np.add.reduceat(fine.view(np.uint8), starts[0], axis=0, dtype=np.uint16)
+            else:
+                total = np.add.reduceat(fine, starts[0], axis=0, dtype=np.float32)
             np.add.reduceat(total / rows[:, None], starts[1], axis=1, out=mean)
             mean /= columns
         return coarse

@@ -87,7 +87,7 @@ def _orientedImage(labels: np.ndarray, volumeNode):
     image = slicer.vtkOrientedImageData()
     image.SetDimensions(labels.shape[::-1])
     image.SetGeometryFromImageToWorldMatrix(matrix)
-    image.GetPointData().SetScalars(numpy_support.numpy_to_vtk(labels.ravel(), deep=True))
+    image.GetPointData().SetScalars(numpy_support.numpy_to_vtk(labels.ravel()))
     return image
 
 

@@ -37,6 +37,8 @@ class VoxelBox:
 
     def paste(self, part: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
         """An array of the volume's shape that holds `part` in the box and zeros elsewhere."""
+        if part.shape == tuple(shape):
+            return part
         whole = np.zeros(shape, part.dtype)
         whole[self.slices] = part
         return whole
