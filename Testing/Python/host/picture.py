@@ -51,9 +51,10 @@ def main(folder: Path) -> None:
 
 
 def _draw(panel, width: int, path: Path) -> None:
+    panel.show()  # offscreen; only then does the layout take in what has been unfolded
     for _ in range(2):  # labels that wrap know their height only at their width
-        panel.resize(width, panel.minimumSizeHint.height())
         QtCore.QCoreApplication.processEvents()
+        panel.resize(width, panel.minimumSizeHint.height())
     panel.grab().save(str(path))
 
 
