@@ -132,7 +132,8 @@ def test_cancel_before_anything_happened(scene, temporary):
 
 @needs_posix
 def test_cancel_ends_what_a_launcher_has_started(launcher, temporary):
-    pid = launcher("{python} &\necho $! > {pid}\nwait")
+    # A shell gives what it starts in the background no standard input of its own accord.
+    pid = launcher("exec 3<&0\n{python} <&3 &\necho $! > {pid}\nwait")
     job = SegmentationJob(small_chest().image, LONG, str(temporary))
     assert until(lambda: pid.exists() and pid.read_text().strip())
     worker = int(pid.read_text())
