@@ -99,14 +99,21 @@ def _follow(slices: list[_AirPieces], start: int, pixel: float) -> np.ndarray:
     """The lumen from the last slice, the highest, down until no branch is left; (z, y, x)."""
     track = [slices[-1].numbers == start]
     for axial in reversed(slices[:-1]):
-        numbers = np.unique(axial.numbers[ndimage.binary_dilation(track[-1])])
+        near = _surroundings(track[-1])
+        above, below = track[-1][near], axial.numbers[near]
+        numbers = np.unique(below[ndimage.binary_dilation(above)])
         branches = np.zeros_like(track[-1])
         for number in numbers[numbers > 0]:
-            piece = axial.numbers == number
-            before = (track[-1] & ndimage.binary_dilation(piece)).sum() * pixel
+            before = (above & ndimage.binary_dilation(below == number)).sum() * pixel
             if LEAST_BRONCHUS <= axial.areas[number] <= min(AREA[1], GROWTH * before + 0.5):
-                branches |= piece
+                branches |= axial.numbers == number
         if not branches.any():
             break
         track.append(branches)
     return np.stack(track[::-1])
+
+
+def _surroundings(mask: np.ndarray) -> tuple[slice, slice]:
+    """The smallest box that holds a mask (y, x), and one pixel more on each side."""
+    found = [np.flatnonzero(mask.any(axis)) for axis in (1, 0)]
+    return tuple(slice(max(0, each[0] - 1), each[-1] + 2) for each in found)

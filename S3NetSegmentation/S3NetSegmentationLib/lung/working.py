@@ -70,22 +70,12 @@ class BlockGrid:
         -------
         ndarray of float32
         """
-        starts = [
-            np.arange(0, count, size)
-            for count, size in zip(self.shape[1:], self.block[1:], strict=True)
-        ]
-        rows, columns = (
-            np.diff(np.append(start, count)).astype(np.float32)
-            for start, count in zip(starts, self.shape[1:], strict=True)
-        )
         coarse = np.empty(self.coarse_shape, np.float32)
+        _, height, width = self.block
+        rows = _sums(np.ones((self.shape[1], 1), np.float32), height)
+        columns = _sums(np.ones(self.shape[2], np.float32), width)
         for fine, mean in zip(slices, coarse, strict=True):
-            if fine.dtype == bool:  # counted as integers, which is faster
-                total = np.add.reduceat(fine.view(np.uint8), starts[0], axis=0, dtype=np.uint16)
-            else:
-                total = np.add.reduceat(fine, starts[0], axis=0, dtype=np.float32)
-            np.add.reduceat(total / rows[:, None], starts[1], axis=1, out=mean)
-            mean /= columns
+            mean[:] = _sums((_sums(fine, height) / rows).T, width).T / columns
         return coarse
 
     def up(self, array: np.ndarray) -> np.ndarray:
@@ -145,6 +135,15 @@ class BlockGrid:
             )
             out[y, x] = _strongest([corner[y, x] for corner in corners], shares)
         return fine
+
+
+def _sums(array: np.ndarray, size: int) -> np.ndarray:
+    """Sums of `size` entries each along the first axis; many times faster than ``reduceat``."""
+    total = array[::size].astype(np.float32)
+    for offset in range(1, size):
+        part = array[offset::size]
+        total[: len(part)] += part
+    return total
 
 
 @dataclass(frozen=True)
