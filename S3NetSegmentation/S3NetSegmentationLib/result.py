@@ -23,7 +23,7 @@ from .lung.decision import decide_lungs
 from .lung.measure import LungMeasurements, measure_lungs
 from .lung.orientation import AxialOrder
 from .lung.quality import Quality, assess, ranges
-from .lung.scan import Scan, prepare
+from .lung.scan import Scan
 from .settings import Settings
 
 
@@ -138,8 +138,9 @@ class LungResult:
         table: Iterable[ClusterStatistics],
         chosen: Iterable[int],
         settings: Settings,
+        scan: str,
     ) -> LungResult:
-        """A result from what a scene or files keep of it, with any choice of clusters.
+        """A result from what a scene keeps of it, with any choice of clusters.
 
         Parameters
         ----------
@@ -151,6 +152,8 @@ class LungResult:
             As they were.
         chosen : iterable of int
             The clusters to take as lung.
+        scan : str
+            Text of `scan`.
 
         Raises
         ------
@@ -160,8 +163,7 @@ class LungResult:
         table = tuple(table)
         chosen = _checked(chosen, table)
         order = AxialOrder(image)
-        hounsfield = order.apply(sitk.GetArrayViewFromImage(image))
-        scan = prepare(hounsfield, order.spacing, settings.working_size)
+        scan = Scan.from_text(scan, order.apply(sitk.GetArrayViewFromImage(image)))
         labels = scan.grid.centers(order.apply(clusters))[scan.box]
         return cls(
             lungs=_lungs(image, scan, labels, chosen, settings),

@@ -230,6 +230,7 @@ def _decide_boundary(
     unsure = np.where(reach, nearest + UNSURE, 0)
     decided = scan.paste(np.where(sure, sides, unsure).astype(np.uint8))
     for axial, values in zip(decided, hounsfield, strict=True):
-        axial[(axial > UNSURE) & (values >= threshold)] = 0
-        axial[axial > UNSURE] -= UNSURE
+        is_unsure = axial > UNSURE
+        axial -= UNSURE * is_unsure.view(np.uint8)
+        axial *= ~(is_unsure & (values >= threshold))
     return decided

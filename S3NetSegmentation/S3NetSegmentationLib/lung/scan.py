@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import math
+import zlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -64,7 +68,11 @@ class Scan:
     @cached_property
     def beside_airways(self) -> np.ndarray:
         """The airways and the pixels next to them."""
-        return ndimage.binary_dilation(self.airways)
+        grown = self.airways.copy()
+        if grown.any():
+            near = tuple(slice(max(0, each.start - 1), each.stop + 1) for each in extent(grown))
+            grown[near] = ndimage.binary_dilation(grown[near])
+        return grown
 
     def paste(self, array: np.ndarray) -> np.ndarray:
         """An array inside `box`, repeated to the voxels of the scan; zero outside the box."""
@@ -138,6 +146,38 @@ class Scan:
             arrays["lumen"],
             description["air_level"],
         )
+
+    def to_text(self) -> str:
+        """All but the intensities, so short that a node of a scene can keep it."""
+        description, arrays = self.to_arrays()
+        del arrays["hounsfield"]
+        masks = {name: (mask.shape, _packed(mask)) for name, mask in arrays.items()}
+        return json.dumps({**description, "masks": masks})
+
+    @classmethod
+    def from_text(cls, text: str, hounsfield: np.ndarray) -> Scan:
+        """The inverse of `to_text`.
+
+        Parameters
+        ----------
+        text : str
+        hounsfield : ndarray, (z, y, x)
+            The whole scan in axial order.
+        """
+        description = json.loads(text)
+        arrays = {name: _unpacked(*mask) for name, mask in description["masks"].items()}
+        grid = BlockGrid(tuple(description["shape"]), tuple(description["block"]))
+        box = tuple(slice(*part) for part in description["box"])
+        return cls.from_arrays(description, {**arrays, "hounsfield": grid.down(hounsfield)[box]})
+
+
+def _packed(mask: np.ndarray) -> str:
+    return base64.b64encode(zlib.compress(np.packbits(mask).tobytes())).decode("ascii")
+
+
+def _unpacked(shape: tuple[int, int, int], packed: str) -> np.ndarray:
+    bits = np.frombuffer(zlib.decompress(base64.b64decode(packed)), np.uint8)
+    return np.unpackbits(bits, count=math.prod(shape)).astype(bool).reshape(shape)
 
 
 def prepare(hounsfield: np.ndarray, spacing: tuple[float, float, float], working_size: int) -> Scan:

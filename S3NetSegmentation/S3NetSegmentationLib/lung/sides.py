@@ -42,12 +42,14 @@ def right_and_left(lungs: np.ndarray, scan: Scan, leftward: np.ndarray) -> np.nd
     for number, box in enumerate(ndimage.find_objects(pieces), 1):
         piece = pieces[box] == number
         beyond = leftward[box] - middle
+        positions = beyond[piece]
+        share = np.count_nonzero(positions > 0) / positions.size
         parts = None
-        # A small piece is never both lungs, nor is one that stays on its side.
-        if np.count_nonzero(piece) > least and beyond[piece].min() < 0 < beyond[piece].max():
+        # A small piece is never both lungs, nor is one that as good as stays on its side.
+        if positions.size > least and LEAST_PART / 2 < share < 1 - LEAST_PART / 2:
             parts = _come_apart(piece, beyond, scan.spacing)
         if parts is None:
-            sides[box][piece] = LEFT if beyond[piece].mean() > 0 else RIGHT
+            sides[box][piece] = LEFT if positions.mean() > 0 else RIGHT
         else:
             sides[box][parts[0]], sides[box][parts[1]] = RIGHT, LEFT
     return sides
@@ -80,7 +82,8 @@ def _come_apart(
     depth = ndimage.distance_transform_edt(np.pad(piece, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
     # Deeper than this nothing is left on one of the sides.
     deepest = min(DEEPEST, depth[beyond < 0].max(), depth[beyond > 0].max())
-    for erosion in np.arange(0, deepest, max(1.0, min(spacing) / 2)):
+    step = max(1.0, min(spacing) / 2)
+    for erosion in np.arange(step, deepest, step):
         cores, count = ndimage.label(depth > erosion)
         if count < 2:
             continue

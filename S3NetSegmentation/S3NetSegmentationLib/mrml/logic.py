@@ -47,14 +47,16 @@ NODES = {
 }
 """Class of each, and what follows the volume's name in its own."""
 
-SETTINGS, BOX, WARNINGS, QUALITY = (
+SETTINGS, BOX, SCAN, WARNINGS, QUALITY = (
     "S3Net.settings",
     "S3Net.box",
+    "S3Net.scan",
     "S3Net.warnings",
     "S3Net.quality",
 )
 """Attributes of a segmentation: how it was made, the corners of the box that it was made from,
-what the user should know of it, and how far it can be trusted."""
+where body and airways are in it, what the user should know of it, and how far it can be
+trusted."""
 
 
 NO_LUNGS = "No lungs were found in this volume; choose their clusters, if it does show lungs."
@@ -95,11 +97,12 @@ class SegmentationLogic:
         gives what works as a `SegmentationJob`.
     """
 
+    # The latest result of any logic, from which other clusters are chosen at once.
+    _latest: tuple[str, tuple, LungResult, sitk.Image] | None = None
+
     def __init__(self, startJob=SegmentationJob):
         super().__init__()
         self._startJob = startJob
-        # The latest result, so that choosing clusters need not prepare the scan anew.
-        self._latest: tuple[str, tuple, LungResult, sitk.Image] | None = None
 
     def segment(
         self,
@@ -245,7 +248,7 @@ class SegmentationLogic:
                 "vtkMRMLSegmentationNode", f"{run.volumeNode.GetName()} lungs"
             )
             self._show(run, result, segmentationNode)
-        self._latest = (segmentationNode.GetID(), _key(segmentationNode), result, run.image)
+        self._keep(segmentationNode, result, run.image)
         return segmentationNode
 
     def chooseClusters(self, segmentationNode, clusterNumbers: Iterable[int]) -> None:
@@ -265,7 +268,7 @@ class SegmentationLogic:
         result, image, box = self._chosen(segmentationNode, clusterNumbers)
         with oneStep(*_nodesOf(segmentationNode, (CLUSTER_TABLE, RESULTS_TABLE))):
             _write(segmentationNode, result, image, volumeOf(segmentationNode), box)
-        self._latest = (segmentationNode.GetID(), _key(segmentationNode), result, image)
+        self._keep(segmentationNode, result, image)
 
     def clusterAt(self, ras, segmentationNode=None) -> int:
         """The number of the cluster under a point, 0 where there is none.
@@ -308,6 +311,15 @@ class SegmentationLogic:
         kept = segmentationNode.GetAttribute(QUALITY) if segmentationNode else None
         return json.loads(kept) if kept else None
 
+    @staticmethod
+    def _keep(segmentationNode, result: LungResult, image: sitk.Image) -> None:
+        SegmentationLogic._latest = (
+            segmentationNode.GetID(),
+            _key(segmentationNode),
+            result,
+            image,
+        )
+
     def _checkUnchanged(self, run: Run) -> None:
         """Refuse to place a result on a volume that is gone or has become another one."""
         scene = slicer.mrmlScene
@@ -334,6 +346,7 @@ class SegmentationLogic:
         _placeBeside(segmentationNode, run.volumeNode)
         segmentationNode.SetAttribute(SETTINGS, json.dumps(result.settings.as_dict()))
         segmentationNode.SetAttribute(BOX, json.dumps(cornersOfBox(run.volumeNode, run.box)))
+        segmentationNode.SetAttribute(SCAN, result.scan.to_text())
         found = () if result.lungs_found else (NO_LUNGS,)
         segmentationNode.SetAttribute(
             WARNINGS, json.dumps([*found, *result.warnings, *result.hints])
@@ -373,11 +386,9 @@ class SegmentationLogic:
         image = imageFromVolume(volumeNode, box)
         settings = Settings.from_dict(json.loads(segmentationNode.GetAttribute(SETTINGS)))
         table, _ = self.clusters(segmentationNode)
-        return (
-            LungResult.restore(image, clusters[box.slices], table, numbers, settings),
-            image,
-            box,
-        )
+        scan = segmentationNode.GetAttribute(SCAN)
+        result = LungResult.restore(image, clusters[box.slices], table, numbers, settings, scan)
+        return result, image, box
 
 
 def volumeOf(segmentationNode):

@@ -281,3 +281,14 @@ def test_a_scan_survives_its_arrays(plain):
     assert again.grid == scan.grid
     assert again.box == scan.box
     assert (again.paste(again.body) == scan.paste(scan.body)).all()
+
+
+def test_a_scan_survives_as_a_short_text(chest):
+    _, order, hounsfield, *_ = chest
+    scan = prepare(hounsfield, order.spacing, 64)
+    text = scan.to_text()
+    again = Scan.from_text(text, hounsfield)
+    assert len(text) < 20_000
+    assert again.to_arrays()[0] == scan.to_arrays()[0]
+    for name, array in scan.to_arrays()[1].items():
+        assert (again.to_arrays()[1][name] == array).all(), name
