@@ -10,15 +10,21 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
 LIBRARY = Path(__file__).resolve().parents[1]
 """The folder that holds the package S3NetSegmentationLib."""
 
+TEMPORARY = "S3NET_TEMPORARY"
+"""The environment variable that names a worker's own folder for temporary files."""
+
 
 class WorkerProcess:
     """``python -m S3NetSegmentationLib.worker ARGUMENTS`` in the background.
+
+    Its temporary files lie in a folder of its own, which is gone however it ends.
 
     Parameters
     ----------
@@ -34,6 +40,7 @@ class WorkerProcess:
         python = shutil.which("PythonSlicer") or sys.executable
         paths = [str(LIBRARY), *filter(None, [os.environ.get("PYTHONPATH")])]
         cores = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+        self._temporary = tempfile.TemporaryDirectory(prefix="s3net-", ignore_cleanup_errors=True)
         self._process = subprocess.Popen(
             [python, "-m", "S3NetSegmentationLib.worker", *arguments],
             stdin=subprocess.PIPE,
@@ -42,6 +49,7 @@ class WorkerProcess:
             env={
                 **os.environ,
                 **cores,
+                TEMPORARY: self._temporary.name,
                 "PYTHONPATH": os.pathsep.join(paths),
                 "PYTHONUTF8": "1",
             },
@@ -88,6 +96,7 @@ class WorkerProcess:
             reader.join()
         self._process.stdout.close()
         self._process.stderr.close()
+        self._temporary.cleanup()
 
     def _read(self, stream, parse) -> None:
         for line in stream:

@@ -4,7 +4,7 @@
 leaves a saved `LungResult` in the same folder. ``--scan JOB_FOLDER`` segments a scan of a batch
 from its files, ``--batch JOB_FOLDER`` runs a whole batch, and ``--devices`` tells what torch can
 compute on. It ends with its parent: when its standard input closes, it removes the job's folder
-and stops.
+and its own for temporary files, and stops.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from .errors import NO_MEMORY, S3NetError, out_of_memory
+from .process import TEMPORARY
 from .settings import Settings
 
 JOB, IMAGE = "job.json", "image.npy"
@@ -46,8 +48,10 @@ def main(argv: list[str] | None = None) -> int:
     """
     *task, last = sys.argv[1:] if argv is None else argv
     folder = None if last == "--devices" else Path(last)
+    tempfile.tempdir = os.environ.get(TEMPORARY)
+    passing = [Path(place) for place in (folder, tempfile.tempdir) if place]
     send = _channel()
-    threading.Thread(target=_stop_with_parent, args=(_lifeline(), folder), daemon=True).start()
+    threading.Thread(target=_stop_with_parent, args=(_lifeline(), passing), daemon=True).start()
     try:
         if folder is None:
             send(event="devices", **devices())
@@ -195,16 +199,16 @@ def _lifeline() -> int:
     return pipe
 
 
-def _stop_with_parent(pipe: int, folder: Path | None) -> None:
+def _stop_with_parent(pipe: int, folders: list[Path]) -> None:
     # Not through a buffered file, whose lock would be held when the interpreter ends.
     while os.read(pipe, 1):
         pass
-    if folder is not None:
-        # The other thread may be writing its result; once the folder is gone it can't.
-        for _ in range(10):
+    # The other thread may be writing there; once a folder is gone it can't.
+    for _ in range(10):
+        for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
-            if not folder.exists():
-                break
+        if not any(folder.exists() for folder in folders):
+            break
     os._exit(1)
 
 

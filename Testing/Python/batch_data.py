@@ -107,14 +107,14 @@ def scan_processes(output: Path, name: str = "") -> list[int]:
     return found
 
 
-def wait_for(condition, seconds: float = 120):
+def wait_for(condition, seconds: float = 120, pause: float = 0.02):
     """What a condition yields as soon as it is true."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         result = condition()
         if result:
             return result
-        time.sleep(0.02)
+        time.sleep(pause)
     raise TimeoutError
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -19,6 +20,8 @@ from batch_data import (  # noqa: F401 - pytest looks the fixture up
     is_right,
     leftovers,
     one_thread,
+    scan_processes,
+    wait_for,
     write_chest,
 )
 from S3NetSegmentationLib.batch.run import run_batch
@@ -171,3 +174,22 @@ def test_memory_of_the_graphics_card_counts_as_memory():
     assert out_of_memory(torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate ..."))
     assert out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: 12 bytes"))
     assert not out_of_memory(RuntimeError("shapes do not match"))
+
+
+@posix
+@pytest.mark.parametrize("victim", ["scan", "batch"])
+def test_a_kill_leaves_no_temporary_files(tmp_path, victim):
+    source, output, temporary = (tmp_path / name for name in ("in", "out", "temporary"))
+    truth = write_chest(source / "a.nrrd")
+    temporary.mkdir()
+    environment = {**ENVIRONMENT, "TMPDIR": str(temporary)}
+    batch = subprocess.Popen(batch_script(source, output), env=environment)
+    # The picture for the report is made in a folder within that of the scan's process.
+    wait_for(lambda: any(temporary.glob("*/*/*")), pause=0.001)
+    (scan,) = scan_processes(output)
+    os.kill({"scan": scan, "batch": batch.pid}[victim], signal.SIGKILL)
+    assert batch.wait(timeout=120) == (0 if victim == "scan" else -signal.SIGKILL)
+    wait_for(lambda: not any(temporary.iterdir()), 20)
+    if victim == "scan":
+        (result,) = output.glob("*.seg.nrrd")
+        assert is_right(result, truth)
