@@ -22,6 +22,12 @@ ABDOMENS = {
     for name in ("example_ct", "example_ct_sm")
 }
 
+WRONG_REFERENCES = {
+    "dev_52": "takes in the air around the body",
+    "dev_79": "leaves out the right lung",
+}
+"""What is plainly wrong with a reference, seen by looking at it; the table has both figures."""
+
 
 @dataclass(frozen=True)
 class Case:

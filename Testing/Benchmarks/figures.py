@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from cases import Case
+from cases import WRONG_REFERENCES, Case
 from methods import Prediction
 from S3NetSegmentationLib.evaluation.overlap import dice, hammoude, xor_error
 from S3NetSegmentationLib.evaluation.protocol import best_cluster, crop_by_truth
@@ -23,7 +23,7 @@ class Row:
     """Figures of one method on one image with one seed by one protocol.
 
     `dsc`, `hm` and `xor` in percent; `false_l`, liters called lung beyond the truth, and
-    `called_l`, liters called lung in all.
+    `called_l`, liters called lung in all. `diagonal_mm` is that of a voxel.
     """
 
     group: str
@@ -35,6 +35,7 @@ class Row:
     hm: float
     xor: float
     surface95_mm: float = NAN
+    diagonal_mm: float = NAN
     volume_error_ml: float = NAN
     false_l: float = NAN
     called_l: float = NAN
@@ -76,6 +77,7 @@ def _in_space(case: Case, prediction: Prediction) -> dict[str, float]:
     difference = int(prediction.mask.sum()) - int(case.truth.sum())
     return {
         "surface95_mm": hausdorff95(made, truth),
+        "diagonal_mm": math.hypot(*case.image.GetSpacing()),
         "volume_error_ml": difference * milliliters,
         "false_l": int((prediction.mask & ~case.truth).sum()) * milliliters / 1000,
         "called_l": int(prediction.mask.sum()) * milliliters / 1000,
@@ -91,29 +93,40 @@ def _like(image: sitk.Image, mask: np.ndarray) -> sitk.Image:
 def tables(rows: list[Row]) -> list[str]:
     """For each group, method and protocol: mean over the images, median, worst; then by image."""
     lines = [
-        f"{'group':<14}{'method':<18}{'protocol':<15}{'n':>3}{'DSC':>7}{'median':>7}{'worst':>7}"
+        f"{'group':<15}{'method':<18}{'protocol':<15}{'n':>3}{'DSC':>7}{'median':>7}{'worst':>7}"
         f"{'HM':>7}{'XOR':>7}{'s':>7}{'seeds':>7}{'lowest':>7}{'spread':>7}{'rho':>6}"
     ]
     for key in dict.fromkeys((row.group, row.method, row.protocol) for row in rows):
         own = [row for row in rows if (row.group, row.method, row.protocol) == key]
-        by_seed = [
-            np.mean([row.dsc for row in own if row.seed == seed])
-            for seed in sorted({row.seed for row in own})
-        ]
-        dsc = [row.dsc for row in own]
-        lines.append(
-            f"{key[0]:<14}{key[1]:<18}{key[2]:<15}{len({row.image for row in own}):>3}"
-            f"{np.mean(dsc):7.2f}{np.median(dsc):7.2f}{min(dsc):7.2f}"
-            f"{np.mean([row.hm for row in own]):7.2f}{np.mean([row.xor for row in own]):7.2f}"
-            f"{np.mean([row.seconds for row in own]):7.1f}{len(by_seed):>7}{min(by_seed):7.2f}"
-            f"{np.std(by_seed):7.2f}{_rank_correlation(own):>6}"
-        )
+        right = [row for row in own if row.image not in WRONG_REFERENCES]
+        lines.append(_summary(*key, own))
+        if len(right) < len(own):
+            lines.append(_summary(f"{key[0]} *", *key[1:], right))
     lines += [
         "",
         "lowest: the mean of the worst seed; spread: standard deviation of the means of the seeds;",
         "rho: rank correlation of the method's own quality estimate with the DSC.",
     ]
+    wrong = [name for name in WRONG_REFERENCES if any(row.image == name for row in rows)]
+    lines += [f"* without {name}, whose reference {WRONG_REFERENCES[name]}" for name in wrong]
     return lines + _by_scan([row for row in rows if not math.isnan(row.called_l)])
+
+
+def _summary(group: str, method: str, protocol: str, rows: list[Row]) -> str:
+    if not rows:
+        return f"{group:<15}{method:<18}{protocol:<15}  0"
+    by_seed = [
+        np.mean([row.dsc for row in rows if row.seed == seed])
+        for seed in sorted({row.seed for row in rows})
+    ]
+    dsc = [row.dsc for row in rows]
+    return (
+        f"{group:<15}{method:<18}{protocol:<15}{len({row.image for row in rows}):>3}"
+        f"{np.mean(dsc):7.2f}{np.median(dsc):7.2f}{min(dsc):7.2f}"
+        f"{np.mean([row.hm for row in rows]):7.2f}{np.mean([row.xor for row in rows]):7.2f}"
+        f"{np.mean([row.seconds for row in rows]):7.1f}{len(by_seed):>7}{min(by_seed):7.2f}"
+        f"{np.std(by_seed):7.2f}{_rank_correlation(rows):>6}"
+    )
 
 
 def _rank_correlation(rows: list[Row]) -> str:
@@ -130,7 +143,7 @@ def _by_scan(rows: list[Row]) -> list[str]:
         return []
     lines = [
         "",
-        f"{'scan':<18}{'method':<18}{'DSC':>7}{'lowest':>7}{'95% mm':>8}{'vol mL':>8}"
+        f"{'scan':<18}{'method':<18}{'DSC':>7}{'lowest':>7}{'95% mm':>8}{'voxel':>7}{'vol mL':>8}"
         f"{'called L':>9}{'false L':>8}{'quality':>8}{'s':>7}",
     ]
     for key in dict.fromkeys((row.image, row.method) for row in rows):
@@ -142,7 +155,7 @@ def _by_scan(rows: list[Row]) -> list[str]:
         }
         lines.append(
             f"{key[0]:<18}{key[1]:<18}{mean['dsc']:7.2f}{min(row.dsc for row in own):7.2f}"
-            f"{mean['surface95_mm']:8.2f}{mean['volume_error_ml']:8.0f}{mean['called_l']:9.3f}"
+            f"{mean['surface95_mm']:8.2f}{mean['diagonal_mm']:7.2f}{mean['volume_error_ml']:8.0f}{mean['called_l']:9.3f}"
             f"{mean['false_l']:8.3f}{mean['quality']:8.2f}{mean['seconds']:7.1f}"
         )
     return lines
