@@ -89,20 +89,16 @@ def decide_lungs(
     ndarray of uint8, (z, y, x)
         On the scan's own grid: 0 background, 1 right lung, 2 left lung.
     """
-    lungs = np.isin(labels, list(chosen)) & scan.body
-    airways = scan.airways if settings.remove_airways else np.zeros_like(lungs)
-    if settings.remove_airways:
-        lungs &= ~scan.beside_airways
+    if not settings.remove_airways:
+        scan = scan.without_airways()
+    lungs = np.isin(labels, list(chosen)) & scan.body & ~scan.beside_airways
     lungs = _without_islands_and_gas(lungs, scan)
     sides = right_and_left(lungs, scan, leftward)
     decided = np.zeros(scan.grid.shape, np.uint8)
     if lungs.any():
         part, inside, fine = scan.around(lungs, MARGIN)
-        decided[fine] = _decide_around(
-            sides[inside], airways[inside], part, hounsfield[fine], settings
-        )
-        if settings.remove_airways:
-            _remove_lumen(decided, scan)
+        decided[fine] = _decide_around(sides[inside], part, hounsfield[fine], settings)
+        _remove_lumen(decided, scan)
     return decided
 
 
@@ -136,22 +132,18 @@ def _is_gas(hounsfield: np.ndarray, piece: np.ndarray, air: float, small: bool) 
 
 
 def _decide_around(
-    sides: np.ndarray,
-    airways: np.ndarray,
-    scan: Scan,
-    hounsfield: np.ndarray,
-    settings: Settings,
+    sides: np.ndarray, scan: Scan, hounsfield: np.ndarray, settings: Settings
 ) -> np.ndarray:
     """The lungs in the part of the scan around them, on its own grid."""
     if settings.use_intensity:
-        decided = _decide_boundary(sides, airways, scan, hounsfield)
+        decided = _decide_boundary(sides, scan, hounsfield)
     else:
         decided = scan.paste(sides)
     if settings.fill_vessels:
         for side in (RIGHT, LEFT):
             if (sides == side).any():
-                part, inside, fine = scan.around(sides == side, MARGIN)
-                _fill_vessels(decided[fine], side, airways[inside], part)
+                part, _, fine = scan.around(sides == side, MARGIN)
+                _fill_vessels(decided[fine], side, part)
     return decided
 
 
@@ -163,10 +155,10 @@ def _remove_lumen(decided: np.ndarray, scan: Scan) -> None:
         decided[fine][grid.up(scan.lumen[box])] = 0
 
 
-def _fill_vessels(decided: np.ndarray, side: int, airways: np.ndarray, scan: Scan) -> None:
+def _fill_vessels(decided: np.ndarray, side: int, scan: Scan) -> None:
     """Take the vessels of one lung in, in place; `decided` is on the scan's own grid."""
     lung = scan.grid.down(decided == side) > 0.5
-    filled = _with_vessels(lung, scan.spacing) & scan.body & ~airways
+    filled = _with_vessels(lung, scan.spacing) & scan.body & ~scan.airways
     # Deep inside, also what is finer than the working grid.
     filled &= ~lung | ndimage.binary_erosion(filled, CROSS, border_value=1)
     for axial, taken in zip(decided, scan.grid.up_slices(filled), strict=True):
@@ -206,9 +198,7 @@ def _close(lung: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
     return lung | closed[:, rows : rows + height, columns : columns + width]
 
 
-def _decide_boundary(
-    sides: np.ndarray, airways: np.ndarray, scan: Scan, hounsfield: np.ndarray
-) -> np.ndarray:
+def _decide_boundary(sides: np.ndarray, scan: Scan, hounsfield: np.ndarray) -> np.ndarray:
     """Decide each voxel near the boundary by its intensity.
 
     The threshold lies midway between the medians on the two sides of the boundary, of which
@@ -216,7 +206,7 @@ def _decide_boundary(
     """
     lungs = sides > 0
     sure = ndimage.binary_erosion(lungs, CROSS, iterations=BAND, border_value=1)
-    reach = ndimage.binary_dilation(lungs, CROSS, iterations=BAND) & scan.body & ~airways
+    reach = ndimage.binary_dilation(lungs, CROSS, iterations=BAND) & scan.body & ~scan.airways
     beyond = reach & ~lungs
     if not beyond.any():
         return scan.paste(sides)

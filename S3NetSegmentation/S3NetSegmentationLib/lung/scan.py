@@ -74,6 +74,11 @@ class Scan:
             grown[near] = ndimage.binary_dilation(grown[near])
         return grown
 
+    def without_airways(self) -> Scan:
+        """The same scan as if no airways had been found."""
+        airways, lumen = np.zeros_like(self.airways), np.zeros_like(self.lumen)
+        return replace(self, airways=airways, lumen=lumen)
+
     def paste(self, array: np.ndarray) -> np.ndarray:
         """An array inside `box`, repeated to the voxels of the scan; zero outside the box."""
         whole = np.zeros(self.grid.coarse_shape, array.dtype)
