@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from .errors import NO_MEMORY, S3NetError, out_of_memory
+from .own_process import prepare_process
 from .settings import Settings
 
 JOB, IMAGE = "job.json", "image.npy"
@@ -44,6 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     int
         0 if all went well.
     """
+    prepare_process()
     *task, last = sys.argv[1:] if argv is None else argv
     folder = None if last == "--devices" else Path(last)
     send = _channel()
