@@ -13,9 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Said of a format that has not changed for years; nobody who segments a scan can do anything.
-warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
-
 MARGIN = 2
 """Pixels of zeros around an image: the four neighbors of a position outside are among them."""
 
@@ -185,10 +182,13 @@ def _products(sums: Tensor, rows: Tensor, index: Tensor) -> Tensor:
         return torch.ops.aten._embedding_bag_per_sample_weights_backward(
             sums, rows, flat, starts[:-1], bags.repeat_interleave(count), 0
         ).view_as(index)
-    # Those entries of a large product that a sparse matrix has.
-    wanted = torch.sparse_csr_tensor(
-        starts, flat, sums.new_zeros(len(flat)), (len(sums), len(rows)), check_invariants=False
-    )
+    # Those entries of a large product that a sparse matrix has. Torch warns of such matrices,
+    # though nothing about them has changed for years.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wanted = torch.sparse_csr_tensor(
+            starts, flat, sums.new_zeros(len(flat)), (len(sums), len(rows)), check_invariants=False
+        )
     return torch.sparse.sampled_addmm(wanted, sums, rows.T, beta=0).values().view_as(index)
 
 
