@@ -128,14 +128,14 @@ def _neighbors(position: Tensor, length: int) -> tuple[Tensor, list[Tensor]]:
 
 
 def gather(rows: Tensor, index: Tensor, share: Tensor) -> Tensor:
-    """Weighted sums of a few rows.
+    """Weighted sums of four rows.
 
     Parameters
     ----------
     rows : Tensor, (N, C)
-    index : Tensor of int, (M, k)
+    index : Tensor of int, (M, 4)
         Which rows.
-    share : Tensor, (M, k)
+    share : Tensor, (M, 4)
         Their weights.
 
     Returns
@@ -162,10 +162,10 @@ class _Gather(torch.autograd.Function):
         if context.needs_input_grad[0]:
             row, order = index.flatten().sort()
             toward_rows = F.embedding_bag(
-                order // index.shape[1],
+                order >> 2,  # of the four that each sum has
                 gradient,
                 torch.searchsorted(row, torch.arange(len(rows), device=row.device).to(row.dtype)),
-                per_sample_weights=share.flatten()[order],
+                per_sample_weights=share.flatten().index_select(0, order),
                 mode="sum",
             )
         if context.needs_input_grad[2]:
@@ -174,13 +174,13 @@ class _Gather(torch.autograd.Function):
 
 
 def _products(sums: Tensor, rows: Tensor, index: Tensor) -> Tensor:
-    """Inner products of each sum (M, C) with the rows (N, C) that it is of, (M, k)."""
-    count, flat = index.shape[1], index.flatten()
-    starts = torch.arange(len(index) + 1, device=flat.device, dtype=flat.dtype) * count
+    """Inner products of each sum (M, C) with the four rows (N, C) that it is of, (M, 4)."""
+    flat = index.flatten()
+    starts = torch.arange(0, len(flat) + 1, 4, device=flat.device, dtype=flat.dtype)
     if flat.device.type != "cpu":
         bags = torch.arange(len(index), device=flat.device, dtype=flat.dtype)
         return torch.ops.aten._embedding_bag_per_sample_weights_backward(
-            sums, rows, flat, starts[:-1], bags.repeat_interleave(count), 0
+            sums, rows, flat, starts[:-1], bags.repeat_interleave(4), 0
         ).view_as(index)
     # Those entries of a large product that a sparse matrix has. Torch warns of such matrices,
     # though nothing about them has changed for years.

@@ -61,7 +61,7 @@ def spatial_loss(scores: Tensor) -> Tensor:
     clusters = soft.shape[1]
     x, y = (
         F.conv2d(soft, kernel.expand(clusters, 1, 3, 3), groups=clusters)
-        for kernel in SOBEL_DIFFERENCES.to(soft)
+        for kernel in SOBEL_DIFFERENCES.to(soft, non_blocking=True)
     )
     sums = [torch.linalg.vector_norm(difference, 1, (1, 2, 3)) for difference in (x - y, x, y)]
     return sum(sums) / x[0, 0].numel()
