@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from . import __version__
 from .batch.command import add_batch, run_batch_command
 from .errors import NO_MEMORY, Cancelled, InputError, S3NetError, out_of_memory
+from .own_process import prepare_process
 from .progress import Progress
 from .settings import CHOICES, METHODS, MODES, PRESET_TITLES, PRESETS, Settings
 
@@ -57,6 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     int
         The exit code.
     """
+    prepare_process()
     arguments = _parser().parse_args(argv)
     try:
         return arguments.run(arguments)

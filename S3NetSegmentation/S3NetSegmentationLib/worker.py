@@ -21,6 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from .errors import NO_MEMORY, S3NetError, out_of_memory
+from .own_process import prepare_process
 from .process import TEMPORARY
 from .settings import Settings
 
@@ -46,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     int
         0 if all went well.
     """
+    prepare_process()
     *task, last = sys.argv[1:] if argv is None else argv
     folder = None if last == "--devices" else Path(last)
     tempfile.tempdir = os.environ.get(TEMPORARY)

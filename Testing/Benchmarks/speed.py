@@ -4,9 +4,11 @@
     .venv/bin/python Testing/Benchmarks/speed.py --sample .cache/sample -o benchmark
 
 prints tables and writes ``speed.json``. Both sides take turns, so that whatever else the machine
-does hits both; the best of the turns counts. ``--quick`` takes minutes, everything an hour or
-two. On CUDA, where there is one, the same follows once more.
+does hits both; the best of the turns counts. ``--quick`` takes two minutes, everything about half
+an hour on two idle cores. On CUDA, where there is one, the same follows once more.
 """
+
+# ruff: noqa: E402
 
 from __future__ import annotations
 
@@ -21,7 +23,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
+
+from S3NetSegmentationLib.own_process import prepare_process
+
+prepare_process()  # before torch is loaded, for both sides
 
 import machine
 import numpy as np
@@ -29,9 +36,13 @@ import published
 import SimpleITK as sitk
 import torch
 from S3NetSegmentationLib import PRESETS, Settings, segment_lungs
+from S3NetSegmentationLib.lung.orientation import AxialOrder
+from S3NetSegmentationLib.lung.scan import prepare
+from S3NetSegmentationLib.lung.slices import network_input, spread_slices
 from S3NetSegmentationLib.s3net import fitting
 from S3NetSegmentationLib.s3net.affine import random_affine
 from S3NetSegmentationLib.s3net.deformable import deform_conv2d
+from S3NetSegmentationLib.s3net.many import networks_at_once
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
@@ -40,6 +51,9 @@ INPUTS = 2
 """Channels of the image as the engine makes it of CT; both sides get the same."""
 
 PAPER = replace(PRESETS["lung-ct-paper"], offset_rate=published.OFFSET_RATE)
+
+PAPER_SLICES = 3
+"""Slices that both sides really fit at the paper's settings: the other one takes minutes each."""
 
 COSTLIEST = 5
 
@@ -55,13 +69,13 @@ class Side:
         self.backward(self.forward())
 
 
-def published_side(size: int, channels: int, device: torch.device) -> Side:
-    network = published.PublishedNet(INPUTS, channels, channels).to(device)
+def published_side(image: Tensor, channels: int) -> Side:
+    network = published.PublishedNet(INPUTS, channels, channels).to(image.device)
     optimizer = published.optimizer(network)
-    image, generator = picture(size, device), torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
 
     def forward() -> Tensor:
-        return published.joint_loss(network, image, random_affine(generator).to(device))
+        return published.joint_loss(network, image, random_affine(generator).to(image.device))
 
     def backward(loss: Tensor) -> None:
         published.step(network, optimizer, loss)
@@ -69,14 +83,13 @@ def published_side(size: int, channels: int, device: torch.device) -> Side:
     return Side(forward, backward)
 
 
-def engine_side(size: int, channels: int, device: torch.device, networks: int = 1) -> Side:
+def engine_side(image: Tensor, channels: int, networks: int = 1) -> Side:
     settings = replace(PAPER, channels=channels, clusters=channels)
-    stacks = picture(size, device).expand(networks, 1, -1, -1, -1)
-    fit = fitting.RunningFit(stacks, settings, 0)
+    fit = fitting.RunningFit(image.expand(networks, 1, -1, -1, -1), settings, 0)
     generator = torch.Generator().manual_seed(0)
 
     def forward() -> Tensor:
-        return fit.forward(random_affine(generator).to(device))[1]
+        return fit.forward(random_affine(generator).to(image.device))[1]
 
     return Side(forward, fit.backward)
 
@@ -118,10 +131,10 @@ def time_sides(sides: dict[str, Side], device: torch.device, turns: int) -> dict
 
 def iterations(device: torch.device, turns: int) -> dict:
     """One iteration at the published settings, and its deformable convolution alone."""
-    size, channels = published.SIZE, published.CHANNELS
+    image, channels = picture(published.SIZE, device), published.CHANNELS
     sides = {
-        "published": published_side(size, channels, device),
-        "engine": engine_side(size, channels, device),
+        "published": published_side(image, channels),
+        "engine": engine_side(image, channels),
     }
     alone = {
         "torchvision": deformable_side(torchvision_deform_conv2d, torch.contiguous_format, device),
@@ -173,7 +186,7 @@ def growth(device: torch.device, turns: int) -> dict[str, dict]:
     threads = torch.get_num_threads()
 
     def engine(size: int, channels: int) -> float:
-        sides = {"engine": engine_side(size, channels, device)}
+        sides = {"engine": engine_side(picture(size, device), channels)}
         return time_sides(sides, device, turns)["engine"]["iteration"]
 
     grown = {
@@ -191,7 +204,8 @@ def growth(device: torch.device, turns: int) -> dict[str, dict]:
 
 def costliest(device: torch.device) -> list[dict]:
     """The operations that take most of an iteration, and on CUDA how busy the GPU is."""
-    side = engine_side(published.SIZE, published.CHANNELS, device)
+    image = picture(published.SIZE, device)
+    side = engine_side(image, published.CHANNELS, networks_at_once(image, PAPER, device))
     side.iterate()
     on_gpu = device.type == "cuda"
     activities = [ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU]
@@ -250,7 +264,7 @@ def segment(path: Path, settings: Settings) -> dict:
 
 def volumes(sample: Path, runs: list[tuple[str, int]], device: torch.device) -> list[dict]:
     """Whole volumes by the engine; the published formulation from its iterations in between."""
-    yardstick = published_side(published.SIZE, published.CHANNELS, device)
+    yardstick = published_side(picture(published.SIZE, device), published.CHANNELS)
     yardstick.iterate()
     context = multiprocessing.get_context("spawn")
     rows = []
@@ -266,6 +280,31 @@ def volumes(sample: Path, runs: list[tuple[str, int]], device: torch.device) -> 
             rows.append({"mode": mode, "slices": slices, **row, "published": estimate})
             print(f"{mode} mode, {slices} slices: {row['seconds']:.1f} s", file=sys.stderr)
     return rows
+
+
+def paper_slices(sample: Path, device: torch.device) -> dict:
+    """Slice mode at the paper's settings: both sides fit the same slices, in as many iterations."""
+    chest = sitk.ReadImage(str(sample / "chest.nii.gz"))
+    order = AxialOrder(chest)
+    hounsfield = order.apply(sitk.GetArrayViewFromImage(chest))
+    scan = prepare(hounsfield, order.spacing, PAPER.working_size)
+    images = torch.from_numpy(network_input(scan))[spread_slices(scan, PAPER_SLICES)]
+    taken = {"published": 0.0, "engine": 0.0, "iterations": 0, "slices": len(images)}
+    for image in images.to(device).split(1):
+        steps: list[int] = []
+        taken["engine"] += machine.seconds(
+            lambda image=image, steps=steps: fitting.fit_side_by_side(
+                image[None], PAPER, lambda done, total: steps.append(done)
+            ),
+            device,
+        )
+        # Each attempt tells its end, and may tell of an iteration that it no longer makes.
+        iterations = len(steps) - 2 * steps.count(PAPER.iterations)
+        side = published_side(image, published.CHANNELS)
+        for _ in range(iterations):
+            taken["published"] += machine.seconds(side.iterate, device)
+        taken["iterations"] += iterations
+    return {**taken, "chest": len(scan.body), "size": list(images.shape[2:])}
 
 
 def report(figures: dict) -> list[str]:
@@ -291,17 +330,49 @@ def report(figures: dict) -> list[str]:
     for by, times in figures["growth"].items():
         lines += ["", f"ms an iteration, by {by}"]
         lines += [f"{value:>10}{1e3 * taken:10.1f}" for value, taken in times.items()]
-    lines += [
-        "",
-        f"{'whole volumes':<20}{'s':>8}{'CPU s':>8}{'GB':>7}{'published':>12}{'ratio':>8}",
+    if figures["paper_slices"]:
+        lines += ["", *_paper_slices(figures["paper_slices"])]
+    if figures["volumes"]:
+        lines += ["", *_volumes(figures["volumes"])]
+    return lines
+
+
+def _paper_slices(taken: dict) -> list[str]:
+    each = {name: taken[name] / taken["slices"] for name in ("published", "engine")}
+    ratio = each["published"] / each["engine"]
+    return [
+        f"slice mode at the paper's settings, {taken['slices']} slices of the chest, "
+        f"{taken['size'][0]}x{taken['size'][1]}, {taken['iterations']} iterations on each side",
+        *(
+            f"{name:<20}{seconds:8.1f} s a slice, {seconds * taken['chest']:8.0f} s for all "
+            f"{taken['chest']} (extrapolated)"
+            for name, seconds in each.items()
+        ),
+        f"{'ratio':<20}{ratio:8.1f}",
     ]
-    for row in figures["volumes"]:
+
+
+def _volumes(rows: list[dict]) -> list[str]:
+    lines = [
+        f"{'whole volumes':<20}{'s':>8}{'CPU s':>8}{'GB':>7}{'GPU GB':>8}{'ms a slice':>12}"
+        f"{'published':>12}{'ratio':>8}"
+    ]
+    for row in rows:
         name = f"{row['mode']}, {row['slices']} slices"
+        gpu = "-" if row["gpu_gb"] is None else f"{row['gpu_gb']:.2f}"
         lines.append(
             f"{name:<20}{row['seconds']:8.1f}{row['cpu_seconds']:8.1f}{row['peak_gb']:7.2f}"
+            f"{gpu:>8}{1e3 * row['seconds'] / row['slices']:12.0f}"
             f"{row['published']:11.0f}s{row['published'] / row['seconds']:8.0f}"
         )
     lines.append("(published: extrapolated from iterations before and after each run, 50 a slice)")
+    for fewer, more in pairwise(rows):
+        if fewer["mode"] == more["mode"]:
+            slices, seconds = (more[what] / fewer[what] for what in ("slices", "seconds"))
+            lines.append(
+                f"{more['mode']} mode, {fewer['slices']} to {more['slices']} slices: "
+                f"{slices:.2f} times the slices, {seconds:.2f} times the seconds"
+            )
     return lines
 
 
@@ -321,6 +392,7 @@ def measure(device: torch.device, arguments: argparse.Namespace) -> dict:
     """All figures of one device."""
     turns = 1 if arguments.quick else 3
     network = published.PublishedNet(INPUTS).to(device)
+    is_thorough = arguments.sample and not arguments.quick
     runs = [(mode, count) for mode in arguments.modes for count in arguments.slices]
     return {
         "machine": machine.describe(device),
@@ -330,6 +402,7 @@ def measure(device: torch.device, arguments: argparse.Namespace) -> dict:
         "iterations": iterations(device, turns),
         "costliest": costliest(device),
         "growth": {} if arguments.quick else growth(device, turns),
+        "paper_slices": paper_slices(arguments.sample, device) if is_thorough else {},
         "volumes": volumes(arguments.sample, runs, device) if arguments.sample else [],
         "load": os.getloadavg(),
     }

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .deformable import bilinear_neighbors, gather
+from .deformable import sample
 
 OUTSIDE = -100
 """Label of pixels that a transform brings in from outside; `cross_entropy` ignores it."""
@@ -58,14 +58,10 @@ def warp_features(features: Tensor, transform: Tensor) -> Tensor:
     grid = _grid(features.shape, transform, features)
     if features.device.type != "cpu":
         return F.grid_sample(features, grid, mode="bilinear", align_corners=False)
-    # The same by a gather over channels-last rows, which grid_sample would have to rearrange.
-    batch, channels, height, width = features.shape
-    x, y = (((grid + 1) * grid.new_tensor((width, height)) - 1) / 2).unbind(-1)
-    pixel, share = bilinear_neighbors(y, x, (height, width))
-    first = torch.arange(batch).view(-1, 1, 1, 1) * (height * width)
-    rows = features.permute(0, 2, 3, 1).reshape(-1, channels)
-    warped = gather(rows, (pixel + first).int().view(-1, 4), share.view(-1, 4))
-    return warped.view(batch, height, width, channels).permute(0, 3, 1, 2)
+    # The same for channels-last features, which grid_sample would have to rearrange.
+    size = grid.new_tensor((features.shape[3], features.shape[2]))
+    x, y = (((grid + 1) * size - 1) / 2)[:, :, :, None, None].unbind(-1)
+    return sample(features, y, x)[:, :, :, 0, 0].permute(0, 3, 1, 2)
 
 
 def warp_labels(labels: Tensor, transform: Tensor) -> Tensor:

@@ -7,9 +7,14 @@ followed by one matrix product.
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+MARGIN = 2
+"""Pixels of zeros around an image: the four neighbors of a position outside are among them."""
 
 
 def deform_conv2d(
@@ -46,17 +51,10 @@ def deform_conv2d(
     ----------
     Zhu et al., Deformable ConvNets v2, CVPR 2019, equation 1.
     """
-    batch, _, height, width = image.shape
     outputs, channels, *kernel = weight.shape
     groups, taps = image.shape[1] // channels, kernel[0] * kernel[1]
     y, x = _sampling_positions(offset, kernel, padding)
-    pixel, share = bilinear_neighbors(y, x, (height, width), _by_tap(mask, taps))
-    first = torch.arange(batch, device=image.device).view(-1, 1, 1, 1, 1, 1) * (height * width)
-    group = torch.arange(groups, device=image.device).view(-1, 1, 1)
-    # Rows of channels go by image, pixel, group. Short integers sort faster.
-    index = ((pixel + first) * groups + group).int()
-    rows = image.permute(0, 2, 3, 1).reshape(-1, channels)
-    sampled = gather(rows, index.view(-1, 4), share.view(-1, 4))
+    sampled = sample(image, y, x, _by_tap(mask, taps))
     matrices = weight.view(groups, -1, channels, taps).permute(0, 3, 2, 1).flatten(1, 2)
     if groups == 1:
         product = sampled.view(-1, taps * channels) @ matrices[0]
@@ -65,7 +63,7 @@ def deform_conv2d(
         product = (sampled.transpose(0, 1) @ matrices).transpose(0, 1).reshape(-1, outputs)
     if bias is not None:
         product = product + bias
-    return product.view(batch, *y.shape[1:3], outputs).permute(0, 3, 1, 2)
+    return product.view(*y.shape[:3], outputs).permute(0, 3, 1, 2)
 
 
 def _by_tap(maps: Tensor | None, taps: int) -> Tensor | None:
@@ -87,57 +85,57 @@ def _sampling_positions(offset: Tensor, kernel, padding) -> tuple[Tensor, Tensor
     return y, x
 
 
-def bilinear_neighbors(
-    y: Tensor, x: Tensor, size: tuple[int, int], worth: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """The four pixels around each position and their weights.
+def sample(image: Tensor, y: Tensor, x: Tensor, worth: Tensor | None = None) -> Tensor:
+    """Values of an image between its pixels, bilinear, zero outside.
 
     Parameters
     ----------
-    y, x : Tensor, (...)
-        Positions in pixels.
-    size : tuple of int
-        Height and width of the image.
-    worth : Tensor, (...), optional
-        A factor for the weights of each position.
+    image : Tensor, (B, G * C, H, W)
+    y, x : Tensor, (B, H', W', G, n)
+        Positions in pixels, n for each place and group of channels.
+    worth : Tensor, (B, H', W', G, n), optional
+        Factors of the values.
 
     Returns
     -------
-    pixel : Tensor of int, (..., 4)
-        y * width + x; some pixel of the image where the weight is zero.
-    share : Tensor, (..., 4)
-        Zero for a neighbor outside the image.
+    Tensor, (B, H', W', G, n, C)
     """
-
-    def along(position: Tensor, length: int) -> tuple[list[Tensor], list[Tensor]]:
-        low = position.detach().floor()
-        high_share = position - low
-        # A diverged fit has offsets that are no numbers; it is to end in NaN, not in a crash.
-        index = low.nan_to_num().clamp(-2, length).long()
-        neighbors = [index, index + 1]
-        inside = [(at >= 0) & (at < length) for at in neighbors]
-        shares = [(1 - high_share) * inside[0], high_share * inside[1]]
-        return [at.clamp(0, length - 1) for at in neighbors], shares
-
-    rows, row_shares = along(y, size[0])
-    columns, column_shares = along(x, size[1])
+    batch, channels, height, width = image.shape
+    groups = y.shape[3]
+    row, row_shares = _neighbors(y, height)
+    column, column_shares = _neighbors(x, width)
     if worth is not None:
         row_shares = [share * worth for share in row_shares]
-    rows = [row * size[1] for row in rows]
-    pixel = torch.stack([row + column for row in rows for column in columns], -1)
     share = torch.stack([a * b for a in row_shares for b in column_shares], -1)
-    return pixel, share
+
+    # Rows of channels go by image, pixel, group. Short integers sort faster.
+    padded = F.pad(image, [MARGIN] * 4).permute(0, 2, 3, 1)
+    height, width = padded.shape[1:3]
+    first = torch.arange(batch, device=image.device, dtype=torch.int).view(-1, 1, 1, 1, 1) * height
+    group = torch.arange(groups, device=image.device, dtype=torch.int).view(-1, 1)
+    nearest = ((row + first) * width + column) * groups + group
+    index = torch.stack([nearest + groups * step for step in (0, 1, width, width + 1)], -1)
+    rows = padded.reshape(-1, channels // groups)
+    return gather(rows, index.view(-1, 4), share.view(-1, 4)).view(*y.shape, -1)
+
+
+def _neighbors(position: Tensor, length: int) -> tuple[Tensor, list[Tensor]]:
+    """The lower one of the two pixels around each position, margin included, and their shares."""
+    low = position.detach().floor()
+    high_share = position - low
+    # A diverged fit has offsets that are no numbers; clamped as integers, they are some pixel.
+    return low.int().clamp(-MARGIN, length) + MARGIN, [1 - high_share, high_share]
 
 
 def gather(rows: Tensor, index: Tensor, share: Tensor) -> Tensor:
-    """Weighted sums of a few rows.
+    """Weighted sums of four rows.
 
     Parameters
     ----------
     rows : Tensor, (N, C)
-    index : Tensor of int, (M, k)
+    index : Tensor of int, (M, 4)
         Which rows.
-    share : Tensor, (M, k)
+    share : Tensor, (M, 4)
         Their weights.
 
     Returns
@@ -160,23 +158,38 @@ class _Gather(torch.autograd.Function):
     def backward(context, gradient: Tensor) -> tuple[Tensor, None, Tensor | None]:
         rows, index, share = context.saved_tensors
         gradient = gradient.contiguous()
-        count, flat = index.shape[1], index.flatten()
         toward_rows = toward_share = None
         if context.needs_input_grad[0]:
-            row, order = flat.sort()
+            row, order = index.flatten().sort()
             toward_rows = F.embedding_bag(
-                (order // count).to(flat.dtype),
+                order >> 2,  # of the four that each sum has
                 gradient,
-                torch.searchsorted(row, torch.arange(len(rows), device=row.device)).to(flat.dtype),
-                per_sample_weights=share.flatten()[order],
+                torch.searchsorted(row, torch.arange(len(rows), device=row.device).to(row.dtype)),
+                per_sample_weights=share.flatten().index_select(0, order),
                 mode="sum",
             )
         if context.needs_input_grad[2]:
-            bags = torch.arange(len(index), device=flat.device, dtype=flat.dtype)
-            toward_share = torch.ops.aten._embedding_bag_per_sample_weights_backward(
-                gradient, rows, flat, bags * count, bags.repeat_interleave(count), 0
-            ).view_as(share)
+            toward_share = _products(gradient, rows, index)
         return toward_rows, None, toward_share
+
+
+def _products(sums: Tensor, rows: Tensor, index: Tensor) -> Tensor:
+    """Inner products of each sum (M, C) with the four rows (N, C) that it is of, (M, 4)."""
+    flat = index.flatten()
+    starts = torch.arange(0, len(flat) + 1, 4, device=flat.device, dtype=flat.dtype)
+    if flat.device.type != "cpu":
+        bags = torch.arange(len(index), device=flat.device, dtype=flat.dtype)
+        return torch.ops.aten._embedding_bag_per_sample_weights_backward(
+            sums, rows, flat, starts[:-1], bags.repeat_interleave(4), 0
+        ).view_as(index)
+    # Those entries of a large product that a sparse matrix has. Torch warns of such matrices,
+    # though nothing about them has changed for years.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wanted = torch.sparse_csr_tensor(
+            starts, flat, sums.new_zeros(len(flat)), (len(sums), len(rows)), check_invariants=False
+        )
+    return torch.sparse.sampled_addmm(wanted, sums, rows.T, beta=0).values().view_as(index)
 
 
 class DeformableConv2d(nn.Module):

@@ -38,69 +38,85 @@ class DepthwiseConv2d(nn.Conv2d):
         """Map (B, C, H, W) to the same shape."""
         if features.device.type != "cpu":
             return super().forward(features)
-        height, width = features.shape[2:]
-        step = self.dilation[0]
-        grids = _subgrids(features, step)
-        convolved = _SameConvolution.apply(grids, self.weight, self.bias)
-        return _interleave(convolved, step)[:, :, :height, :width]
-
-
-def _subgrids(features: Tensor, step: int) -> Tensor:
-    """Every `step`-th pixel in y and in x, as images of a batch; zeros fill up the last ones."""
-    if step == 1:
-        return features
-    batch, channels, height, width = features.shape
-    padded = F.pad(features, (0, -width % step, 0, -height % step))
-    rows = padded.permute(0, 2, 3, 1).unflatten(2, (-1, step)).unflatten(1, (-1, step))
-    grids = rows.permute(0, 2, 4, 1, 3, 5)
-    return grids.reshape(-1, *grids.shape[3:]).permute(0, 3, 1, 2)
-
-
-def _interleave(grids: Tensor, step: int) -> Tensor:
-    """The inverse of `_subgrids`, with the rows and columns that it added."""
-    if step == 1:
-        return grids
-    rows = grids.permute(0, 2, 3, 1).unflatten(0, (-1, step, step)).permute(0, 3, 1, 4, 2, 5)
-    return rows.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
+        return _SameConvolution.apply(features, self.weight, self.bias, self.dilation[0])
 
 
 class _SameConvolution(torch.autograd.Function):
-    """Depth-wise convolution without dilation; the gradient of the weights goes by strips."""
+    """Depth-wise convolution on subgrids; the gradient of the weights goes by strips."""
 
     @staticmethod
-    def forward(context, image: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        context.save_for_backward(image, weight)
-        return F.conv2d(image, weight, bias, padding=weight.shape[2] // 2, groups=len(weight))
+    def forward(context, image: Tensor, weight: Tensor, bias: Tensor, step: int) -> Tensor:
+        grids = _subgrids(image, step)
+        context.save_for_backward(grids, weight)
+        context.step, context.size = step, image.shape[2:]
+        padding = weight.shape[2] // 2
+        convolved = F.conv2d(grids, weight, bias, padding=padding, groups=len(weight))
+        return _interleave(convolved, step, context.size)
 
     @staticmethod
-    def backward(context, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-        image, weight = context.saved_tensors
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
-        reach = weight.shape[2] // 2
+    @torch.autograd.function.once_differentiable
+    def backward(context, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
+        grids, weight = context.saved_tensors
+        gradient = _subgrids(gradient.contiguous(memory_format=torch.channels_last), context.step)
         toward_image = None
         if context.needs_input_grad[0]:
-            toward_image = F.conv2d(gradient, weight.flip(2, 3), padding=reach, groups=len(weight))
-        width = image.shape[3]
-        padded = F.pad(image, (reach, reach))
+            padding, mirrored = weight.shape[2] // 2, weight.flip(2, 3)
+            toward_grids = F.conv2d(gradient, mirrored, padding=padding, groups=len(weight))
+            toward_image = _interleave(toward_grids, context.step, context.size)
+        lefts = range(0, weight.shape[3], STRIP)
         strips = [
-            _strip_gradient(padded[..., left : left + width + strip.shape[3] - 1], gradient, strip)
-            for left, strip in zip(
-                range(0, weight.shape[3], STRIP), weight.split(STRIP, 3), strict=True
-            )
+            _strip_gradient(grids, gradient, strip, weight.shape[3] // 2 - left)
+            for left, strip in zip(lefts, weight.split(STRIP, 3), strict=True)
         ]
-        return toward_image, torch.cat(strips, 3), gradient.sum((0, 2, 3))
+        return toward_image, torch.cat(strips, 3), gradient.sum((0, 2, 3)), None
 
 
-def _strip_gradient(image: Tensor, gradient: Tensor, strip: Tensor) -> Tensor:
-    """Gradient of a few columns of the weights; the image is padded in x, not in y."""
-    channels, _, rows, _ = strip.shape
+def _subgrids(image: Tensor, step: int) -> Tensor:
+    """Every `step`-th pixel in y and in x, as images of a batch; zeros fill up the last ones."""
+    if step == 1:
+        return image
+    batch, channels, *size = image.shape
+    rows, columns = (-(-length // step) for length in size)
+    grids = image.new_zeros(step, step, batch, rows, columns, channels)
+    for grid, part in zip(grids.flatten(0, 1), _parts(image, step), strict=True):
+        grid[:, : part.shape[1], : part.shape[2]] = part
+    return grids.flatten(0, 2).permute(0, 3, 1, 2)
+
+
+def _interleave(grids: Tensor, step: int, size: torch.Size) -> Tensor:
+    """The inverse of `_subgrids`, for an image of `size`."""
+    if step == 1:
+        return grids
+    count, channels = grids.shape[:2]
+    batch = count // step**2
+    image = grids.new_empty(batch, *size, channels).permute(0, 3, 1, 2)
+    for grid, part in zip(grids.permute(0, 2, 3, 1).split(batch), _parts(image, step), strict=True):
+        part[:] = grid[:, : part.shape[1], : part.shape[2]]
+    return image
+
+
+def _parts(image: Tensor, step: int) -> list[Tensor]:
+    """Every `step`-th pixel from each start, as views with the channels last."""
+    pixels = image.permute(0, 2, 3, 1)
+    return [pixels[:, y::step, x::step] for y in range(step) for x in range(step)]
+
+
+def _strip_gradient(image: Tensor, gradient: Tensor, strip: Tensor, before: int) -> Tensor:
+    """Gradient of a few columns of the weights, the first of them `before` the middle one."""
+    channels, _, rows, columns = strip.shape
+    padding = before
+    if columns != 2 * before + 1:  # the two sides differ, which torch cannot pad on the way
+        # Beyond the image there is nothing but zeros, however far.
+        width = image.shape[3]
+        left = max(-width, min(before, width + columns - 1))
+        image, padding = F.pad(image, (left, columns - 1 - left)), 0
     return torch.ops.aten.convolution_backward(
         gradient,
         image.contiguous(memory_format=torch.channels_last),
         strip,
         [channels],
         [1, 1],
-        [rows // 2, 0],
+        [rows // 2, padding],
         [1, 1],
         False,
         [0, 0],

@@ -348,6 +348,9 @@ def _losses(network, features, scores, labels, transform, settings: Settings) ->
     }
 
     def by_image(maps: Tensor) -> Tensor:
+        # Reshaped for nothing, the gradients of a single image would lose their memory format.
+        if networks == 1:
+            return maps
         return maps.unflatten(1, (networks, -1)).flatten(0, 1)
 
     labels = labels.transpose(0, 1).flatten(0, 1)

@@ -12,9 +12,8 @@ _SOBEL_X = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
 _SOBEL_Y = _SOBEL_X.T
 _SOBEL_XY = torch.tensor([[1.0, 0, -1], [0, 0, 0], [-1, 0, 1]])
 
-SOBEL_DIFFERENCES = torch.stack([_SOBEL_X - _SOBEL_Y, _SOBEL_X - _SOBEL_XY, _SOBEL_Y - _SOBEL_XY])
-"""Kernels of gX - gY, gX - gXY and gY - gXY: a difference of responses is the response to the
-difference."""
+SOBEL_DIFFERENCES = torch.stack([_SOBEL_X - _SOBEL_XY, _SOBEL_Y - _SOBEL_XY])
+"""Kernels of gX - gXY and gY - gXY: a difference of responses is the response to the difference."""
 
 
 def cross_entropy_loss(scores: Tensor, labels: Tensor) -> Tensor:
@@ -60,11 +59,12 @@ def spatial_loss(scores: Tensor) -> Tensor:
     # With the clusters innermost, as channels-last scores have them, nothing is copied.
     soft = scores.permute(0, 2, 3, 1).softmax(3).permute(0, 3, 1, 2)
     clusters = soft.shape[1]
-    loss = 0.0
-    for kernel in SOBEL_DIFFERENCES.to(soft):
-        difference = F.conv2d(soft, kernel.expand(clusters, 1, 3, 3), groups=clusters)
-        loss = loss + difference.abs().sum((1, 2, 3)) / difference[0, 0].numel()
-    return loss
+    x, y = (
+        F.conv2d(soft, kernel.expand(clusters, 1, 3, 3), groups=clusters)
+        for kernel in SOBEL_DIFFERENCES.to(soft, non_blocking=True)
+    )
+    sums = [torch.linalg.vector_norm(difference, 1, (1, 2, 3)) for difference in (x - y, x, y)]
+    return sum(sums) / x[0, 0].numel()
 
 
 def joint_loss(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:

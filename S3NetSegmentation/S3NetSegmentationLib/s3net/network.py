@@ -35,12 +35,12 @@ class PointwiseConv2d(nn.Conv2d):
         """
         if self.groups == 1:
             weights = self.weight.flatten(1).split([part.shape[1] for part in parts], 1)
-            biases = [self.bias] + [None] * (len(parts) - 1)
-            products = [
-                F.linear(part.permute(0, 2, 3, 1), weight, bias)
-                for part, weight, bias in zip(parts, weights, biases, strict=True)
-            ]
-            return sum(products[1:], products[0]).permute(0, 3, 1, 2)
+            rows = [part.permute(0, 2, 3, 1).flatten(0, 2) for part in parts]
+            product = F.linear(rows[0], weights[0], self.bias)
+            for row, weight in zip(rows[1:], weights[1:], strict=True):
+                product.addmm_(row, weight.T)
+            size = parts[0].shape
+            return product.view(size[0], *size[2:], -1).permute(0, 3, 1, 2)
         columns = [part.flatten(2).unflatten(1, (self.groups, -1)) for part in parts]
         stacked = torch.cat(columns, 2) if len(columns) > 1 else columns[0]
         matrices = self.weight.flatten(1).unflatten(0, (self.groups, -1))

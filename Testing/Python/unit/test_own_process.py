@@ -1,0 +1,46 @@
+"""A process of our own keeps its memory and gives way to other programs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import S3NetSegmentationLib
+from S3NetSegmentationLib.own_process import prepare_process
+
+LIBRARY = Path(S3NetSegmentationLib.__file__).parents[1]
+
+FAULTS = """
+import resource
+from S3NetSegmentationLib.own_process import prepare_process
+
+prepare_process()
+array = b"1" * 2**26
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    del array
+    array = b"1" * 2**26
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc can be told to keep memory")
+def test_freed_memory_is_used_again():
+    run = subprocess.run(
+        [sys.executable, "-c", FAULTS],
+        env={**os.environ, "PYTHONPATH": str(LIBRARY)},
+        capture_output=True,
+        check=True,
+    )
+    # New memory for each of the 20 arrays would be 2**14 pages, or 2**5 huge ones.
+    assert int(run.stdout) < 100
+
+
+def test_threads_sleep_unless_the_user_wants_otherwise(monkeypatch):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    prepare_process()
+    assert os.environ["OMP_WAIT_POLICY"] == "active"
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    prepare_process()
+    assert os.environ["OMP_WAIT_POLICY"] == "passive"
