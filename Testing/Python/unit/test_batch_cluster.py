@@ -1,4 +1,4 @@
-"""A batch on a Dask cluster: a scheduler and two workers on loopback, one of which is killed."""
+"""A batch on a Dask cluster on loopback: a scheduler, and two workers with a GPU each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ import subprocess
 import sys
 
 import pytest
-from batch_data import ENVIRONMENT, QUICK, by_place, is_right, leftovers, scan_processes, wait_for
+from batch_data import (
+    COMMAND,
+    ENVIRONMENT,
+    QUICK,
+    by_place,
+    is_right,
+    leftovers,
+    scan_processes,
+    wait_for,
+)
 from batch_data import write_chest as write
 from S3NetSegmentationLib.batch import executors
 from S3NetSegmentationLib.batch.run import run_batch
@@ -18,6 +27,17 @@ distributed = pytest.importorskip("distributed", reason="a cluster needs dask.di
 
 pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="finds processes in /proc")
 
+GPUS = ("0", "1")
+
+WITNESS = """
+import os, sys
+if "S3NetSegmentationLib.worker" in sys.orig_argv:
+    with open(os.environ["WITNESS"], "a") as file:
+        folder, gpu = sys.orig_argv[-1], os.environ["CUDA_VISIBLE_DEVICES"]
+        file.write(f"{os.path.basename(folder)} {os.getppid()} {gpu}\\n")
+"""
+"""Runs as ``sitecustomize`` in every Python of the cluster; notes what a scan's process can see."""
+
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
@@ -26,6 +46,11 @@ def cluster(tmp_path_factory):
     dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
     options = {"env": ENVIRONMENT, "cwd": folder, "stderr": subprocess.DEVNULL}
     file = folder / "scheduler.json"
+    (folder / "sitecustomize.py").write_text(WITNESS)
+    witness = {
+        "PYTHONPATH": os.pathsep.join([str(folder), ENVIRONMENT["PYTHONPATH"]]),
+        "WITNESS": str(folder / "witness"),
+    }
     started = [
         subprocess.Popen(
             [*dask, "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
@@ -36,7 +61,8 @@ def cluster(tmp_path_factory):
     wait_for(lambda: file.is_file() and file.stat().st_size)
     with distributed.Client(scheduler_file=str(file), set_as_default=False) as client:
         address = client.scheduler.address
-        for _ in range(2):
+        for gpu in GPUS:
+            options["env"] = {**ENVIRONMENT, **witness, "CUDA_VISIBLE_DEVICES": gpu}
             started.append(
                 subprocess.Popen(
                     [sys.executable, "-m", "distributed.cli.dask_worker", address]
@@ -46,7 +72,7 @@ def cluster(tmp_path_factory):
                 )
             )
         client.wait_for_workers(2, timeout=60)
-    yield address, started
+    yield address, started, folder / "witness"
     for process in started:
         process.kill()
         process.wait()
@@ -57,8 +83,26 @@ def parent(process: int) -> int:
         return int(file.read().rsplit(")", 1)[1].split()[1])
 
 
+def test_every_scan_sees_the_gpu_of_its_worker(tmp_path, cluster):
+    """Several GPUs of one machine: a worker for each, started with the GPU that it may see."""
+    address, (_, *workers), witness = cluster
+    source, output = tmp_path / "in", tmp_path / "out"
+    for seed in range(4):
+        write(source / f"{seed}.nrrd", seed=seed)
+    command = [*COMMAND, source, "-o", output, "--scheduler", address]
+    run = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    gpu_of = {str(worker.pid): gpu for worker, gpu in zip(workers, GPUS, strict=True)}
+    seen = [line.split() for line in witness.read_text().splitlines()]
+    assert all(gpu == gpu_of[worker] for _, worker, gpu in seen)
+    assert {gpu for *_, gpu in seen} == set(GPUS)
+    done = sorted(folder.rsplit("-", 1)[0] for folder, *_ in seen)
+    assert done == sorted(path.name.split(".")[0] for path in output.glob("*.seg.nrrd"))
+    assert len(done) == 4
+
+
 def test_a_killed_worker_costs_only_time(tmp_path, cluster):
-    address, (_, *workers) = cluster
+    address, (_, *workers), _ = cluster
     source, output = tmp_path / "in", tmp_path / "out"
     truth = {f"{seed}.nrrd": write(source / f"{seed}.nrrd", seed=seed) for seed in range(3)}
     (source / "bad.nrrd").write_bytes(b"no image")
@@ -93,7 +137,7 @@ def test_no_scheduler_is_one_sentence(tmp_path, monkeypatch):
 
 def test_a_lost_scheduler_ends_the_batch_in_sentences(tmp_path, cluster, capfd):
     """The last of these tests: it takes the scheduler away."""
-    address, (scheduler, *_) = cluster
+    address, (scheduler, *_), _ = cluster
     source, output = tmp_path / "in", tmp_path / "out"
     write(source / "a.nrrd")
     write(source / "b.nrrd", seed=1)
