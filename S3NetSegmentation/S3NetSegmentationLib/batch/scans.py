@@ -83,14 +83,18 @@ def find_scans(
     volumes = [path for path in files if path.name.lower().endswith(SUFFIXES)]
     others = [path for path in files if not path.name.lower().endswith(SUFFIXES)]
     scans = []
-    for path in volumes:
+
+    def damaged(path: Path) -> None:
+        skipped.append(Skipped(_place(path, root), "a damaged or empty DICOM file"))
+
+    for path in _counted(volumes, looked):
         place = _place(path, root)
         reason = _no_scan(path)
         if reason:
             skipped.append(Skipped(place, reason))
         else:
             scans.append(FoundScan(place, place, "", (path,)))
-    for series in find_series(_counted(others, looked)):
+    for series in find_series(_counted(others, looked, len(volumes)), damaged):
         place = _place(_folder(series), root)
         if series.is_ct:
             key = series.uid if series.parts == 1 else f"{series.uid}#{series.part}"
@@ -100,8 +104,8 @@ def find_scans(
     return scans, skipped
 
 
-def _counted(paths: list[Path], looked: Callable[[int], None]) -> Iterator[Path]:
-    for count, path in enumerate(paths):
+def _counted(paths: list[Path], looked: Callable[[int], None], before: int = 0) -> Iterator[Path]:
+    for count, path in enumerate(paths, start=before):
         if count % 50 == 0:
             looked(count)
         yield path
