@@ -93,7 +93,7 @@ def run_batch_command(
     formats += [".nii.gz"] if arguments.nifti else []
     formats += [".seg.dcm"] if arguments.dicom_seg else []
     if arguments.dry_run:
-        return _list(arguments, settings, formats)
+        return _list(arguments, settings, formats, cancelled)
     from .report import summary
     from .run import REPORT, RESULTS, run_batch
 
@@ -120,13 +120,26 @@ def run_batch_command(
     return FAILED if "failed" in statuses else NO_LUNGS if "no lungs" in statuses else 0
 
 
-def _list(arguments: argparse.Namespace, settings: Settings, formats: list[str]) -> int:
+def _list(
+    arguments: argparse.Namespace,
+    settings: Settings,
+    formats: list[str],
+    cancelled: Callable[[], bool],
+) -> int:
     """What a batch would do, for a person."""
     from .run import plan_batch
 
-    plan = plan_batch(
-        arguments.input, arguments.output, settings, formats, arguments.name_by, arguments.names
-    )
+    with closing(_Display()) as display:
+        plan = plan_batch(
+            arguments.input,
+            arguments.output,
+            settings,
+            formats,
+            arguments.name_by,
+            arguments.names,
+            display.progress,
+            cancelled,
+        )
     for scan, task in zip(plan.scans, plan.tasks, strict=True):
         state = "finished" if task.name in plan.finished else "to do"
         count = f"{len(scan.paths)} files" if len(scan.paths) > 1 else "1 file"

@@ -16,8 +16,13 @@ from ..io.write import remove_temporary, write_json
 from ..settings import Settings
 from .scans import FoundScan
 
-RECORDS, UNFINISHED = "records", "unfinished"
-"""Folders in the output folder."""
+RECORDS, UNFINISHED = "records", ".s3net"
+"""Folders in the output folder; the latter is removed with all that it holds."""
+
+GONE = (
+    "The folder of unfinished work is gone: the output folder was removed or another batch was "
+    "started on it. Run the same command again."
+)
 
 DONE, NO_LUNGS, FAILED, SKIPPED = "done", "no lungs", "failed", "skipped"
 
@@ -140,8 +145,11 @@ def publish(task: Task, record: dict, folder: Path | None = None) -> None:
     Raises
     ------
     InputError
-        If the output folder can't be written to.
+        If the output folder can't be written to, or the run is no longer there: then the scan
+        belongs to another batch.
     """
+    if not is_running(task):
+        raise InputError(GONE)
     before = read_record(task)
     try:
         task.record_path.parent.mkdir(exist_ok=True)
@@ -182,6 +190,11 @@ def begin_run(output: Path, run: str) -> None:
         raise InputError(
             f"The output folder '{output}' can't be written to; check that its disk is not full."
         ) from error
+
+
+def is_running(task: Task) -> bool:
+    """Whether the folder of the task's run is there; a later batch removes it."""
+    return os.path.isdir(task.output / UNFINISHED / task.run)
 
 
 def stop_run(output: Path, run: str) -> None:

@@ -37,9 +37,10 @@ from S3NetSegmentationLib.errors import Cancelled, InputError, S3NetError
 pytest.importorskip("highdicom", reason="the batch of these tests writes DICOM SEG, too")
 
 FORMATS = (".seg.nrrd", ".nii.gz", ".seg.dcm")
-PRIVATE = ("Mustermann", "Erika", "Doe^Jane", "4711-secret")
+PRIVATE = ("Mustermann", "Erika", "Doe^Jane", "4711-secret", "O'Brien")
 """Of folders, files and DICOM headers; long enough not to occur by chance in a picture."""
 pytestmark = pytest.mark.usefixtures("one_thread")
+FAILED = ["Erika.nii.gz", "O'Brien.nrrd"]
 linux = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="finds processes in /proc")
 
 
@@ -59,6 +60,7 @@ def night(tmp_path_factory):
     sitk.WriteImage(labels, str(source / "4711-secret.nrrd"))
     sitk.WriteImage(small_chest(lungs="none").image, str(source / "none.mha"))
     (source / "Erika.nii.gz").write_bytes(b"no image at all")
+    (source / "O'Brien.nrrd").write_bytes(b"NRRD0004\n")
     seen, records = [], []
     run_batch(
         source,
@@ -81,6 +83,7 @@ def test_every_scan_comes_out_or_says_why_not(night):
         "4711-secret.nrrd": "skipped",
         "none.mha": "no lungs",
         "Erika.nii.gz": "failed",
+        "O'Brien.nrrd": "failed",
     }
     for place, found in truth.items():
         name = records[place]["name"]
@@ -139,9 +142,9 @@ def test_progress_rises_over_the_scans(night):
     fractions = [report.fraction for report in seen]
     assert fractions[0] == 0
     assert fractions[-1] == 1
-    assert (seen[-1].done, seen[-1].total) == (5, 5)
+    assert (seen[-1].done, seen[-1].total) == (6, 6)
     # Between the ends of scans, it moves within them.
-    assert any(abs(5 * fraction - round(5 * fraction)) > 0.01 for fraction in fractions)
+    assert any(abs(6 * fraction - round(6 * fraction)) > 0.01 for fraction in fractions)
 
 
 def again(night, settings=QUICK, **more) -> list[str]:
@@ -153,29 +156,29 @@ def again(night, settings=QUICK, **more) -> list[str]:
 
 
 def test_finished_scans_are_not_done_again(night):
-    assert again(night) == ["Erika.nii.gz"]
-    assert again(night, formats=FORMATS[:1]) == ["Erika.nii.gz"]
+    assert again(night) == FAILED
+    assert again(night, formats=FORMATS[:1]) == FAILED
 
 
 def test_scans_are_done_again_when_something_has_changed(night, monkeypatch):
     source, output, _, records, _ = night
-    assert len(again(night, replace(QUICK, seed=1))) == 5
+    assert len(again(night, replace(QUICK, seed=1))) == 6
     changed = source / "Mustermann Erika" / "a.nrrd"
     status = changed.stat()
     os.utime(changed, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
-    assert again(night) == ["Erika.nii.gz", "Mustermann Erika/a.nrrd"]
+    assert again(night) == [FAILED[0], "Mustermann Erika/a.nrrd", FAILED[1]]
     os.utime(changed, ns=(status.st_atime_ns, status.st_mtime_ns))
     lost = output / f"{records['series']['name']}.nii.gz"
     lost.rename(output.parent / "lost")
-    assert again(night) == ["Erika.nii.gz", "series"]
+    assert again(night) == [*FAILED, "series"]
     (output.parent / "lost").rename(lost)
     record = output / "records" / f"{records['none.mha']['name']}.json"
     content = record.read_text()
     record.write_text(content[: len(content) // 2])
-    assert again(night) == ["Erika.nii.gz", "none.mha"]
+    assert again(night) == [*FAILED, "none.mha"]
     record.write_text(content)
     monkeypatch.setattr("S3NetSegmentationLib.batch.records.__version__", "99")
-    assert len(again(night)) == 5
+    assert len(again(night)) == 6
 
 
 def test_dry_run_lists_and_does_nothing(night):
@@ -190,10 +193,39 @@ def test_dry_run_lists_and_does_nothing(night):
     )
     assert run.returncode == 0
     assert run.stderr == ""
-    assert "5 scans: 1 to do, 4 finished; 0 skipped" in run.stdout
+    assert "6 scans: 2 to do, 4 finished; 0 skipped" in run.stdout
     assert "Mustermann Erika/a.nrrd (1 file)" in run.stdout
     assert "series (38 files)" in run.stdout
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
+
+
+def test_dry_run_of_a_list_knows_what_is_finished(tmp_path, monkeypatch):
+    """Also where the list names scans by whole paths and is itself named by a relative one."""
+    write_chest(tmp_path / "a.nrrd")
+    (tmp_path / "list.txt").write_text(f"{tmp_path / 'a.nrrd'}\n")
+    monkeypatch.chdir(tmp_path)
+    run_batch("list.txt", "out", QUICK)
+    plan = plan_batch(Path("list.txt"), Path("out"), QUICK)
+    assert (len(plan.finished), plan.to_do) == (1, [])
+
+
+def test_looking_for_scans_can_be_stopped(tmp_path):
+    write_scan(tmp_path / "in", small_chest().image)
+    with pytest.raises(Cancelled):
+        plan_batch(tmp_path / "in", tmp_path / "out", QUICK, cancelled=lambda: True)
+
+
+def test_a_scan_is_never_replaced(tmp_path):
+    """A list may name scans that lie in the output folder."""
+    write_chest(tmp_path / "a.nii.gz")
+    before = (tmp_path / "a.nii.gz").read_bytes()
+    (tmp_path / "list.txt").write_text("a.nii.gz\n")
+    run = {"formats": (".nii.gz",), "name_by": "path"}
+    with pytest.raises(InputError, match=r"would replace the scan 'a.nii.gz'.*\.$"):
+        run_batch(tmp_path / "list.txt", tmp_path, QUICK, **run)
+    assert (tmp_path / "a.nii.gz").read_bytes() == before
+    run_batch(tmp_path / "list.txt", tmp_path / "out", QUICK, **run)
+    assert (tmp_path / "a.nii.gz").read_bytes() == before
 
 
 # Going on after a change, an interrupt, a kill
@@ -283,6 +315,40 @@ def test_killed_scans_are_begun_again_but_not_for_ever(tmp_path):
     assert (good["status"], good["attempts"]) == ("done", 2)
     assert is_right(output / f"{good['name']}.seg.nrrd", found)
     assert not leftovers(output)
+
+
+@linux
+def test_a_second_batch_on_the_same_folder_takes_over(tmp_path):
+    """The first stops with a sentence, and takes nothing of the second's away."""
+    source, output = tmp_path / "in", tmp_path / "out"
+    truth = {f"{seed}.nrrd": write_chest(source / f"{seed}.nrrd", seed=seed) for seed in range(3)}
+    second = []
+
+    def start_another(name, report):
+        if not second and report is not None:
+            second.append(subprocess.Popen(batch_script(source, output), env=ENVIRONMENT))
+            wait_for(lambda: len(list(output.glob(".s3net/*"))) == 1 and second[0].poll() is None)
+            first = next(output.glob(".s3net/*"))
+            wait_for(lambda: not first.exists())
+
+    with pytest.raises(S3NetError, match=r"another batch was started on it.*\.$"):
+        run_batch(source, output, QUICK, within=start_another)
+    assert second[0].wait() == 0
+    records = run_batch(source, output, QUICK, ended=second.append)
+    assert len(second) == 1  # nothing was left to be done
+    assert {record["status"] for record in records} == {"done"}
+    for place, record in by_place(output, records).items():
+        assert is_right(output / f"{record['name']}.seg.nrrd", truth[place])
+    assert not leftovers(output)
+
+
+def test_folders_of_the_user_in_the_output_folder_stay(tmp_path):
+    write_chest(tmp_path / "in" / "a.nrrd")
+    kept = tmp_path / "out" / "unfinished" / "thesis.txt"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    run_batch(tmp_path / "in", tmp_path / "out", QUICK)
+    assert kept.exists()
 
 
 def test_a_hanging_scan_is_given_up(tmp_path, monkeypatch):
