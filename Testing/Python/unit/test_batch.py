@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
+import re
 import signal
+import struct
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -282,7 +285,9 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
         text=True,
         env=ENVIRONMENT,
     ) as process:
-        assert process.stdout.readline().startswith("1/2 done ")
+        line = process.stdout.readline()
+        assert line.startswith("1/2 done ")
+        assert re.search(r"  \[about \d:\d\d:\d\d left\]$", line.strip())
         wait_for(lambda: scan_processes(output))
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
@@ -384,6 +389,32 @@ def test_the_command_says_what_has_become_of_each_scan(tmp_path):
     assert [Path(each.split()[-1]).name for each in written] == ["results.csv", "report.html"]
     assert (tmp_path / "private.csv").exists()
     assert not (output / "names.csv").exists()
+
+
+@linux
+def test_a_terminal_shows_all_scans_and_the_one_that_runs(tmp_path):
+    import fcntl
+    import pty
+    import termios
+
+    write_chest(tmp_path / "in" / "a.nrrd")
+    write_chest(tmp_path / "in" / "b.nrrd", seed=1)
+    ours, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 40, 100, 0, 0))
+    command = [*COMMAND, tmp_path / "in", "-o", tmp_path / "out", "--device", "cpu"]
+    shown = b""
+    with subprocess.Popen(command, stdout=terminal, stderr=terminal, env=ENVIRONMENT):
+        os.close(terminal)
+        with contextlib.suppress(OSError):  # that is how a terminal ends
+            while chunk := os.read(ours, 4096):
+                shown += chunk
+    os.close(ours)
+    text = shown.decode()
+    name = next((tmp_path / "out").glob("*.seg.nrrd")).name.split(".")[0]
+    remaining = r" +\d+%\|[^|]+\| \d\d:\d\d, \d\d:\d\d left"
+    assert re.search(r"Scans 1/2" + remaining, text)
+    assert re.search(rf"  {name} [A-Z][a-z ]+" + remaining, text)
+    assert "2/2 done" in text
 
 
 @pytest.mark.parametrize(
