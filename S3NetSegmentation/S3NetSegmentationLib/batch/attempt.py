@@ -79,7 +79,7 @@ def _attempt(task: Task, attempt: int, heard: Callable[[Progress], None]) -> dic
     except FileNotFoundError as error:
         raise S3NetError(GONE) from error
     try:
-        job = describe_job(task.name, task.paths, task.settings, task.formats)
+        job = describe_job(task)
         (folder / JOB).write_text(json.dumps(job), encoding="utf-8")
         outcome = _watch(task, folder, heard)
         outcome["warnings"] = [*task.notes, *outcome.get("warnings", ())]

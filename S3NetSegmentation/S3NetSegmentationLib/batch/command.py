@@ -73,7 +73,13 @@ def add_batch(commands) -> argparse.ArgumentParser:
         help="the table that ties names to scans, to keep it apart (default: names.csv in the "
         "output folder); names that it holds are used",
     )
-    add("--jobs", type=int, default=1, metavar="N", help="scans at once (default: %(default)s)")
+    add(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="scans at once, each on a GPU of its own (default: 1)",
+    )
     add("--scheduler", metavar="ADDRESS", help="run on the workers of this Dask scheduler")
     add("--dry-run", action="store_true", help="list what would be done, and do nothing")
     return command

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
+from queue import SimpleQueue
 
 from ..errors import InputError
 from ..progress import Progress
@@ -33,17 +34,24 @@ def on_this_machine(jobs: int, heard: Heard) -> Iterator[Submit]:
     Parameters
     ----------
     jobs : int
-        How many at once; they share the cores.
+        How many at once; they share the cores, and each takes a GPU of its own.
     heard : callable
     """
     threads = max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else None
     pool = ThreadPoolExecutor(jobs)
+    lanes: SimpleQueue[int] = SimpleQueue()
+    for lane in range(jobs):
+        lanes.put(lane)
 
-    def submit(task: Task) -> Future:
-        return pool.submit(run_scan, replace(task, threads=threads), partial(heard, task.name))
+    def run(task: Task) -> dict:
+        lane = lanes.get()
+        try:
+            return run_scan(replace(task, threads=threads, lane=lane), partial(heard, task.name))
+        finally:
+            lanes.put(lane)
 
     try:
-        yield submit
+        yield partial(pool.submit, run)
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -57,6 +57,8 @@ class Task:
         Whether paths of the input must not be named.
     threads : int or None
         Cores to use; None for all.
+    lane : int
+        Number among the scans that run at once on a machine; each takes a GPU of its own.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Task:
     fingerprint: str
     private: bool = True
     threads: int | None = None
+    lane: int = 0
 
     @property
     def record_path(self) -> Path:

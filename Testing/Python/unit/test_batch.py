@@ -322,6 +322,27 @@ def test_killed_scans_are_begun_again_but_not_for_ever(tmp_path):
     assert not leftovers(output)
 
 
+def test_scans_that_run_at_once_take_lanes_of_their_own(tmp_path):
+    """By its lane, each finds a GPU of its own, and a free lane is taken again."""
+    source, output = tmp_path / "in", tmp_path / "out"
+    for seed in range(5):
+        write_chest(source / f"{seed}.nrrd", seed=seed)
+    running, seen, at_once = {}, {}, set()
+
+    def look(name, report):
+        if report is None:
+            running.pop(name, None)
+        elif name not in running:
+            (job,) = output.glob(f".s3net/*/{name}-*/job.json")
+            running[name] = seen[name] = json.loads(job.read_text())["lane"]
+            at_once.add(tuple(sorted(running.values())))
+
+    run_batch(source, output, QUICK, jobs=2, within=look)
+    assert at_once <= {(0,), (1,), (0, 1)}
+    assert (0, 1) in at_once
+    assert sorted(seen.values()) in ([0, 0, 0, 1, 1], [0, 0, 1, 1, 1])
+
+
 @linux
 def test_a_second_batch_on_the_same_folder_takes_over(tmp_path):
     """The first stops with a sentence, and takes nothing of the second's away."""
