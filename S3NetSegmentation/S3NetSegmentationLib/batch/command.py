@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -120,8 +120,10 @@ def run_batch_command(
             ended=display.ended,
             cancelled=cancelled,
         )
-    print(summary(records, len(records), len(plans[0].skipped)))
-    print(*(f"Wrote {arguments.output / name}" for name in (RESULTS, REPORT)), sep="\n")
+    _say(
+        summary(records, len(records), len(plans[0].skipped)),
+        *(f"Wrote {arguments.output / name}" for name in (RESULTS, REPORT)),
+    )
     statuses = {record["status"] for record in records}
     return FAILED if "failed" in statuses else NO_LUNGS if "no lungs" in statuses else 0
 
@@ -149,9 +151,9 @@ def _list(
     for scan, task in zip(plan.scans, plan.tasks, strict=True):
         state = "finished" if task.name in plan.finished else "to do"
         count = f"{len(scan.paths)} files" if len(scan.paths) > 1 else "1 file"
-        print(_printable(f"{state:<9} {task.name}  {scan.place} ({count})"))
+        print(f"{state:<9} {task.name}  {scan.place} ({count})")
     for each in plan.skipped:
-        print(_printable(f"{'skipped':<9} {each.place}: {each.reason}"))
+        print(f"{'skipped':<9} {each.place}: {each.reason}")
     print(
         f"{len(plan.tasks)} scans: {len(plan.to_do)} to do, {len(plan.finished)} finished; "
         f"{len(plan.skipped)} skipped"
@@ -171,9 +173,10 @@ def _line(record: dict) -> str:
     return "  ".join(parts)
 
 
-def _printable(text: str) -> str:
-    """The text with escapes for what is no character (names of files may hold any bytes)."""
-    return text.encode("utf-8", "backslashreplace").decode()
+def _say(*lines: str) -> None:
+    """Print lines; where they can't be, as in a log on a full disk, the batch goes on."""
+    with suppress(OSError):
+        print(*lines, sep="\n", flush=True)
 
 
 class _Display:
@@ -214,8 +217,8 @@ class _Display:
         if self._whole.disable and fraction and done < total:
             left = (time.monotonic() - self._start) * (1 - fraction) / fraction
             line += f"  [about {timedelta(seconds=round(left))} left]"
-        self._whole.write(line, file=sys.stdout)
-        sys.stdout.flush()
+        with self._whole.external_write_mode(file=sys.stdout):
+            _say(line)
 
     def close(self) -> None:
         """Take the bars away."""

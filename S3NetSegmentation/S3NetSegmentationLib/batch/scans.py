@@ -169,6 +169,8 @@ def _listed(source: Path) -> list[Path]:
 
 def _no_scan(path: Path) -> str | None:
     """Why a volume is not worth reading; None where it is."""
+    if path.name.startswith("._"):
+        return "what macOS keeps beside a file"
     if path.name.lower().endswith(SEGMENTATION_SUFFIX):
         return "a segmentation"
     if is_eight_bit(path):

@@ -438,6 +438,36 @@ def test_a_terminal_shows_all_scans_and_the_one_that_runs(tmp_path):
     assert "2/2 done" in text
 
 
+def test_names_that_the_log_has_no_characters_for(tmp_path):
+    """As on Windows, where a file that the output is sent to has the characters of one region."""
+    for name in ("肺.nrrd", "é.nrrd"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(b"no image")
+    command = [*COMMAND, tmp_path / "in", "-o", tmp_path / "out", "--name-by", "path"]
+    environment = {**ENVIRONMENT, "PYTHONIOENCODING": "ascii"}
+    for options in ([], ["--dry-run"]):
+        run = subprocess.run(
+            [*command, *options], capture_output=True, text=True, env=environment, check=False
+        )
+        assert run.stderr == ""
+        assert "\\u80ba" in run.stdout
+        assert "\\xe9" in run.stdout
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is a full disk on Linux")
+def test_a_log_on_a_full_disk_does_not_stop_the_batch(tmp_path):
+    for seed in range(2):
+        write_chest(tmp_path / "in" / f"{seed}.nrrd", seed=seed)
+    with open("/dev/full", "w") as full:
+        command = [*COMMAND, tmp_path / "in", "-o", tmp_path / "out", "--device", "cpu"]
+        run = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT, check=False
+        )
+    assert b"s3net:" not in run.stderr
+    assert len(list((tmp_path / "out").glob("*.seg.nrrd"))) == 2
+    assert "2 done" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [

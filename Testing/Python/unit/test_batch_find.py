@@ -77,6 +77,7 @@ def test_phases_are_scans_of_their_own(source, out):
 
 def test_what_is_no_ct_is_left_out_with_a_reason(source, out):
     write_segmentation(source / "lungs.seg.nrrd", sitk.Image(20, 20, 20, sitk.sitkUInt8))
+    (source / "._scan.nii.gz").write_bytes(b"\0\5\x16\7")
     write_series(
         source / "mr", hounsfield(), change=lambda i, image: setattr(image, "Modality", "MR")
     )
@@ -89,6 +90,7 @@ def test_what_is_no_ct_is_left_out_with_a_reason(source, out):
     assert scans == []
     reasons = {each.place: each.reason for each in skipped}
     assert reasons["lungs.seg.nrrd"] == "a segmentation"
+    assert "macOS" in reasons["._scan.nii.gz"]
     assert "no CT slices (MR, 6 slices" in reasons["mr"]
     assert "no CT slices (CT, 2 slices" in reasons["scout"]
 
