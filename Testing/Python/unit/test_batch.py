@@ -31,7 +31,7 @@ from batch_data import (  # noqa: F401 - pytest looks the fixture up
     wait_for,
     write_chest,
 )
-from dicom_files import write_scan
+from dicom_files import at_same_places, read_dicom_seg, write_scan
 from S3NetSegmentationLib.batch import attempt
 from S3NetSegmentationLib.batch.background import run_batch_in_background
 from S3NetSegmentationLib.batch.run import plan_batch, run_batch
@@ -95,6 +95,14 @@ def test_every_scan_comes_out_or_says_why_not(night):
     assert "is not an image" in records["Erika.nii.gz"]["error"]
     assert "label map" in records["4711-secret.nrrd"]["error"]
     assert not leftovers(output)
+
+
+def test_all_formats_hold_the_same_lungs(night):
+    _, output, _, records, _ = night
+    nrrd, nifti, seg = (output / f"{records['series']['name']}{suffix}" for suffix in FORMATS)
+    lungs = sitk.ReadImage(str(nrrd))
+    assert at_same_places(sitk.ReadImage(str(nifti)), lungs)
+    assert at_same_places(read_dicom_seg(seg), lungs)
 
 
 def test_only_good_scans_have_outputs(night):
