@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import csv
 import json
@@ -31,7 +32,8 @@ from batch_data import (  # noqa: F401 - pytest looks the fixture up
     wait_for,
     write_chest,
 )
-from dicom_files import at_same_places, read_dicom_seg, write_scan
+from dicom_files import at_same_places, hounsfield, read_dicom_seg, write_scan, write_series
+from pydicom.uid import generate_uid
 from S3NetSegmentationLib.batch import attempt
 from S3NetSegmentationLib.batch.background import run_batch_in_background
 from S3NetSegmentationLib.batch.run import plan_batch, run_batch
@@ -54,7 +56,8 @@ def night(tmp_path_factory):
     source, output = folder / "in", folder / "out"
     truth = {"Mustermann Erika/a.nrrd": write_chest(source / "Mustermann Erika" / "a.nrrd")}
     oblique = small_chest(direction=phantom.GEOMETRIES["oblique"]["direction"], seed=1)
-    paths = write_scan(source / "series" / "x", oblique.image)
+    paths = write_scan(source / "series" / "x", oblique.image, uid := generate_uid())
+    write_series(source / "series" / "z", hounsfield(1), series=uid)  # of another size
     (source / "series" / "y").mkdir()
     for path in paths[::2]:
         path.rename(source / "series" / "y" / path.name)
@@ -137,6 +140,26 @@ def test_the_table_has_the_figures(night):
     assert rows[records["Erika.nii.gz"]["name"]]["error"]
 
 
+def test_what_was_corrected_stays_with_the_result(night):
+    _, output, _, records, _ = night
+    warning = "1 images of another size or orientation than the rest of the series were left out."
+    assert records["series"]["warnings"] == [warning]
+    for file in ("results.csv", "report.html"):
+        assert warning in (output / file).read_text(encoding="utf-8")
+
+
+def test_the_report_shows_every_scan_that_was_segmented(night):
+    _, output, _, records, _ = night
+    html = (output / "report.html").read_text(encoding="utf-8")
+    pictures = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', html)
+    assert len(pictures) == 3  # with the one that holds no lungs
+    for place in ("series", "Mustermann Erika/a.nrrd"):
+        picture = output / "records" / f"{records[place]['name']}.jpg"
+        assert base64.b64encode(picture.read_bytes()).decode() in pictures
+        shown = sitk.GetArrayFromImage(sitk.ReadImage(str(picture))).astype(int)
+        assert (np.ptp(shown, axis=-1) > 60).any()  # the outlines are in color
+
+
 def test_nothing_tells_who_the_patients_are(night):
     _, output, _, _, _ = night
     for path in output.rglob("*"):
@@ -206,7 +229,7 @@ def test_dry_run_lists_and_does_nothing(night):
     assert run.stderr == ""
     assert "6 scans: 2 to do, 4 finished; 0 skipped" in run.stdout
     assert "Mustermann Erika/a.nrrd (1 file)" in run.stdout
-    assert "series (38 files)" in run.stdout
+    assert "series (39 files)" in run.stdout
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
 
 
@@ -498,6 +521,27 @@ def test_bad_arguments_are_one_sentence(tmp_path, monkeypatch, capsys, options, 
     assert text.startswith("s3net: ")
     assert text.endswith(".")
     assert reason in text
+
+
+@pytest.mark.parametrize(
+    ("module", "options"),
+    [("highdicom", ["--dicom-seg"]), ("distributed", ["--scheduler", "tcp://127.0.0.1:9"])],
+)
+def test_a_missing_extra_is_one_sentence(tmp_path, module, options):
+    write_chest(tmp_path / "in" / "a.nrrd")
+    # None in sys.modules is how Python itself remembers that there is no such module.
+    flag, code, batch = COMMAND[1:]
+    command = [COMMAND[0], flag, f"import sys; sys.modules[{module!r}] = None\n{code}", batch]
+    run = subprocess.run(
+        [*command, tmp_path / "in", "-o", tmp_path / "out", *options],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert re.fullmatch(r"s3net: .*; install it by: pip install '[\w\-\[\]]+'\n", run.stderr)
+    assert not list((tmp_path / "out").glob("*.seg.nrrd"))
 
 
 def test_in_the_background(tmp_path):
