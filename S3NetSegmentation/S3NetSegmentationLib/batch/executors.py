@@ -10,8 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
+from pkgutil import resolve_name
 from queue import SimpleQueue
 
+from .. import __version__
 from ..errors import InputError
 from ..progress import Progress
 from .attempt import run_scan
@@ -71,7 +73,8 @@ def on_cluster(address: str, heard: Heard) -> Iterator[Submit]:
     Raises
     ------
     InputError
-        If dask.distributed is not installed or the scheduler does not answer.
+        If dask.distributed is not installed, the scheduler does not answer, or it or a worker
+        has another version of this program.
     """
     try:
         from distributed import Client
@@ -96,10 +99,26 @@ def on_cluster(address: str, heard: Heard) -> Iterator[Submit]:
         heard(name, Progress(**progress))
 
     with client:
+        _check_versions(client)
         client.subscribe_topic(topic, notice)
         executor = client.get_executor(pure=False)
         yield lambda task: executor.submit(_run_on_worker, task, topic)
         executor.shutdown(wait=False)
+
+
+def _check_versions(client) -> None:
+    """Refuse machines whose program is not this one; a worker without it would die in silence."""
+    name = f"{__package__.partition('.')[0]}:__version__"
+    try:
+        found = {client.run_on_scheduler(resolve_name, name)}
+        found.update(client.run(resolve_name, name).values())
+    except ImportError:
+        found = {None}
+    if found != {__version__}:
+        raise InputError(
+            "The Dask scheduler and its workers need this version of the program; install "
+            f"s3net {__version__} where they run."
+        )
 
 
 def _run_on_worker(task: Task, topic: str) -> dict:

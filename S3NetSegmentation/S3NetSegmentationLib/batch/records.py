@@ -115,8 +115,8 @@ def read_record(task: Task) -> dict | None:
     """What is known of the scan; None where nothing is."""
     try:
         record = json.loads(task.record_path.read_text(encoding="utf-8"))
-        return record if isinstance(record, dict) and "status" in record else None
-    except (OSError, ValueError):
+        return record if task.record(DONE).keys() <= record.keys() else None
+    except (OSError, ValueError, AttributeError):
         return None
 
 

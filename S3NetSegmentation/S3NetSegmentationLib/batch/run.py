@@ -189,11 +189,11 @@ def run_batch(
         raise InputError(f"There is no CT scan in '{source}'.")
     planned(plan)
     write_names(plan.scans, _names(plan), names)
-    begin_run(output, plan.tasks[0].run)
     watch = _Watch(plan, progress, within, ended)
     place = on_cluster(scheduler, watch.heard) if scheduler else on_this_machine(jobs, watch.heard)
     try:
         with place as submit:
+            begin_run(output, plan.tasks[0].run)
             try:
                 _work(plan, submit, watch, output, cancelled or (lambda: False))
             finally:

@@ -208,8 +208,9 @@ def test_scans_are_done_again_when_something_has_changed(night, monkeypatch):
     (output.parent / "lost").rename(lost)
     record = output / "records" / f"{records['none.mha']['name']}.json"
     content = record.read_text()
-    record.write_text(content[: len(content) // 2])
-    assert again(night) == [*FAILED, "none.mha"]
+    for damaged in (content[: len(content) // 2], "[]", '{"status": "done"}'):
+        record.write_text(damaged)
+        assert again(night) == [*FAILED, "none.mha"]
     record.write_text(content)
     monkeypatch.setattr("S3NetSegmentationLib.batch.records.__version__", "99")
     assert len(again(night)) == 6

@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 from batch_data import (
     COMMAND,
     ENVIRONMENT,
     QUICK,
+    batch_script,
     by_place,
     is_right,
     leftovers,
@@ -39,43 +41,42 @@ if "S3NetSegmentationLib.worker" in sys.orig_argv:
 """Runs as ``sitecustomize`` in every Python of the cluster; notes what a scan's process can see."""
 
 
+@contextmanager
+def running(folder, *environments):
+    """Address of a scheduler, and the processes of itself and of a worker for each environment."""
+    scheduler, *workers = environments
+    options = {"cwd": folder, "stderr": subprocess.DEVNULL}
+    dask, file = [sys.executable, "-m"], folder / "scheduler.json"
+    command = [*dask, "distributed.cli.dask_scheduler", "--scheduler-file", file]
+    command += ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    started = [subprocess.Popen(command, env=scheduler, **options)]
+    try:
+        wait_for(lambda: file.is_file() and file.stat().st_size)
+        with distributed.Client(scheduler_file=str(file), set_as_default=False) as client:
+            address = client.scheduler.address
+            command = [*dask, "distributed.cli.dask_worker", address, "--nthreads", "1"]
+            command += ["--no-nanny", "--no-dashboard", "--local-directory", folder]
+            started += [subprocess.Popen(command, env=each, **options) for each in workers]
+            client.wait_for_workers(len(workers), timeout=60)
+        yield address, started
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """Address of a scheduler, and the processes of itself and of its two workers."""
+    """Address of a scheduler, the processes of itself and of two workers, and what was noted."""
     folder = tmp_path_factory.mktemp("cluster")
-    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
-    options = {"env": ENVIRONMENT, "cwd": folder, "stderr": subprocess.DEVNULL}
-    file = folder / "scheduler.json"
     (folder / "sitecustomize.py").write_text(WITNESS)
     witness = {
         "PYTHONPATH": os.pathsep.join([str(folder), ENVIRONMENT["PYTHONPATH"]]),
         "WITNESS": str(folder / "witness"),
     }
-    started = [
-        subprocess.Popen(
-            [*dask, "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
-            + ["--scheduler-file", file],
-            **options,
-        )
-    ]
-    wait_for(lambda: file.is_file() and file.stat().st_size)
-    with distributed.Client(scheduler_file=str(file), set_as_default=False) as client:
-        address = client.scheduler.address
-        for gpu in GPUS:
-            options["env"] = {**ENVIRONMENT, **witness, "CUDA_VISIBLE_DEVICES": gpu}
-            started.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "distributed.cli.dask_worker", address]
-                    + ["--nthreads", "1", "--no-nanny", "--no-dashboard"]
-                    + ["--local-directory", folder],
-                    **options,
-                )
-            )
-        client.wait_for_workers(2, timeout=60)
-    yield address, started, folder / "witness"
-    for process in started:
-        process.kill()
-        process.wait()
+    workers = [{**ENVIRONMENT, **witness, "CUDA_VISIBLE_DEVICES": gpu} for gpu in GPUS]
+    with running(folder, ENVIRONMENT, *workers) as (address, started):
+        yield address, started, folder / "witness"
 
 
 def parent(process: int) -> int:
@@ -99,6 +100,26 @@ def test_every_scan_sees_the_gpu_of_its_worker(tmp_path, cluster):
     done = sorted(folder.rsplit("-", 1)[0] for folder, *_ in seen)
     assert done == sorted(path.name.split(".")[0] for path in output.glob("*.seg.nrrd"))
     assert len(done) == 4
+
+
+def test_a_killed_batch_goes_on_where_it_was(tmp_path, cluster):
+    """The workers live on; what they still do for it harms nothing."""
+    address, *_ = cluster
+    source, output = tmp_path / "in", tmp_path / "out"
+    truth = {f"{seed}.nrrd": write(source / f"{seed}.nrrd", seed=seed) for seed in range(3)}
+    script = batch_script(source, output, scheduler=address)
+    with subprocess.Popen(script, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as batch:
+        batch.stdout.readline()
+        wait_for(lambda: scan_processes(output))
+        batch.kill()
+    ended = []
+    records = run_batch(source, output, QUICK, scheduler=address, ended=ended.append)
+    assert len(ended) < 3
+    assert {record["status"] for record in records} == {"done"}
+    wait_for(lambda: not scan_processes(output))
+    for place, record in by_place(output, records).items():
+        assert is_right(output / f"{record['name']}.seg.nrrd", truth[place])
+    assert not leftovers(output)
 
 
 def test_a_killed_worker_costs_only_time(tmp_path, cluster):
@@ -133,6 +154,25 @@ def test_no_scheduler_is_one_sentence(tmp_path, monkeypatch):
     write(tmp_path / "in" / "a.nrrd")
     with pytest.raises(InputError, match=r"no Dask scheduler at 'tcp://127.0.0.1:9'.*\.$"):
         run_batch(tmp_path / "in", tmp_path / "out", QUICK, scheduler="tcp://127.0.0.1:9")
+    assert not leftovers(tmp_path / "out")
+
+
+@pytest.mark.parametrize("who", ["scheduler", "worker"])
+@pytest.mark.parametrize("content", ["raise ImportError", "__version__ = '0'"])
+def test_machines_with_another_program_are_refused(tmp_path, who, content):
+    """A worker without it dies when it is given a scan; the batch would wait for ever."""
+    other = tmp_path / "other"
+    (other / "S3NetSegmentationLib").mkdir(parents=True)
+    (other / "S3NetSegmentationLib" / "__init__.py").write_text(content)
+    wrong = {**ENVIRONMENT, "PYTHONPATH": str(other)}
+    machines = [wrong, ENVIRONMENT] if who == "scheduler" else [ENVIRONMENT, wrong]
+    write(tmp_path / "in" / "a.nrrd")
+    with (
+        running(tmp_path, *machines) as (address, _),
+        pytest.raises(InputError, match=r"need this version of the program.*\.$"),
+    ):
+        run_batch(tmp_path / "in", tmp_path / "out", QUICK, scheduler=address)
+    assert not leftovers(tmp_path / "out")
 
 
 def test_a_lost_scheduler_ends_the_batch_in_sentences(tmp_path, cluster, capfd):
