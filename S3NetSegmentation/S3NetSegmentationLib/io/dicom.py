@@ -198,9 +198,9 @@ def find_series(
 ) -> list[Series]:
     """DICOM images among files, grouped by series, in the order of their series numbers.
 
-    Copies of the same image are taken once, and localizers are left out of a series that holds
-    more. A series that holds several acquisitions of the same place (phases, kernels) is taken
-    apart.
+    Copies of the same image are taken once, the longest, for one may be cut off; localizers are
+    left out of a series that holds more. A series that holds several acquisitions of the same
+    place (phases, kernels) is taken apart.
 
     Parameters
     ----------
@@ -214,7 +214,9 @@ def find_series(
         header = read_header(path)
         if header is not None and _has_image(header):
             instances = found.setdefault(str(header.SeriesInstanceUID), {})
-            instances.setdefault(str(header.get("SOPInstanceUID", path)), (path, header))
+            uid = str(header.get("SOPInstanceUID", path))
+            if uid not in instances or _size(path) > _size(instances[uid][0]):
+                instances[uid] = (path, header)
         elif _is_rest(path, header):
             rests.append(path)
             damaged(path)
@@ -262,6 +264,13 @@ def _is_rest(path: Path, header: pydicom.Dataset | None) -> bool:
     if not any(start):
         return bool(re.fullmatch(r"|\.dcm|\.ima|\.\d+", path.suffix.lower()))
     return start[128:] == b"DICM" and path.name.upper() != "DICOMDIR"
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _count_beside(rests: list[Path], headers: list) -> int:
