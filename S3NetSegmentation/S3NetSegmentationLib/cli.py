@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import signal
 import sys
 import threading
@@ -59,6 +60,7 @@ def main(argv: list[str] | None = None) -> int:
         The exit code.
     """
     prepare_process()
+    _print_anything()
     arguments = _parser().parse_args(argv)
     try:
         return arguments.run(arguments)
@@ -81,6 +83,13 @@ def main(argv: list[str] | None = None) -> int:
             "please report it with the output of the same command with --debug.",
             FAILED,
         )
+
+
+def _print_anything() -> None:
+    """Let names of files be printed whatever characters the console or the log file knows."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(sentence: str, code: int) -> int:

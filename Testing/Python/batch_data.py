@@ -86,11 +86,7 @@ def by_place(output: Path, records: list[dict]) -> dict[str, dict]:
 
 def leftovers(output: Path) -> list[str]:
     """What should not be there after a batch."""
-    return [
-        path.name
-        for path in output.rglob("*")
-        if path.name.startswith(".s3net") or path.name == "unfinished"
-    ]
+    return [path.name for path in output.rglob(".s3net*")]
 
 
 def scan_processes(output: Path, name: str = "") -> list[int]:

@@ -1,4 +1,4 @@
-"""DICOM files as scanners and archives write them, made from known voxels."""
+"""DICOM files as scanners and archives write them, made from known voxels; SEG read back."""
 
 from __future__ import annotations
 
@@ -124,3 +124,23 @@ def write_scan(folder: Path, image: sitk.Image, series: str = "", number: int = 
         slice_.Manufacturer = "none"
 
     return write_series(folder, voxels, tuple(map(tuple, axes[:2])), None, series, number, change)
+
+
+def read_dicom_seg(path: Path) -> sitk.Image:
+    """The label map in a DICOM SEG, as highdicom reads it."""
+    import highdicom
+
+    volume = highdicom.seg.segread(path).get_volume(combine_segments=True)
+    image = sitk.GetImageFromArray(volume.array.astype(np.uint8))
+    axes = volume.affine[:3, :3][:, ::-1]
+    spacing = np.linalg.norm(axes, axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((axes / spacing).ravel().tolist())
+    image.SetOrigin(volume.affine[:3, 3].tolist())
+    return image
+
+
+def at_same_places(image: sitk.Image, other: sitk.Image) -> bool:
+    """Whether every voxel of `other` that is not 0 is the same at its place in `image`."""
+    grid = sitk.Resample(image, other, sitk.Transform(), sitk.sitkNearestNeighbor)
+    return np.array_equal(sitk.GetArrayFromImage(grid), sitk.GetArrayFromImage(other))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import time
 import uuid
@@ -14,7 +13,7 @@ from ..errors import S3NetError
 from ..process import WorkerProcess
 from ..progress import Progress
 from ..worker import JOB
-from .records import FAILED, UNFINISHED, Task, publish
+from .records import FAILED, GONE, UNFINISHED, Task, publish
 from .work import describe_job
 
 ATTEMPTS = 3
@@ -22,11 +21,6 @@ ATTEMPTS = 3
 
 SILENCE = 1800.0
 """Seconds without progress after which a process counts as hanging."""
-
-GONE = (
-    "The folder of unfinished work is gone: the output folder was removed or another batch was "
-    "started on it. Run the same command again."
-)
 
 
 class _Failed(S3NetError):
@@ -85,7 +79,7 @@ def _attempt(task: Task, attempt: int, heard: Callable[[Progress], None]) -> dic
     except FileNotFoundError as error:
         raise S3NetError(GONE) from error
     try:
-        job = describe_job(task.name, task.paths, task.settings, task.formats)
+        job = describe_job(task)
         (folder / JOB).write_text(json.dumps(job), encoding="utf-8")
         outcome = _watch(task, folder, heard)
         outcome["warnings"] = [*task.notes, *outcome.get("warnings", ())]
@@ -162,9 +156,8 @@ def _without_paths(value, task: Task):
         return [_without_paths(each, task) for each in value]
     if not isinstance(value, str):
         return value
-    secret = {text for path in task.paths for text in (str(path), path.name)}
     for path in task.paths:
+        for secret in (f"'{path.name}'", f"'{path}'"):
+            value = value.replace(secret, f"'{task.name}'")
         value = value.replace(str(path), task.name)
-    return re.sub(
-        r"'([^'\n]*)'", lambda quoted: f"'{task.name}'" if quoted[1] in secret else quoted[0], value
-    )
+    return value

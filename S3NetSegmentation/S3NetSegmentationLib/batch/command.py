@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,7 +73,13 @@ def add_batch(commands) -> argparse.ArgumentParser:
         help="the table that ties names to scans, to keep it apart (default: names.csv in the "
         "output folder); names that it holds are used",
     )
-    add("--jobs", type=int, default=1, metavar="N", help="scans at once (default: %(default)s)")
+    add(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="scans at once, each on a GPU of its own (default: 1)",
+    )
     add("--scheduler", metavar="ADDRESS", help="run on the workers of this Dask scheduler")
     add("--dry-run", action="store_true", help="list what would be done, and do nothing")
     return command
@@ -93,7 +99,7 @@ def run_batch_command(
     formats += [".nii.gz"] if arguments.nifti else []
     formats += [".seg.dcm"] if arguments.dicom_seg else []
     if arguments.dry_run:
-        return _list(arguments, settings, formats)
+        return _list(arguments, settings, formats, cancelled)
     from .report import summary
     from .run import REPORT, RESULTS, run_batch
 
@@ -114,25 +120,40 @@ def run_batch_command(
             ended=display.ended,
             cancelled=cancelled,
         )
-    print(summary(records, len(records), len(plans[0].skipped)))
-    print(*(f"Wrote {arguments.output / name}" for name in (RESULTS, REPORT)), sep="\n")
+    _say(
+        summary(records, len(records), len(plans[0].skipped)),
+        *(f"Wrote {arguments.output / name}" for name in (RESULTS, REPORT)),
+    )
     statuses = {record["status"] for record in records}
     return FAILED if "failed" in statuses else NO_LUNGS if "no lungs" in statuses else 0
 
 
-def _list(arguments: argparse.Namespace, settings: Settings, formats: list[str]) -> int:
+def _list(
+    arguments: argparse.Namespace,
+    settings: Settings,
+    formats: list[str],
+    cancelled: Callable[[], bool],
+) -> int:
     """What a batch would do, for a person."""
     from .run import plan_batch
 
-    plan = plan_batch(
-        arguments.input, arguments.output, settings, formats, arguments.name_by, arguments.names
-    )
+    with closing(_Display()) as display:
+        plan = plan_batch(
+            arguments.input,
+            arguments.output,
+            settings,
+            formats,
+            arguments.name_by,
+            arguments.names,
+            display.progress,
+            cancelled,
+        )
     for scan, task in zip(plan.scans, plan.tasks, strict=True):
         state = "finished" if task.name in plan.finished else "to do"
         count = f"{len(scan.paths)} files" if len(scan.paths) > 1 else "1 file"
-        print(_printable(f"{state:<9} {task.name}  {scan.place} ({count})"))
+        print(f"{state:<9} {task.name}  {scan.place} ({count})")
     for each in plan.skipped:
-        print(_printable(f"{'skipped':<9} {each.place}: {each.reason}"))
+        print(f"{'skipped':<9} {each.place}: {each.reason}")
     print(
         f"{len(plan.tasks)} scans: {len(plan.to_do)} to do, {len(plan.finished)} finished; "
         f"{len(plan.skipped)} skipped"
@@ -152,9 +173,10 @@ def _line(record: dict) -> str:
     return "  ".join(parts)
 
 
-def _printable(text: str) -> str:
-    """The text with escapes for what is no character (names of files may hold any bytes)."""
-    return text.encode("utf-8", "backslashreplace").decode()
+def _say(*lines: str) -> None:
+    """Print lines; where they can't be, as in a log on a full disk, the batch goes on."""
+    with suppress(OSError):
+        print(*lines, sep="\n", flush=True)
 
 
 class _Display:
@@ -195,8 +217,8 @@ class _Display:
         if self._whole.disable and fraction and done < total:
             left = (time.monotonic() - self._start) * (1 - fraction) / fraction
             line += f"  [about {timedelta(seconds=round(left))} left]"
-        self._whole.write(line, file=sys.stdout)
-        sys.stdout.flush()
+        with self._whole.external_write_mode(file=sys.stdout):
+            _say(line)
 
     def close(self) -> None:
         """Take the bars away."""

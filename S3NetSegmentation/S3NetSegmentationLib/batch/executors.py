@@ -10,7 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
+from pkgutil import resolve_name
+from queue import SimpleQueue
 
+from .. import __version__
 from ..errors import InputError
 from ..progress import Progress
 from .attempt import run_scan
@@ -33,17 +36,24 @@ def on_this_machine(jobs: int, heard: Heard) -> Iterator[Submit]:
     Parameters
     ----------
     jobs : int
-        How many at once; they share the cores.
+        How many at once; they share the cores, and each takes a GPU of its own.
     heard : callable
     """
     threads = max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else None
     pool = ThreadPoolExecutor(jobs)
+    lanes: SimpleQueue[int] = SimpleQueue()
+    for lane in range(jobs):
+        lanes.put(lane)
 
-    def submit(task: Task) -> Future:
-        return pool.submit(run_scan, replace(task, threads=threads), partial(heard, task.name))
+    def run(task: Task) -> dict:
+        lane = lanes.get()
+        try:
+            return run_scan(replace(task, threads=threads, lane=lane), partial(heard, task.name))
+        finally:
+            lanes.put(lane)
 
     try:
-        yield submit
+        yield partial(pool.submit, run)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -63,7 +73,8 @@ def on_cluster(address: str, heard: Heard) -> Iterator[Submit]:
     Raises
     ------
     InputError
-        If dask.distributed is not installed or the scheduler does not answer.
+        If dask.distributed is not installed, the scheduler does not answer, or it or a worker
+        has another version of this program.
     """
     try:
         from distributed import Client
@@ -88,10 +99,26 @@ def on_cluster(address: str, heard: Heard) -> Iterator[Submit]:
         heard(name, Progress(**progress))
 
     with client:
+        _check_versions(client)
         client.subscribe_topic(topic, notice)
         executor = client.get_executor(pure=False)
         yield lambda task: executor.submit(_run_on_worker, task, topic)
         executor.shutdown(wait=False)
+
+
+def _check_versions(client) -> None:
+    """Refuse machines whose program is not this one; a worker without it would die in silence."""
+    name = f"{__package__.partition('.')[0]}:__version__"
+    try:
+        found = {client.run_on_scheduler(resolve_name, name)}
+        found.update(client.run(resolve_name, name).values())
+    except ImportError:
+        found = {None}
+    if found != {__version__}:
+        raise InputError(
+            "The Dask scheduler and its workers need this version of the program; install "
+            f"s3net {__version__} where they run."
+        )
 
 
 def _run_on_worker(task: Task, topic: str) -> dict:

@@ -18,7 +18,7 @@ TABLE = "names.csv"
 COLUMNS = ("name", "key", "place")
 
 LONGEST = 100
-"""Characters of a name."""
+"""Bytes of a name; file systems count bytes, and allow 255 with all that is added."""
 
 
 def name_scans(scans: Iterable[FoundScan], by: str, table: Path) -> dict[str, str]:
@@ -114,7 +114,9 @@ def _name(scan: FoundScan, by: str) -> str:
 def _safe(text: str) -> str:
     """Letters, digits, points, dashes and underscores, not too many of them."""
     name = re.sub(r"[^\w.-]+", "_", text).strip("._-") or _digest(text)
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 13]}-{_digest(text)}"
+    if len(name.encode()) <= LONGEST:
+        return name
+    return f"{name.encode()[: LONGEST - 13].decode(errors='ignore')}-{_digest(text)}"
 
 
 def _digest(text: str) -> str:

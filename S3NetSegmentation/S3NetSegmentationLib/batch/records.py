@@ -16,8 +16,13 @@ from ..io.write import remove_temporary, write_json
 from ..settings import Settings
 from .scans import FoundScan
 
-RECORDS, UNFINISHED = "records", "unfinished"
-"""Folders in the output folder."""
+RECORDS, UNFINISHED = "records", ".s3net"
+"""Folders in the output folder; the latter is removed with all that it holds."""
+
+GONE = (
+    "The folder of unfinished work is gone: the output folder was removed or another batch was "
+    "started on it. Run the same command again."
+)
 
 DONE, NO_LUNGS, FAILED, SKIPPED = "done", "no lungs", "failed", "skipped"
 
@@ -52,6 +57,8 @@ class Task:
         Whether paths of the input must not be named.
     threads : int or None
         Cores to use; None for all.
+    lane : int
+        Number among the scans that run at once on a machine; each takes a GPU of its own.
     """
 
     name: str
@@ -64,6 +71,7 @@ class Task:
     fingerprint: str
     private: bool = True
     threads: int | None = None
+    lane: int = 0
 
     @property
     def record_path(self) -> Path:
@@ -107,8 +115,8 @@ def read_record(task: Task) -> dict | None:
     """What is known of the scan; None where nothing is."""
     try:
         record = json.loads(task.record_path.read_text(encoding="utf-8"))
-        return record if isinstance(record, dict) and "status" in record else None
-    except (OSError, ValueError):
+        return record if task.record(DONE).keys() <= record.keys() else None
+    except (OSError, ValueError, AttributeError):
         return None
 
 
@@ -140,8 +148,11 @@ def publish(task: Task, record: dict, folder: Path | None = None) -> None:
     Raises
     ------
     InputError
-        If the output folder can't be written to.
+        If the output folder can't be written to, or the run is no longer there: then the scan
+        belongs to another batch.
     """
+    if not is_running(task):
+        raise InputError(GONE)
     before = read_record(task)
     try:
         task.record_path.parent.mkdir(exist_ok=True)
@@ -182,6 +193,11 @@ def begin_run(output: Path, run: str) -> None:
         raise InputError(
             f"The output folder '{output}' can't be written to; check that its disk is not full."
         ) from error
+
+
+def is_running(task: Task) -> bool:
+    """Whether the folder of the task's run is there; a later batch removes it."""
+    return os.path.isdir(task.output / UNFINISHED / task.run)
 
 
 def stop_run(output: Path, run: str) -> None:

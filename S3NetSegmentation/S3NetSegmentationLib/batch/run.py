@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, wait
@@ -18,12 +19,14 @@ from .names import NAME_BY, TABLE, name_scans, write_names
 from .records import (
     DICOM_SEG,
     FAILED,
+    GONE,
     NIFTI,
     SEGMENTATION,
     Task,
     begin_run,
     fingerprint,
     is_finished,
+    is_running,
     publish,
     read_record,
     stop_run,
@@ -69,12 +72,21 @@ def plan_batch(
     formats: Sequence[str] = (SEGMENTATION,),
     name_by: str = "hash",
     names: Path | None = None,
-    looked: Callable[[int], None] = lambda count: None,
+    progress: Callable[[Progress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
 ) -> Plan:
     """Find the scans, name them, and see which are finished.
 
-    Parameters are those of `run_batch`; `looked` is called with the number of files looked at.
+    Parameters and errors are those of `run_batch`.
     """
+    source, output = Path(source).absolute(), Path(output).absolute()
+
+    def looked(count: int) -> None:
+        if cancelled and cancelled():
+            raise Cancelled
+        if progress:
+            progress(Progress("Looking for scans", count, 0, 0.0))
+
     scans, skipped = find_scans(source, output, looked)
     by_key = name_scans(scans, name_by, names or output / TABLE)
     run = uuid.uuid4().hex[:8]
@@ -92,6 +104,7 @@ def plan_batch(
         )
         for scan in scans
     )
+    _check_inputs(tasks)
     records = {task.name: (task, read_record(task)) for task in tasks}
     finished = {
         name: record for name, (task, record) in records.items() if is_finished(task, record)
@@ -170,26 +183,19 @@ def run_batch(
         raise InputError("These settings are for pictures; choose the preset lung-ct for scans.")
     _check(formats, name_by, jobs)
     check_folder(output)
-    cancelled = cancelled or (lambda: False)
-
-    def looked(count: int) -> None:
-        if cancelled():
-            raise Cancelled
-        if progress:
-            progress(Progress("Looking for scans", count, 0, 0.0))
-
-    plan = plan_batch(source, output, settings, formats, name_by, names and Path(names), looked)
+    names = Path(names) if names else output / TABLE
+    plan = plan_batch(source, output, settings, formats, name_by, names, progress, cancelled)
     if not plan.tasks:
         raise InputError(f"There is no CT scan in '{source}'.")
     planned(plan)
-    write_names(plan.scans, _names(plan), Path(names) if names else output / TABLE)
-    begin_run(output, plan.tasks[0].run)
+    write_names(plan.scans, _names(plan), names)
     watch = _Watch(plan, progress, within, ended)
     place = on_cluster(scheduler, watch.heard) if scheduler else on_this_machine(jobs, watch.heard)
     try:
         with place as submit:
+            begin_run(output, plan.tasks[0].run)
             try:
-                _work(plan, submit, watch, output, cancelled)
+                _work(plan, submit, watch, output, cancelled or (lambda: False))
             finally:
                 stop_run(output, plan.tasks[0].run)
     finally:
@@ -209,6 +215,24 @@ def _check(formats: Sequence[str], name_by: str, jobs: int) -> None:
         from ..io.dicom_seg import check_available
 
         check_available()
+
+
+def _check_inputs(tasks: Sequence[Task]) -> None:
+    """Refuse to replace a scan; one that a list names may lie in the output folder.
+
+    Raises
+    ------
+    InputError
+        If an output would have the path of an input.
+    """
+    outputs = {f"{task.name}{suffix}".casefold() for task in tasks for suffix in task.formats}
+    for task in tasks:
+        for path in task.paths:
+            if path.name.casefold() in outputs and path.parent.resolve() == task.output:
+                raise InputError(
+                    f"An output would replace the scan '{path.name}', which lies in the output "
+                    "folder; choose another folder."
+                )
 
 
 def _names(plan: Plan) -> dict[str, str]:
@@ -231,6 +255,8 @@ def _work(
             for future in running:
                 future.cancel()
             raise Cancelled("Stopped; the finished scans are kept, the same command goes on.")
+        if os.path.isdir(output) and not is_running(plan.tasks[0]):
+            raise S3NetError(GONE)
         for future in ended:
             task = running.pop(future)
             watch.end(task, _record(future, task))

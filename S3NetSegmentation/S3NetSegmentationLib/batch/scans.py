@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,19 +78,22 @@ def find_scans(
     InputError
         If `source` can't be read or is the output folder itself.
     """
-    root, files, skipped = _files(source, output)
-    looked(0)
+    root, files, skipped = _files(source, output, looked)
     volumes = [path for path in files if path.name.lower().endswith(SUFFIXES)]
     others = [path for path in files if not path.name.lower().endswith(SUFFIXES)]
     scans = []
-    for path in volumes:
+
+    def damaged(path: Path) -> None:
+        skipped.append(Skipped(_place(path, root), "a damaged or empty DICOM file"))
+
+    for path in _counted(volumes, looked):
         place = _place(path, root)
         reason = _no_scan(path)
         if reason:
             skipped.append(Skipped(place, reason))
         else:
             scans.append(FoundScan(place, place, "", (path,)))
-    for series in find_series(_counted(others, looked)):
+    for series in find_series(_counted(others, looked, len(volumes)), damaged):
         place = _place(_folder(series), root)
         if series.is_ct:
             key = series.uid if series.parts == 1 else f"{series.uid}#{series.part}"
@@ -100,8 +103,10 @@ def find_scans(
     return scans, skipped
 
 
-def _counted(paths: list[Path], looked: Callable[[int], None]) -> Iterator[Path]:
-    for count, path in enumerate(paths):
+def _counted(
+    paths: Iterable[Path], looked: Callable[[int], None], before: int = 0
+) -> Iterator[Path]:
+    for count, path in enumerate(paths, start=before):
         if count % 50 == 0:
             looked(count)
         yield path
@@ -122,7 +127,9 @@ def _state(file: Path) -> tuple[str, int, int]:
     return file.name, status.st_size, status.st_mtime_ns
 
 
-def _files(source: Path, output: Path) -> tuple[Path, list[Path], list[Skipped]]:
+def _files(
+    source: Path, output: Path, looked: Callable[[int], None]
+) -> tuple[Path, list[Path], list[Skipped]]:
     """The folder that paths are relative to, all files, and what can't be read."""
     skipped: list[Skipped] = []
 
@@ -133,12 +140,13 @@ def _files(source: Path, output: Path) -> tuple[Path, list[Path], list[Skipped]]
         root = source
         if output.is_dir() and output.samefile(root):
             raise InputError("The output folder is the input folder; choose another one.")
-        return root, list(files_below(source, unreadable, output)), skipped
+        return root, list(_counted(files_below(source, unreadable, output), looked)), skipped
     root = source.parent
     found: dict[Path, None] = {}
     for path in _listed(source):
         if path.is_dir():
-            found.update(dict.fromkeys(files_below(path, unreadable, output)))
+            below = files_below(path, unreadable, output)
+            found.update(dict.fromkeys(_counted(below, looked, len(found))))
         elif path.is_file():
             found[path] = None
         else:
@@ -165,6 +173,8 @@ def _listed(source: Path) -> list[Path]:
 
 def _no_scan(path: Path) -> str | None:
     """Why a volume is not worth reading; None where it is."""
+    if path.name.startswith("._"):
+        return "what macOS keeps beside a file"
     if path.name.lower().endswith(SEGMENTATION_SUFFIX):
         return "a segmentation"
     if is_eight_bit(path):

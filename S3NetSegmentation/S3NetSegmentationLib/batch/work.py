@@ -19,19 +19,20 @@ from ..io.write import without_nan, write_segmentation
 from ..progress import Progress
 from ..result import LungResult
 from ..settings import Settings
-from .records import DICOM_SEG, DONE, NO_LUNGS, PICTURE, SKIPPED
+from .records import DICOM_SEG, DONE, NO_LUNGS, PICTURE, SKIPPED, Task
 
 PICTURE_WIDTH = 640
 JPEG_QUALITY = 80
 
 
-def describe_job(name: str, paths, settings: Settings, formats) -> dict:
+def describe_job(task: Task) -> dict:
     """What `segment_scan` needs, as JSON can hold it."""
     return {
-        "name": name,
-        "paths": [str(path) for path in paths],
-        "settings": settings.as_dict(),
-        "formats": list(formats),
+        "name": task.name,
+        "paths": [str(path) for path in task.paths],
+        "settings": task.settings.as_dict(),
+        "formats": list(task.formats),
+        "lane": task.lane,
     }
 
 
@@ -65,8 +66,12 @@ def segment_scan(folder: Path, job: dict, progress: Callable[[Progress], None]) 
     # torch takes seconds to import.
     from ..pipeline import segment_lungs
     from ..report import as_dict
+    from ..s3net.device import fastest_device
 
-    result = segment_lungs(scan.image, Settings.from_dict(job["settings"]), progress=progress)
+    settings = Settings.from_dict(job["settings"])
+    if settings.device == "auto":
+        settings = replace(settings, device=fastest_device(job["lane"]))
+    result = segment_lungs(scan.image, settings, progress=progress)
     result = replace(result, warnings=(*scan.warnings, *result.warnings))
     _write_picture(folder / (job["name"] + PICTURE), scan.image, result.lungs)
     warnings = list(result.warnings)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -49,12 +50,15 @@ class Series:
     part, parts : int
         Where one SeriesInstanceUID stands for several acquisitions of the same place: which of
         how many this is, from 1.
+    damaged : int
+        Files in the same folders that are what is left of DICOM files.
     """
 
     uid: str
     headers: tuple[tuple[Path, pydicom.Dataset], ...]
     part: int = 1
     parts: int = 1
+    damaged: int = 0
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -77,12 +81,16 @@ class Series:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know who gets a result of it."""
-        if self.parts == 1:
-            return ()
-        return (
+        several = (
             f"The series holds {self.parts} acquisitions of the same place; this is acquisition "
-            f"{self.part}.",
+            f"{self.part}."
         )
+        files = "1 file" if self.damaged == 1 else f"{self.damaged} files"
+        damaged = (
+            f"{files} beside the slices can't be read as DICOM; if they were slices, the scan is "
+            "not complete: get them again."
+        )
+        return (*[several] * (self.parts > 1), *[damaged] * (self.damaged > 0))
 
     def __str__(self) -> str:
         """The series in one line, with nothing in it that a person could be recognized by."""
@@ -185,21 +193,35 @@ def read_series(series: Series) -> ReadScan:
     return replace(scan, warnings=(*series.notes, *scan.warnings))
 
 
-def find_series(paths: Iterable[Path]) -> list[Series]:
+def find_series(
+    paths: Iterable[Path], damaged: Callable[[Path], None] = lambda path: None
+) -> list[Series]:
     """DICOM images among files, grouped by series, in the order of their series numbers.
 
-    Copies of the same image are taken once, and localizers are left out of a series that holds
-    more. A series that holds several acquisitions of the same place (phases, kernels) is taken
-    apart.
+    Copies of the same image are taken once, the longest, for one may be cut off; localizers are
+    left out of a series that holds more. A series that holds several acquisitions of the same
+    place (phases, kernels) is taken apart.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+    damaged : callable, optional
+        Called with each file that is what is left of a DICOM file.
     """
     found: dict[str, dict[str, tuple[Path, pydicom.Dataset]]] = {}
+    rests: list[Path] = []
     for path in paths:
         header = read_header(path)
         if header is not None and _has_image(header):
             instances = found.setdefault(str(header.SeriesInstanceUID), {})
-            instances.setdefault(str(header.get("SOPInstanceUID", path)), (path, header))
+            uid = str(header.get("SOPInstanceUID", path))
+            if uid not in instances or _size(path) > _size(instances[uid][0]):
+                instances[uid] = (path, header)
+        elif _is_rest(path, header):
+            rests.append(path)
+            damaged(path)
     return [
-        Series(uid, tuple(headers), part, len(acquisitions))
+        Series(uid, tuple(headers), part, len(acquisitions), _count_beside(rests, headers))
         for uid in sorted(found, key=lambda uid: (_series_number(found[uid]), uid))
         for acquisitions in [_acquisitions(list(found[uid].values()))]
         for part, headers in enumerate(acquisitions, start=1)
@@ -228,6 +250,33 @@ def _coincide(headers: list) -> bool:
         known = all(place)
         places.add((header.Rows, header.Columns, str(place) if known else str(path)))
     return len(places) < len(headers)
+
+
+def _is_rest(path: Path, header: pydicom.Dataset | None) -> bool:
+    """Whether a file without an image has held one: cut off early, empty, or out of reach."""
+    if header is not None:
+        return str(header.SOPClassUID) in CT_CLASSES
+    try:
+        with path.open("rb") as file:
+            start = file.read(132)
+    except OSError:
+        return True
+    if not any(start):
+        return bool(re.fullmatch(r"|\.dcm|\.ima|\.\d+", path.suffix.lower()))
+    return start[128:] == b"DICM" and path.name.upper() != "DICOMDIR"
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _count_beside(rests: list[Path], headers: list) -> int:
+    """How many of the damaged files lie in the folders of a series."""
+    folders = {path.parent for path, _ in headers}
+    return sum(path.parent in folders for path in rests)
 
 
 def _has_image(header: pydicom.Dataset) -> bool:

@@ -23,7 +23,7 @@ def resolve_device(name: str) -> torch.device:
         If there is no such kind of device, or not on this machine.
     """
     if name == "auto":
-        name = _fastest()
+        name = fastest_device()
     if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
         raise InputError(
             f"There is no device '{name}'; choose auto, cpu, cuda, cuda:N (N = 0, 1, ...) or mps."
@@ -36,9 +36,16 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def _fastest() -> str:
+def fastest_device(lane: int = 0) -> str:
+    """Name of the fastest device there is, as `Settings` takes it.
+
+    Parameters
+    ----------
+    lane : int
+        Number of this process among those that work at once; they take turns at the GPUs.
+    """
     if torch.cuda.is_available():
-        return "cuda"
+        return f"cuda:{lane % torch.cuda.device_count()}"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 

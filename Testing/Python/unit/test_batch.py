@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import csv
 import json
 import os
+import re
 import signal
+import struct
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +32,8 @@ from batch_data import (  # noqa: F401 - pytest looks the fixture up
     wait_for,
     write_chest,
 )
-from dicom_files import write_scan
+from dicom_files import at_same_places, hounsfield, read_dicom_seg, write_scan, write_series
+from pydicom.uid import generate_uid
 from S3NetSegmentationLib.batch import attempt
 from S3NetSegmentationLib.batch.background import run_batch_in_background
 from S3NetSegmentationLib.batch.run import plan_batch, run_batch
@@ -37,9 +42,10 @@ from S3NetSegmentationLib.errors import Cancelled, InputError, S3NetError
 pytest.importorskip("highdicom", reason="the batch of these tests writes DICOM SEG, too")
 
 FORMATS = (".seg.nrrd", ".nii.gz", ".seg.dcm")
-PRIVATE = ("Mustermann", "Erika", "Doe^Jane", "4711-secret")
+PRIVATE = ("Mustermann", "Erika", "Doe^Jane", "4711-secret", "O'Brien")
 """Of folders, files and DICOM headers; long enough not to occur by chance in a picture."""
 pytestmark = pytest.mark.usefixtures("one_thread")
+FAILED = ["Erika.nii.gz", "O'Brien.nrrd"]
 linux = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="finds processes in /proc")
 
 
@@ -50,7 +56,8 @@ def night(tmp_path_factory):
     source, output = folder / "in", folder / "out"
     truth = {"Mustermann Erika/a.nrrd": write_chest(source / "Mustermann Erika" / "a.nrrd")}
     oblique = small_chest(direction=phantom.GEOMETRIES["oblique"]["direction"], seed=1)
-    paths = write_scan(source / "series" / "x", oblique.image)
+    paths = write_scan(source / "series" / "x", oblique.image, uid := generate_uid())
+    write_series(source / "series" / "z", hounsfield(1), series=uid)  # of another size
     (source / "series" / "y").mkdir()
     for path in paths[::2]:
         path.rename(source / "series" / "y" / path.name)
@@ -59,6 +66,7 @@ def night(tmp_path_factory):
     sitk.WriteImage(labels, str(source / "4711-secret.nrrd"))
     sitk.WriteImage(small_chest(lungs="none").image, str(source / "none.mha"))
     (source / "Erika.nii.gz").write_bytes(b"no image at all")
+    (source / "O'Brien.nrrd").write_bytes(b"NRRD0004\n")
     seen, records = [], []
     run_batch(
         source,
@@ -81,6 +89,7 @@ def test_every_scan_comes_out_or_says_why_not(night):
         "4711-secret.nrrd": "skipped",
         "none.mha": "no lungs",
         "Erika.nii.gz": "failed",
+        "O'Brien.nrrd": "failed",
     }
     for place, found in truth.items():
         name = records[place]["name"]
@@ -89,6 +98,14 @@ def test_every_scan_comes_out_or_says_why_not(night):
     assert "is not an image" in records["Erika.nii.gz"]["error"]
     assert "label map" in records["4711-secret.nrrd"]["error"]
     assert not leftovers(output)
+
+
+def test_all_formats_hold_the_same_lungs(night):
+    _, output, _, records, _ = night
+    nrrd, nifti, seg = (output / f"{records['series']['name']}{suffix}" for suffix in FORMATS)
+    lungs = sitk.ReadImage(str(nrrd))
+    assert at_same_places(sitk.ReadImage(str(nifti)), lungs)
+    assert at_same_places(read_dicom_seg(seg), lungs)
 
 
 def test_only_good_scans_have_outputs(night):
@@ -123,6 +140,26 @@ def test_the_table_has_the_figures(night):
     assert rows[records["Erika.nii.gz"]["name"]]["error"]
 
 
+def test_what_was_corrected_stays_with_the_result(night):
+    _, output, _, records, _ = night
+    warning = "1 images of another size or orientation than the rest of the series were left out."
+    assert records["series"]["warnings"] == [warning]
+    for file in ("results.csv", "report.html"):
+        assert warning in (output / file).read_text(encoding="utf-8")
+
+
+def test_the_report_shows_every_scan_that_was_segmented(night):
+    _, output, _, records, _ = night
+    html = (output / "report.html").read_text(encoding="utf-8")
+    pictures = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', html)
+    assert len(pictures) == 3  # with the one that holds no lungs
+    for place in ("series", "Mustermann Erika/a.nrrd"):
+        picture = output / "records" / f"{records[place]['name']}.jpg"
+        assert base64.b64encode(picture.read_bytes()).decode() in pictures
+        shown = sitk.GetArrayFromImage(sitk.ReadImage(str(picture))).astype(int)
+        assert (np.ptp(shown, axis=-1) > 60).any()  # the outlines are in color
+
+
 def test_nothing_tells_who_the_patients_are(night):
     _, output, _, _, _ = night
     for path in output.rglob("*"):
@@ -139,9 +176,9 @@ def test_progress_rises_over_the_scans(night):
     fractions = [report.fraction for report in seen]
     assert fractions[0] == 0
     assert fractions[-1] == 1
-    assert (seen[-1].done, seen[-1].total) == (5, 5)
+    assert (seen[-1].done, seen[-1].total) == (6, 6)
     # Between the ends of scans, it moves within them.
-    assert any(abs(5 * fraction - round(5 * fraction)) > 0.01 for fraction in fractions)
+    assert any(abs(6 * fraction - round(6 * fraction)) > 0.01 for fraction in fractions)
 
 
 def again(night, settings=QUICK, **more) -> list[str]:
@@ -153,29 +190,30 @@ def again(night, settings=QUICK, **more) -> list[str]:
 
 
 def test_finished_scans_are_not_done_again(night):
-    assert again(night) == ["Erika.nii.gz"]
-    assert again(night, formats=FORMATS[:1]) == ["Erika.nii.gz"]
+    assert again(night) == FAILED
+    assert again(night, formats=FORMATS[:1]) == FAILED
 
 
 def test_scans_are_done_again_when_something_has_changed(night, monkeypatch):
     source, output, _, records, _ = night
-    assert len(again(night, replace(QUICK, seed=1))) == 5
+    assert len(again(night, replace(QUICK, seed=1))) == 6
     changed = source / "Mustermann Erika" / "a.nrrd"
     status = changed.stat()
     os.utime(changed, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
-    assert again(night) == ["Erika.nii.gz", "Mustermann Erika/a.nrrd"]
+    assert again(night) == [FAILED[0], "Mustermann Erika/a.nrrd", FAILED[1]]
     os.utime(changed, ns=(status.st_atime_ns, status.st_mtime_ns))
     lost = output / f"{records['series']['name']}.nii.gz"
     lost.rename(output.parent / "lost")
-    assert again(night) == ["Erika.nii.gz", "series"]
+    assert again(night) == [*FAILED, "series"]
     (output.parent / "lost").rename(lost)
     record = output / "records" / f"{records['none.mha']['name']}.json"
     content = record.read_text()
-    record.write_text(content[: len(content) // 2])
-    assert again(night) == ["Erika.nii.gz", "none.mha"]
+    for damaged in (content[: len(content) // 2], "[]", '{"status": "done"}'):
+        record.write_text(damaged)
+        assert again(night) == [*FAILED, "none.mha"]
     record.write_text(content)
     monkeypatch.setattr("S3NetSegmentationLib.batch.records.__version__", "99")
-    assert len(again(night)) == 5
+    assert len(again(night)) == 6
 
 
 def test_dry_run_lists_and_does_nothing(night):
@@ -190,10 +228,39 @@ def test_dry_run_lists_and_does_nothing(night):
     )
     assert run.returncode == 0
     assert run.stderr == ""
-    assert "5 scans: 1 to do, 4 finished; 0 skipped" in run.stdout
+    assert "6 scans: 2 to do, 4 finished; 0 skipped" in run.stdout
     assert "Mustermann Erika/a.nrrd (1 file)" in run.stdout
-    assert "series (38 files)" in run.stdout
+    assert "series (39 files)" in run.stdout
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
+
+
+def test_dry_run_of_a_list_knows_what_is_finished(tmp_path, monkeypatch):
+    """Also where the list names scans by whole paths and is itself named by a relative one."""
+    write_chest(tmp_path / "a.nrrd")
+    (tmp_path / "list.txt").write_text(f"{tmp_path / 'a.nrrd'}\n")
+    monkeypatch.chdir(tmp_path)
+    run_batch("list.txt", "out", QUICK)
+    plan = plan_batch(Path("list.txt"), Path("out"), QUICK)
+    assert (len(plan.finished), plan.to_do) == (1, [])
+
+
+def test_looking_for_scans_can_be_stopped(tmp_path):
+    write_scan(tmp_path / "in", small_chest().image)
+    with pytest.raises(Cancelled):
+        plan_batch(tmp_path / "in", tmp_path / "out", QUICK, cancelled=lambda: True)
+
+
+def test_a_scan_is_never_replaced(tmp_path):
+    """A list may name scans that lie in the output folder."""
+    write_chest(tmp_path / "a.nii.gz")
+    before = (tmp_path / "a.nii.gz").read_bytes()
+    (tmp_path / "list.txt").write_text("a.nii.gz\n")
+    run = {"formats": (".nii.gz",), "name_by": "path"}
+    with pytest.raises(InputError, match=r"would replace the scan 'a.nii.gz'.*\.$"):
+        run_batch(tmp_path / "list.txt", tmp_path, QUICK, **run)
+    assert (tmp_path / "a.nii.gz").read_bytes() == before
+    run_batch(tmp_path / "list.txt", tmp_path / "out", QUICK, **run)
+    assert (tmp_path / "a.nii.gz").read_bytes() == before
 
 
 # Going on after a change, an interrupt, a kill
@@ -250,7 +317,9 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
         text=True,
         env=ENVIRONMENT,
     ) as process:
-        assert process.stdout.readline().startswith("1/2 done ")
+        line = process.stdout.readline()
+        assert line.startswith("1/2 done ")
+        assert re.search(r"  \[about \d:\d\d:\d\d left\]$", line.strip())
         wait_for(lambda: scan_processes(output))
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
@@ -283,6 +352,61 @@ def test_killed_scans_are_begun_again_but_not_for_ever(tmp_path):
     assert (good["status"], good["attempts"]) == ("done", 2)
     assert is_right(output / f"{good['name']}.seg.nrrd", found)
     assert not leftovers(output)
+
+
+def test_scans_that_run_at_once_take_lanes_of_their_own(tmp_path):
+    """By its lane, each finds a GPU of its own, and a free lane is taken again."""
+    source, output = tmp_path / "in", tmp_path / "out"
+    for seed in range(5):
+        write_chest(source / f"{seed}.nrrd", seed=seed)
+    running, seen, at_once = {}, {}, set()
+
+    def look(name, report):
+        if report is None:
+            running.pop(name, None)
+        elif name not in running:
+            (job,) = output.glob(f".s3net/*/{name}-*/job.json")
+            running[name] = seen[name] = json.loads(job.read_text())["lane"]
+            at_once.add(tuple(sorted(running.values())))
+
+    run_batch(source, output, QUICK, jobs=2, within=look)
+    assert at_once <= {(0,), (1,), (0, 1)}
+    assert (0, 1) in at_once
+    assert sorted(seen.values()) in ([0, 0, 0, 1, 1], [0, 0, 1, 1, 1])
+
+
+@linux
+def test_a_second_batch_on_the_same_folder_takes_over(tmp_path):
+    """The first stops with a sentence, and takes nothing of the second's away."""
+    source, output = tmp_path / "in", tmp_path / "out"
+    truth = {f"{seed}.nrrd": write_chest(source / f"{seed}.nrrd", seed=seed) for seed in range(3)}
+    second = []
+
+    def start_another(name, report):
+        if not second and report is not None:
+            second.append(subprocess.Popen(batch_script(source, output), env=ENVIRONMENT))
+            wait_for(lambda: len(list(output.glob(".s3net/*"))) == 1 and second[0].poll() is None)
+            first = next(output.glob(".s3net/*"))
+            wait_for(lambda: not first.exists())
+
+    with pytest.raises(S3NetError, match=r"another batch was started on it.*\.$"):
+        run_batch(source, output, QUICK, within=start_another)
+    assert second[0].wait() == 0
+    records = run_batch(source, output, QUICK, ended=second.append)
+    assert len(second) == 1  # nothing was left to be done
+    assert {record["status"] for record in records} == {"done"}
+    for place, record in by_place(output, records).items():
+        assert is_right(output / f"{record['name']}.seg.nrrd", truth[place])
+    assert not leftovers(output)
+
+
+def test_folders_of_the_user_in_the_output_folder_stay(tmp_path):
+    write_chest(tmp_path / "in" / "a.nrrd")
+    kept = tmp_path / "out" / "unfinished" / "thesis.txt"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    run_batch(tmp_path / "in", tmp_path / "out", QUICK)
+    assert kept.exists()
 
 
 def test_a_hanging_scan_is_given_up(tmp_path, monkeypatch):
@@ -320,6 +444,62 @@ def test_the_command_says_what_has_become_of_each_scan(tmp_path):
     assert not (output / "names.csv").exists()
 
 
+@linux
+def test_a_terminal_shows_all_scans_and_the_one_that_runs(tmp_path):
+    import fcntl
+    import pty
+    import termios
+
+    write_chest(tmp_path / "in" / "a.nrrd")
+    write_chest(tmp_path / "in" / "b.nrrd", seed=1)
+    ours, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 40, 100, 0, 0))
+    command = [*COMMAND, tmp_path / "in", "-o", tmp_path / "out", "--device", "cpu"]
+    shown = b""
+    with subprocess.Popen(command, stdout=terminal, stderr=terminal, env=ENVIRONMENT):
+        os.close(terminal)
+        with contextlib.suppress(OSError):  # that is how a terminal ends
+            while chunk := os.read(ours, 4096):
+                shown += chunk
+    os.close(ours)
+    text = shown.decode()
+    name = next((tmp_path / "out").glob("*.seg.nrrd")).name.split(".")[0]
+    remaining = r" +\d+%\|[^|]+\| \d\d:\d\d, \d\d:\d\d left"
+    assert re.search(r"Scans 1/2" + remaining, text)
+    assert re.search(rf"  {name} [A-Z][a-z ]+" + remaining, text)
+    assert "2/2 done" in text
+
+
+def test_names_that_the_log_has_no_characters_for(tmp_path):
+    """As on Windows, where a file that the output is sent to has the characters of one region."""
+    for name in ("肺.nrrd", "é.nrrd"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(b"no image")
+    command = [*COMMAND, tmp_path / "in", "-o", tmp_path / "out", "--name-by", "path"]
+    environment = {**ENVIRONMENT, "PYTHONIOENCODING": "ascii"}
+    for options in ([], ["--dry-run"]):
+        run = subprocess.run(
+            [*command, *options], capture_output=True, text=True, env=environment, check=False
+        )
+        assert run.stderr == ""
+        assert "\\u80ba" in run.stdout
+        assert "\\xe9" in run.stdout
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is a full disk on Linux")
+def test_a_log_on_a_full_disk_does_not_stop_the_batch(tmp_path):
+    for seed in range(2):
+        write_chest(tmp_path / "in" / f"{seed}.nrrd", seed=seed)
+    with open("/dev/full", "w") as full:
+        command = [*COMMAND, tmp_path / "in", "-o", tmp_path / "out", "--device", "cpu"]
+        run = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT, check=False
+        )
+    assert b"s3net:" not in run.stderr
+    assert len(list((tmp_path / "out").glob("*.seg.nrrd"))) == 2
+    assert "2 done" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
@@ -342,6 +522,27 @@ def test_bad_arguments_are_one_sentence(tmp_path, monkeypatch, capsys, options, 
     assert text.startswith("s3net: ")
     assert text.endswith(".")
     assert reason in text
+
+
+@pytest.mark.parametrize(
+    ("module", "options"),
+    [("highdicom", ["--dicom-seg"]), ("distributed", ["--scheduler", "tcp://127.0.0.1:9"])],
+)
+def test_a_missing_extra_is_one_sentence(tmp_path, module, options):
+    write_chest(tmp_path / "in" / "a.nrrd")
+    # None in sys.modules is how Python itself remembers that there is no such module.
+    flag, code, batch = COMMAND[1:]
+    command = [COMMAND[0], flag, f"import sys; sys.modules[{module!r}] = None\n{code}", batch]
+    run = subprocess.run(
+        [*command, tmp_path / "in", "-o", tmp_path / "out", *options],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert re.fullmatch(r"s3net: .*; install it by: pip install '[\w\-\[\]]+'\n", run.stderr)
+    assert not list((tmp_path / "out").glob("*.seg.nrrd"))
 
 
 def test_in_the_background(tmp_path):

@@ -70,6 +70,13 @@ def test_full_disk(tmp_path, small_disk):
     assert not leftovers(small_disk)
 
 
+def test_read_only_disk_is_one_sentence(tmp_path, small_disk):
+    write_chest(tmp_path / "in" / "a.nrrd")
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    with pytest.raises(InputError, match=r"can't be written to; choose another one\.$"):
+        run_batch(tmp_path / "in", small_disk, QUICK)
+
+
 WRITE = """
 import resource, signal, sys
 from pathlib import Path

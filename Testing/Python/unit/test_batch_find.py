@@ -77,6 +77,7 @@ def test_phases_are_scans_of_their_own(source, out):
 
 def test_what_is_no_ct_is_left_out_with_a_reason(source, out):
     write_segmentation(source / "lungs.seg.nrrd", sitk.Image(20, 20, 20, sitk.sitkUInt8))
+    (source / "._scan.nii.gz").write_bytes(b"\0\5\x16\7")
     write_series(
         source / "mr", hounsfield(), change=lambda i, image: setattr(image, "Modality", "MR")
     )
@@ -89,8 +90,24 @@ def test_what_is_no_ct_is_left_out_with_a_reason(source, out):
     assert scans == []
     reasons = {each.place: each.reason for each in skipped}
     assert reasons["lungs.seg.nrrd"] == "a segmentation"
+    assert "macOS" in reasons["._scan.nii.gz"]
     assert "no CT slices (MR, 6 slices" in reasons["mr"]
     assert "no CT slices (CT, 2 slices" in reasons["scout"]
+
+
+def test_damaged_slices_are_told_of_though_the_rest_makes_a_volume(source, out):
+    """At the end of a scan, nothing else would tell that a slice is missing."""
+    first, *_, last = write_series(source / "a", hounsfield())
+    first.write_bytes(first.read_bytes()[:250])
+    last.write_bytes(b"")
+    write_series(source / "b", hounsfield())
+    scans, skipped = find_scans(source, out)
+    bad, good = sorted(scans, key=lambda scan: scan.place)
+    assert len(bad.paths) == 4
+    assert "2 files beside the slices can't be read" in bad.notes[0]
+    assert good.notes == ()
+    assert {each.place for each in skipped} == {f"a/{path.name}" for path in (first, last)}
+    assert all("damaged" in each.reason for each in skipped)
 
 
 def test_own_outputs_are_passed_over(source):
@@ -168,6 +185,15 @@ def test_paths_become_file_names(tmp_path):
     }
     names = name_scans(map(scan, wanted), "path", tmp_path / "names.csv")
     assert names == wanted
+
+
+def test_long_names_of_any_language_are_files(tmp_path):
+    """With extensions; file systems count bytes."""
+    scans = [scan(f"{'肺' * 40}/{'患者' * 40}/{last}.nii") for last in "ab"]
+    names = set(name_scans(scans, "path", tmp_path / "names.csv").values())
+    assert len(names) == 2
+    for name in names:
+        (tmp_path / f"{name}-12345678.seg.nrrd").touch()
 
 
 def test_long_and_clashing_paths_get_names_of_their_own(tmp_path):

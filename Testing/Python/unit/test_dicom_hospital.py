@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -245,6 +246,15 @@ def test_acquisitions_that_follow_each_other_are_one_scan(tmp_path):
         image.AcquisitionNumber = 1 if index < 3 else 2
 
     write_series(tmp_path, hounsfield(), change=change)
+    assert np.array_equal(array(tmp_path), hounsfield())
+
+
+@pytest.mark.parametrize("whole", ["a", "b"])
+def test_a_truncated_copy_does_no_harm(tmp_path, whole):
+    write_series(tmp_path / "a", hounsfield())
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    for path in (tmp_path / ({"a", "b"} - {whole}).pop()).iterdir():
+        path.write_bytes(path.read_bytes()[:-100])
     assert np.array_equal(array(tmp_path), hounsfield())
 
 

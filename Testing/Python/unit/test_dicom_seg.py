@@ -9,12 +9,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import phantom
 import pydicom
 import pytest
 import SimpleITK as sitk
-from dicom_files import enhanced, hounsfield, write_scan, write_series
+from dicom_files import (
+    at_same_places,
+    enhanced,
+    hounsfield,
+    read_dicom_seg,
+    write_scan,
+    write_series,
+)
 from S3NetSegmentationLib.errors import InputError
 from S3NetSegmentationLib.io.read import read_scan
 
@@ -43,25 +49,12 @@ def source_of(folder: Path, found: phantom.Phantom):
     return scan, lungs
 
 
-def at_same_places(image: sitk.Image, other: sitk.Image) -> bool:
-    """Whether every voxel of `other` that is not 0 is the same at its place in `image`."""
-    grid = sitk.Resample(image, other, sitk.Transform(), sitk.sitkNearestNeighbor)
-    return np.array_equal(sitk.GetArrayFromImage(grid), sitk.GetArrayFromImage(other))
-
-
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_lungs_come_back_where_they_were(tmp_path, name):
     scan, lungs = source_of(tmp_path / "in", chest(GEOMETRIES[name]))
     path = tmp_path / "lungs.dcm"
     write_dicom_seg(path, make_dicom_seg(lungs, scan.files))
-    volume = highdicom.seg.segread(path).get_volume(combine_segments=True)
-    image = sitk.GetImageFromArray(volume.array.astype(np.uint8))
-    axes = volume.affine[:3, :3][:, ::-1]
-    spacing = np.linalg.norm(axes, axis=0)
-    image.SetSpacing(spacing.tolist())
-    image.SetDirection((axes / spacing).ravel().tolist())
-    image.SetOrigin(volume.affine[:3, 3].tolist())
-    assert at_same_places(image, lungs)
+    assert at_same_places(read_dicom_seg(path), lungs)
 
 
 def test_segments_and_references(tmp_path):

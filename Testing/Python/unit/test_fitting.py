@@ -6,7 +6,7 @@ import pytest
 import torch
 from S3NetSegmentationLib.errors import Cancelled, FitError, InputError
 from S3NetSegmentationLib.s3net import fitting
-from S3NetSegmentationLib.s3net.device import resolve_device
+from S3NetSegmentationLib.s3net.device import fastest_device, resolve_device
 from S3NetSegmentationLib.s3net.fitting import fit, predict, variance_explained
 from S3NetSegmentationLib.s3net.network import S3Net
 from S3NetSegmentationLib.settings import Settings
@@ -134,6 +134,14 @@ def test_devices():
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match="CUDA"):
             resolve_device("cuda")
+
+
+def test_processes_side_by_side_take_turns_at_the_gpus(monkeypatch):
+    """`torch` says how many there are of those that ``CUDA_VISIBLE_DEVICES`` leaves visible."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert [fastest_device(lane) for lane in range(4)] == ["cuda:0", "cuda:1", "cuda:2", "cuda:0"]
+    assert resolve_device("auto") == torch.device("cuda:0")
 
 
 def test_a_fit_ends_when_few_clusters_are_left():

@@ -13,7 +13,7 @@ from dicom_files import OBLIQUE, UPRIGHT, enhanced, hounsfield, write_series
 from pydicom.uid import generate_uid
 from real_data import DATA, needs_data
 from S3NetSegmentationLib.errors import InputError
-from S3NetSegmentationLib.io.read import read_volume
+from S3NetSegmentationLib.io.read import read_scan, read_volume
 
 
 def assert_volume(image: sitk.Image, voxels: np.ndarray, axes=UPRIGHT) -> None:
@@ -110,6 +110,16 @@ def test_enhanced_multiframe_is_ordered_by_position(tmp_path):
 def test_missing_slice_is_refused(tmp_path):
     write_series(tmp_path, hounsfield())[3].unlink()
     assert "not evenly spaced" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("left", [0, 100, 250, 500])
+def test_damaged_slice_at_the_end_is_a_warning(tmp_path, left):
+    """It leaves no gap behind, so nothing else tells that the scan is not complete."""
+    last = write_series(tmp_path, hounsfield())[-1]
+    last.write_bytes(last.read_bytes()[:left])
+    scan = read_scan(tmp_path)
+    assert scan.image.GetDepth() == 5
+    assert scan.warnings[0].startswith("1 file beside the slices can't be read as DICOM")
 
 
 def test_two_scans_in_one_series_are_refused(tmp_path):
