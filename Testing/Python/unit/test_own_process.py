@@ -44,3 +44,14 @@ def test_threads_sleep_unless_the_user_wants_otherwise(monkeypatch):
     monkeypatch.delenv("OMP_WAIT_POLICY")
     prepare_process()
     assert os.environ["OMP_WAIT_POLICY"] == "passive"
+
+
+def test_gpus_may_round_unless_the_user_wants_otherwise():
+    code = (
+        "from S3NetSegmentationLib.own_process import prepare_process; prepare_process()\n"
+        "import torch; print(torch.backends.cuda.matmul.allow_tf32)"
+    )
+    for wish, rounds in (({}, "True"), ({"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "0"}, "False")):
+        environment = {**os.environ, "PYTHONPATH": str(LIBRARY), **wish}
+        said = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+        assert said.strip() == rounds
