@@ -357,7 +357,7 @@ def test_killed_scans_are_begun_again_but_not_for_ever(tmp_path):
 def test_scans_that_run_at_once_take_lanes_of_their_own(tmp_path):
     """By its lane, each finds a GPU of its own, and a free lane is taken again."""
     source, output = tmp_path / "in", tmp_path / "out"
-    for seed in range(5):
+    for seed in range(3):
         write_chest(source / f"{seed}.nrrd", seed=seed)
     running, seen, at_once = {}, {}, set()
 
@@ -372,7 +372,7 @@ def test_scans_that_run_at_once_take_lanes_of_their_own(tmp_path):
     run_batch(source, output, QUICK, jobs=2, within=look)
     assert at_once <= {(0,), (1,), (0, 1)}
     assert (0, 1) in at_once
-    assert sorted(seen.values()) in ([0, 0, 0, 1, 1], [0, 0, 1, 1, 1])
+    assert sorted(seen.values()) in ([0, 0, 1], [0, 1, 1])
 
 
 @linux
