@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 
 from ..progress import Progress
 from ..settings import Settings
+from .common import FAILED, NO_LUNGS, add_engine, interruptible, settings_of
 
 if TYPE_CHECKING:
     from tqdm import tqdm
-
-FAILED, NO_LUNGS = 1, 3
 
 MOST_BARS = 8
 """Bars of running scans that are shown at once."""
@@ -38,8 +37,8 @@ exit codes:
 """
 
 
-def add_batch(commands) -> argparse.ArgumentParser:
-    """Add the command to those of ``add_subparsers``, without the options of the engine."""
+def add_batch(commands) -> None:
+    """Add the command to those of ``add_subparsers``."""
     command = commands.add_parser(
         "batch",
         help="segment the lungs of every CT scan in a folder",
@@ -82,26 +81,26 @@ def add_batch(commands) -> argparse.ArgumentParser:
     )
     add("--scheduler", metavar="ADDRESS", help="run on the workers of this Dask scheduler")
     add("--dry-run", action="store_true", help="list what would be done, and do nothing")
-    return command
+    add_engine(command)
+    command.set_defaults(run=_batch)
 
 
-def run_batch_command(
-    arguments: argparse.Namespace, settings: Settings, cancelled: Callable[[], bool]
-) -> int:
-    """Run the command and print a line for each scan.
+def _batch(arguments: argparse.Namespace) -> int:
+    """Run the command; Ctrl-C keeps what is finished."""
+    with interruptible() as cancelled:
+        return _run(arguments, cancelled)
 
-    Returns
-    -------
-    int
-        The exit code; see `EXAMPLES`.
-    """
+
+def _run(arguments: argparse.Namespace, cancelled: Callable[[], bool]) -> int:
+    """Segment every scan and print a line for each; the exit code."""
+    settings = settings_of(arguments)
     formats = [".seg.nrrd"]
     formats += [".nii.gz"] if arguments.nifti else []
     formats += [".seg.dcm"] if arguments.dicom_seg else []
     if arguments.dry_run:
         return _list(arguments, settings, formats, cancelled)
-    from .report import summary
-    from .run import REPORT, RESULTS, run_batch
+    from ..batch.report import summary
+    from ..batch.run import REPORT, RESULTS, run_batch
 
     plans = []
     with closing(_Display()) as display:
@@ -135,7 +134,7 @@ def _list(
     cancelled: Callable[[], bool],
 ) -> int:
     """What a batch would do, for a person."""
-    from .run import plan_batch
+    from ..batch.run import plan_batch
 
     with closing(_Display()) as display:
         plan = plan_batch(

@@ -1,0 +1,5 @@
+"""The command line, one module a command."""
+
+from .program import main
+
+__all__ = ["main"]

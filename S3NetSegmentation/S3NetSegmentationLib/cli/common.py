@@ -1,0 +1,150 @@
+"""What the commands share: options, outputs, progress, Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from ..errors import Cancelled, InputError
+from ..progress import Progress
+from ..settings import METHODS, MODES, PRESET_TITLES, PRESETS, Settings
+
+FAILED, BAD_INPUT, NO_LUNGS, INTERRUPTED = 1, 2, 3, 130
+"""Exit codes beside 0."""
+
+
+def add_engine(command: argparse.ArgumentParser) -> None:
+    """Options of every command that segments."""
+    add = command.add_argument
+    add(
+        "--mode",
+        choices=MODES,
+        help="volume: one network for the whole scan (default); slice: one for every slice, as "
+        "in the paper, slow",
+    )
+    add("--method", choices=METHODS, help="default: s3net; k-means is simpler, faster and worse")
+    add(
+        "--preset",
+        choices=list(PRESETS),
+        default="lung-ct",
+        help="; ".join(f"{name}: {title}" for name, title in PRESET_TITLES.items())
+        + " (default: %(default)s)",
+    )
+    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
+    add("--seed", type=int, default=0, help="same seed, same result (default: %(default)s)")
+    add_debug(command)
+
+
+def add_debug(command: argparse.ArgumentParser) -> None:
+    """The option of every command."""
+    command.add_argument(
+        "--debug", action="store_true", help="show the traceback of an unexpected error"
+    )
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """The settings that the options of `add_engine` ask for."""
+    changes = {"device": arguments.device, "seed": arguments.seed}
+    if arguments.mode:
+        changes["mode"] = arguments.mode
+    if arguments.method:
+        changes["method"] = arguments.method
+    return Settings.from_preset(arguments.preset, **changes)
+
+
+def fail(sentence: str, code: int) -> int:
+    """Say what is wrong; the exit code."""
+    print(f"s3net: {sentence}", file=sys.stderr)
+    return code
+
+
+def check_outputs(
+    arguments: argparse.Namespace,
+    segmentation: tuple[str, ...] = (),
+    clusters: tuple[str, ...] = (),
+) -> None:
+    """Refuse outputs that can't be written before minutes are spent on them."""
+    from ..io.dicom_seg import SUFFIX, check_available
+    from ..io.write import LABEL_MAP_SUFFIXES, SEGMENTATION_SUFFIXES, check_writable
+
+    if arguments.output.name.lower().endswith(SUFFIX):
+        check_available()
+    outputs = (
+        (arguments.output, segmentation or (*SEGMENTATION_SUFFIXES, SUFFIX)),
+        (arguments.clusters, clusters or LABEL_MAP_SUFFIXES),
+        (arguments.overview, (".png",)),
+        (arguments.json, (".json",)),
+    )
+    taken = {arguments.input.resolve()}
+    for path, suffixes in outputs:
+        if path is None:
+            continue
+        if path.resolve() in taken:
+            raise InputError(f"'{path}' is named twice; give every file its own name.")
+        taken.add(path.resolve())
+        check_writable(path, suffixes)
+
+
+def write_all(writers, cancelled: Callable[[], bool]) -> None:
+    """Write the files that have a path, all of them or none."""
+    from ..io.write import replacing
+
+    with ExitStack() as files:
+        for path, write in writers:
+            if path is not None:
+                write(files.enter_context(replacing(path)))
+            if cancelled():
+                raise Cancelled
+
+
+def written(arguments: argparse.Namespace) -> list[str]:
+    """A line for each file that was asked for."""
+    outputs = (arguments.output, arguments.clusters, arguments.overview, arguments.json)
+    return [f"Wrote {path}" for path in outputs if path is not None]
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """A callable that says whether Ctrl-C was pressed; a second Ctrl-C stops at once."""
+    pressed = threading.Event()
+
+    def note(signal_number, frame):
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed.is_set
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[Progress], None]]:
+    """A bar on stderr with stage, step and remaining time, gone when the work is done."""
+    from tqdm import tqdm
+
+    bar = tqdm(
+        total=1.0,
+        bar_format="{desc} {percentage:3.0f}%|{bar:30}| {elapsed}, {remaining} left",
+        miniters=0,
+        smoothing=0,
+        delay=1e-3,  # so that refused input leaves no bar behind
+        leave=False,
+        file=sys.stderr,
+    )
+
+    def show(report: Progress) -> None:
+        bar.set_description_str(f"{report.stage} {report.done}/{report.total}", refresh=False)
+        bar.update(report.fraction - bar.n)
+
+    with bar:
+        yield show

