@@ -154,7 +154,8 @@ def _kmeans(
 ) -> tuple[np.ndarray, list[str]]:
     """Clusters of the intensities inside the body, without a network."""
     report.step("Clustering", 0, 1)
-    labels = np.zeros(scan.body.shape, np.int64)
+    # Outside is no cluster: it would count as the share of one that lies outside the body.
+    labels = np.full(scan.body.shape, KMEANS_CLUSTERS)
     inside = network_input(scan).transpose(0, 2, 3, 1)[scan.body]
     labels[scan.body] = kmeans_labels(inside, KMEANS_CLUSTERS, settings.seed)
     return labels, []

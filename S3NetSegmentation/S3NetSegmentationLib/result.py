@@ -20,9 +20,9 @@ from .lung.clusters import (
     describe_clusters,
 )
 from .lung.decision import decide_lungs
-from .lung.measure import LungMeasurements, measure_lungs
+from .lung.measure import NAMES, LungMeasurements, measure_lungs
 from .lung.orientation import AxialOrder
-from .lung.quality import Quality, assess, ranges
+from .lung.quality import Quality, assess, interruptions, ranges
 from .lung.scan import Scan
 from .settings import Settings
 
@@ -84,13 +84,24 @@ class LungResult:
     @property
     def hints(self) -> tuple[str, ...]:
         """Sentences that say in which slices to look; empty where nothing is doubtful."""
-        spans = ranges(AxialOrder(self.lungs).along_storage(self.slice_quality.doubtful))
-        count = len(self.slice_quality.slices)
-        return tuple(
+        order = AxialOrder(self.lungs)
+        lungs = order.apply(sitk.GetArrayViewFromImage(self.lungs))
+        count, doubtful = len(lungs), self.slice_quality.doubtful
+        sentences = []
+        for label, name in NAMES.items():
+            missing = interruptions((lungs == label).any((1, 2)))
+            doubtful = doubtful & ~missing
+            sentences += [
+                f"Look at {_slices(first, last)} of {count}: the {name} is missing there, and is "
+                "found above and below."
+                for first, last in ranges(order.along_storage(missing))
+            ]
+        sentences += [
             f"Look at the lungs in {_slices(first, last)} of {count}: they hold much that is as "
             "bright as tissue, or leave out much that is as dark as lung."
-            for first, last in spans
-        )
+            for first, last in ranges(order.along_storage(doubtful))
+        ]
+        return tuple(sentences)
 
     @classmethod
     def decide(

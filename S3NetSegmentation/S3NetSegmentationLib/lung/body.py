@@ -11,6 +11,9 @@ TISSUE = -400
 TABLE_THICKNESS = 10.0
 """Millimeters: flatter things beside the body, such as the table's top, are not body."""
 
+PADDING = -1200
+"""Hounsfield units: no air is so dark; what is was never scanned."""
+
 
 def body_mask(hounsfield: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
     """The body with its lungs, airways and bowel.
@@ -30,7 +33,12 @@ def body_mask(hounsfield: np.ndarray, spacing: tuple[float, float, float]) -> np
     tissue = _largest(_open(hounsfield > TISSUE, spacing), hounsfield > TISSUE)
     if not tissue.any():
         return tissue
-    return _fill_slices(_close_faces(tissue))
+    view = field_of_view(hounsfield)
+    closed = _close_sides(tissue, view)
+    # In front and behind, the image's border alone: air beyond a circle may be that of the room.
+    upright = closed.swapaxes(1, 2)
+    closed = _close_sides(upright, np.ones_like(upright)).swapaxes(1, 2)
+    return _fill_slices(closed) & view
 
 
 def _open(tissue: np.ndarray, spacing) -> np.ndarray:
@@ -54,20 +62,41 @@ def _largest(opened: np.ndarray, tissue: np.ndarray) -> np.ndarray:
     return piece
 
 
-def _close_faces(tissue: np.ndarray) -> np.ndarray:
-    """Close the lungs where the field of view cuts the chest.
+def field_of_view(hounsfield: np.ndarray) -> np.ndarray:
+    """What was scanned: all but the padding around the scanner's circle, and what mixes with it.
 
-    Along each border line of a slice, air between tissue and tissue is the inside of the body.
+    Parameters
+    ----------
+    hounsfield : ndarray, (z, y, x)
+
+    Returns
+    -------
+    ndarray of bool, (z, y, x)
+    """
+    padding = hounsfield < max(PADDING, hounsfield.min() + 1)
+    view = ~ndimage.binary_dilation(padding, np.ones((1, 3, 3), bool))
+    # Bowel gas and emphysema may be as dark as the padding, but not beyond all tissue.
+    return _reached(view) & _reached(view[..., ::-1])[..., ::-1]
+
+
+def _close_sides(tissue: np.ndarray, view: np.ndarray) -> np.ndarray:
+    """Close the lungs where the field of view cuts the chest at the sides.
+
+    Where the first pixel that a row has in view is air between tissue and tissue above and below,
+    it is the inside of the body; there a wall goes from the image's border up to this pixel.
     """
     closed = tissue.copy()
-    for axis in (1, 2):
-        for end in (0, -1):
-            face = (slice(None),) * axis + (end,)
-            line = tissue[face]
-            before = np.logical_or.accumulate(line, 1)
-            after = np.logical_or.accumulate(line[:, ::-1], 1)[:, ::-1]
-            closed[face] = before & after
+    for flip in (slice(None), slice(None, None, -1)):
+        first = _reached(view[..., flip]).argmax(2)[..., None]
+        line = np.take_along_axis((tissue & view)[..., flip], first, 2)
+        between = _reached(line, 1) & _reached(line[:, ::-1], 1)[:, ::-1]
+        closed[..., flip] |= between & (np.arange(tissue.shape[2]) <= first)
     return closed
+
+
+def _reached(mask: np.ndarray, axis: int = 2) -> np.ndarray:
+    """Whether there is anything of a mask up to each place of an axis."""
+    return np.logical_or.accumulate(mask, axis)
 
 
 def _fill_slices(tissue: np.ndarray) -> np.ndarray:

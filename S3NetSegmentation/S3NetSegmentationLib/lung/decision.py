@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..settings import Settings
+from .gas import bowel_gas, is_gas
 from .scan import Scan
 from .sides import LEFT, RIGHT, right_and_left
 from .working import extent
@@ -26,12 +27,8 @@ LARGE_AREA = 25.0
 """Square centimeters in an axial slice: a piece that is larger somewhere is a lung, be the scan
 ever so thin, or large bowel full of gas."""
 
-GAS_MARGIN = 45
-"""Hounsfield units about the air around the patient that still are air. Bowel gas is air and
-nothing else; lung, however emphysematous, also holds vessels and walls."""
-
-DARKEST, NEARLY_ALL = 10, 90
-"""Percent."""
+LONGEST_GAP = 50.0
+"""Millimeters, from head to foot, between the largest piece of lung and another one, at most."""
 
 VESSEL = 7.5
 """Millimeters: gaps in a lung up to twice as wide are vessels; the arteries near the hilum are no
@@ -92,7 +89,7 @@ def decide_lungs(
     if not settings.remove_airways:
         scan = scan.without_airways()
     lungs = np.isin(labels, list(chosen)) & scan.body & ~scan.beside_airways
-    lungs = _without_islands_and_gas(lungs, scan)
+    lungs = _without_islands_and_gas(lungs & ~bowel_gas(lungs, scan), scan)
     sides = right_and_left(lungs, scan, leftward)
     decided = np.zeros(scan.grid.shape, np.uint8)
     if lungs.any():
@@ -113,22 +110,23 @@ def _without_islands_and_gas(lungs: np.ndarray, scan: Scan) -> np.ndarray:
         small = area < LARGE_AREA
         is_cut = piece.shape[0] == len(lungs) and area >= CUT_AREA
         is_island = small and volumes[number] < LEAST_PIECE_ML and not is_cut
-        if is_island or _is_gas(scan.hounsfield[box], piece, scan.air_level, small):
+        if is_island or is_gas(scan.hounsfield[box], piece, scan.air_level, small):
             volumes[number] = 0
-    return ((volumes > 0) & (volumes >= LEAST_PIECE_SHARE * volumes.max()))[pieces]
+    kept = (volumes > 0) & (volumes >= LEAST_PIECE_SHARE * volumes.max())
+    return (kept & _near_largest(pieces, volumes, scan.spacing[0]))[pieces]
 
 
-def _is_gas(hounsfield: np.ndarray, piece: np.ndarray, air: float, small: bool) -> bool:
-    """Whether a piece holds plain air.
+def _near_largest(pieces: np.ndarray, volumes: np.ndarray, thickness: float) -> np.ndarray:
+    """Whether each piece begins less than `LONGEST_GAP` above or below the largest one.
 
-    The rim of a small piece is a mixture of air and wall, so that only its darkest part tells.
-    A large piece must be air throughout, since emphysema is dark in part.
+    The sinuses of the head and the bowel of the pelvis are farther away.
     """
-    if small:
-        return np.percentile(hounsfield[piece], DARKEST) < air + GAS_MARGIN
-    interior = ndimage.binary_erosion(piece)
-    values = hounsfield[interior if interior.any() else piece]
-    return np.percentile(values, NEARLY_ALL) < air + GAS_MARGIN
+    boxes = ndimage.find_objects(pieces)
+    if not boxes:
+        return np.zeros(len(volumes), bool)
+    largest = boxes[volumes[1:].argmax()][0]
+    gaps = [max(box[0].start - largest.stop, largest.start - box[0].stop) for box in boxes]
+    return np.array([False] + [gap * thickness < LONGEST_GAP for gap in gaps])
 
 
 def _decide_around(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from .decision import GAS_MARGIN
+from .gas import GAS_MARGIN
 from .scan import Scan
 
 LUNG_LIKE = -500
@@ -108,7 +108,10 @@ def _missed(lungs: np.ndarray, scan: Scan) -> np.ndarray:
     # Next to the lungs a pixel is a mixture; the body's own rim is one with the air outside.
     inner = ndimage.binary_erosion(scan.body, NEIGHBORS, iterations=2, border_value=1)
     rim = ndimage.binary_dilation(lungs, NEIGHBORS)
-    return (like & inner & ~airways & ~rim).sum((1, 2)).astype(float)
+    # Darker than fat and brighter than lung, and wider than a border: lung that a disease fills.
+    ill = scan.body & (values >= LUNG_LIKE) & (values < TISSUE_LIKE)
+    ill = ndimage.binary_opening(ill, NEIGHBORS) & ~lungs
+    return ((like & ~rim | ill) & inner & ~airways).sum((1, 2)).astype(float)
 
 
 def _broken_off(areas: np.ndarray) -> np.ndarray:
@@ -117,6 +120,12 @@ def _broken_off(areas: np.ndarray) -> np.ndarray:
     neighbors = np.minimum(np.roll(areas, 1), np.roll(areas, -1))
     neighbors[[0, -1]] = areas[[0, -1]]
     return np.maximum(np.minimum(expected, neighbors) - areas, 0)
+
+
+def interruptions(present: np.ndarray) -> np.ndarray:
+    """Slices without a lung that has slices above and below; all of them (z,) bool."""
+    above = np.logical_or.accumulate(present[::-1])[::-1]
+    return ~present & above & np.logical_or.accumulate(present)
 
 
 def ranges(doubtful: np.ndarray) -> list[tuple[int, int]]:

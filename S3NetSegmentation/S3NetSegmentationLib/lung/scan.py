@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from ..errors import InputError
 from .airways import find_airways
-from .body import body_mask
+from .body import body_mask, field_of_view
 from .working import BlockGrid, extent
 
 COARSE = 5.0
@@ -222,7 +222,7 @@ def prepare(hounsfield: np.ndarray, spacing: tuple[float, float, float], working
         airways[box],
         lumen_grid,
         lumen,
-        _air_level(working[~body]),
+        _air_level(working[field_of_view(working) & ~body]),
     )
 
 

@@ -35,8 +35,8 @@ def right_and_left(lungs: np.ndarray, scan: Scan, leftward: np.ndarray) -> np.nd
     ndarray of uint8, (z, y, x)
         0 background, 1 right, 2 left.
     """
-    middle = _midline(scan, leftward)
     pieces, _ = ndimage.label(lungs)
+    middle = _midline(scan, leftward, pieces)
     sides = np.zeros(lungs.shape, np.uint8)
     least = 2 * LEAST_PART * np.count_nonzero(lungs)
     for number, box in enumerate(ndimage.find_objects(pieces), 1):
@@ -55,19 +55,40 @@ def right_and_left(lungs: np.ndarray, scan: Scan, leftward: np.ndarray) -> np.nd
     return sides
 
 
-def _midline(scan: Scan, leftward: np.ndarray) -> float:
+def _midline(scan: Scan, leftward: np.ndarray, pieces: np.ndarray) -> float:
     """Position of the spine toward the patient's left, in mm; without bones that of the body.
 
-    The spine also tells the side where the field of view holds only one lung.
+    The spine also tells the side where the field of view holds only one lung. Where there are
+    two, it lies between them; in a thin scan the ribs may hold more bone.
     """
     bone = scan.body & (scan.hounsfield > BONE)
+    between = _between_lungs(leftward, pieces)
+    if between:
+        central = bone & (leftward > between[0]) & (leftward < between[1])
+        bone = central if central.any() else bone
     if not bone.any():
-        return float(leftward[scan.body].mean())
+        return float(np.mean(between or leftward[scan.body]))
     position = leftward[bone]
     counts, edges = np.histogram(position, bins=np.arange(position.min(), position.max() + 4, 4.0))
     smooth = ndimage.gaussian_filter1d(counts.astype(float), 4, mode="constant")
     peak = int(smooth.argmax())
     return float((edges[peak] + edges[peak + 1]) / 2)
+
+
+def _between_lungs(leftward: np.ndarray, pieces: np.ndarray) -> tuple[float, float] | None:
+    """From where to where the middle of the body can be; None where that can't be told.
+
+    It can where the two largest pieces lie side by side, for the most part; those of one lung
+    lie above or behind one another.
+    """
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    numbers = np.argsort(sizes)[-2:]
+    if len(sizes) < 3 or sizes[numbers].min() < 2 * LEAST_PART * sizes.sum():
+        return None
+    first, second = (np.percentile(leftward[pieces == number], (25, 75)) for number in numbers)
+    low, high = (first, second) if first[0] < second[0] else (second, first)
+    return (float(low[1]), float(high[0])) if low[1] < high[0] else None
 
 
 def _come_apart(
@@ -79,7 +100,9 @@ def _come_apart(
     midline; the rest goes to the part that is nearer through the lung. `beyond` is the
     position beyond the midline toward the patient's left, in mm.
     """
-    depth = ndimage.distance_transform_edt(np.pad(piece, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
+    # A scan may end inside the lungs: its ends are no border, or a thin scan had no depth at all.
+    beside = ((0, 0), (1, 1), (1, 1))
+    depth = ndimage.distance_transform_edt(np.pad(piece, beside), sampling=spacing)[:, 1:-1, 1:-1]
     # Deeper than this nothing is left on one of the sides.
     deepest = min(DEEPEST, depth[beyond < 0].max(), depth[beyond > 0].max())
     step = max(1.0, min(spacing) / 2)

@@ -45,7 +45,7 @@ def scanner_view(gray: np.ndarray) -> np.ndarray:
     ndarray of bool, (y, x)
     """
     radius = _radius(gray.shape)
-    inside = gray[radius < 0.97]
+    inside = gray[radius < 0.8]
     padding = np.median(gray[radius > 1.03])
     air = np.percentile(inside, ONE_PERCENT)
     tissue = np.median(inside[inside > best_split(inside)])

@@ -1,0 +1,104 @@
+"""Gas in stomach and bowel, which is as dark as lung."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from .scan import Scan
+
+GAS_MARGIN = 45
+"""Hounsfield units about the air around the patient that still are air. Bowel gas is air and
+nothing else; lung, however emphysematous, also holds vessels and walls."""
+
+DARKEST, NEARLY_ALL = 10, 90
+"""Percent."""
+
+AIRY, EMPTY = 80, 60
+"""Hounsfield units about the air around the patient: gas that scatter brightens is below the
+first, and nearly all of it, what lies in it too, below the second."""
+
+LEAST_ML = 5.0
+"""Milliliters of gas beside the lungs that are worth a look."""
+
+WALL = 2 / 3
+"""Share of what surrounds gas within the slices that is no lung, at least."""
+
+LOWEST = 25
+"""Percent of the lungs that may lie below stomach and bowel; bullae lie higher."""
+
+RIM = 2
+"""Pixels around gas in which it mixes with the wall."""
+
+CROSS = ndimage.generate_binary_structure(2, 1)[None]
+
+
+def is_gas(hounsfield: np.ndarray, piece: np.ndarray, air: float, small: bool) -> bool:
+    """Whether a piece of what was taken for lung holds plain air.
+
+    The rim of a small piece is a mixture of air and wall, so that only its darkest part tells.
+    A large piece must be air throughout, since emphysema is dark in part.
+
+    Parameters
+    ----------
+    hounsfield : ndarray, (z, y, x)
+    piece : ndarray of bool, (z, y, x)
+    air : float
+        Hounsfield units of the air around the patient.
+    small : bool
+    """
+    if small:
+        return np.percentile(hounsfield[piece], DARKEST) < air + GAS_MARGIN
+    interior = ndimage.binary_erosion(piece)
+    values = hounsfield[interior if interior.any() else piece]
+    return np.percentile(values, NEARLY_ALL) < air + GAS_MARGIN
+
+
+def bowel_gas(lungs: np.ndarray, scan: Scan) -> np.ndarray:
+    """Gas that touches the lungs, with its rim: air with nothing in it, low down, in a wall.
+
+    What surrounds a bulla is lung, for the most part, and emphysema also holds vessels. A scan
+    that cuts the gas at both ends tells too little.
+
+    Parameters
+    ----------
+    lungs : ndarray of bool, (z, y, x)
+        What was taken for lung, on the working grid.
+    scan : Scan
+
+    Returns
+    -------
+    ndarray of bool, (z, y, x)
+    """
+    gas = np.zeros_like(lungs)
+    pieces, _ = ndimage.label(lungs & (scan.hounsfield < scan.air_level + AIRY))
+    least = LEAST_ML * 1000 / np.prod(scan.spacing)
+    large = np.bincount(pieces.ravel()) >= least
+    if not large[1:].any():
+        return gas
+    heights = np.repeat(np.arange(len(lungs)), lungs.sum((1, 2)))
+    lowest = np.percentile(heights, LOWEST)
+    for number, box in enumerate(ndimage.find_objects(pieces), 1):
+        length = box[0].stop - box[0].start
+        if not large[number] or length == len(lungs) or box[0].start + length / 2 > lowest:
+            continue
+        near = (
+            box[0],
+            *(slice(max(0, part.start - RIM - 1), part.stop + RIM + 1) for part in box[1:]),
+        )
+        air = pieces[near] == number
+        if _is_walled(air, lungs[near]) and _is_empty(air, scan, near):
+            gas[near] |= ndimage.binary_dilation(air, CROSS, RIM)
+    return gas
+
+
+def _is_walled(air: np.ndarray, lungs: np.ndarray) -> bool:
+    with_rim = ndimage.binary_dilation(air, CROSS, RIM)
+    around = ndimage.binary_dilation(with_rim, CROSS) & ~with_rim
+    return bool(np.mean(~lungs[around]) > WALL)
+
+
+def _is_empty(air: np.ndarray, scan: Scan, near: tuple[slice, slice, slice]) -> bool:
+    filled = np.stack([ndimage.binary_fill_holes(axial) for axial in air])
+    interior = scan.hounsfield[near][ndimage.binary_erosion(filled, CROSS)]
+    return bool(interior.size and np.percentile(interior, NEARLY_ALL) < scan.air_level + EMPTY)
