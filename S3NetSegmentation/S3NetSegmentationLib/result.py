@@ -83,13 +83,18 @@ class LungResult:
 
     @property
     def hints(self) -> tuple[str, ...]:
-        """Sentences that say in which slices to look; empty where nothing is doubtful."""
+        """Sentences that say where to look; empty where nothing is doubtful."""
         order = AxialOrder(self.lungs)
         lungs = order.apply(sitk.GetArrayViewFromImage(self.lungs))
         count, doubtful = len(lungs), self.slice_quality.doubtful
-        sentences = []
-        for label, name in NAMES.items():
-            missing = interruptions((lungs == label).any((1, 2)))
+        present = {name: (lungs == label).any((1, 2)) for label, name in NAMES.items()}
+        sentences = [
+            f"The {name} was not found; if the scan shows it, choose its clusters or paint it."
+            for name, slices in present.items()
+            if self.lungs_found and not slices.any()
+        ]
+        for name, slices in present.items():
+            missing = interruptions(slices)
             doubtful = doubtful & ~missing
             sentences += [
                 f"Look at {_slices(first, last)} of {count}: the {name} is missing there, and is "

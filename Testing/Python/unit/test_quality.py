@@ -45,7 +45,16 @@ def test_slices_that_miss_a_lung_are_named(segmented):
     worse = changed(result, drop)
     assert worse.quality < result.quality
     assert len(worse.hints) == 1
-    assert "slices 31 to 36 of 76" in worse.hints[0]
+    assert "slices 31 to 36 of 76: the right lung is missing" in worse.hints[0]
+
+
+def test_a_lung_that_was_not_found_is_named(segmented):
+    _, result = segmented
+
+    def drop(lungs):
+        lungs[lungs == 2] = 0
+
+    assert any("left lung was not found" in hint for hint in changed(result, drop).hints)
 
 
 def test_slices_that_take_tissue_in_are_named(segmented):
