@@ -89,8 +89,10 @@ def _close_sides(tissue: np.ndarray, view: np.ndarray) -> np.ndarray:
     for flip in (slice(None), slice(None, None, -1)):
         first = _reached(view[..., flip]).argmax(2)[..., None]
         line = np.take_along_axis((tissue & view)[..., flip], first, 2)
-        between = _reached(line, 1) & _reached(line[:, ::-1], 1)[:, ::-1]
-        closed[..., flip] |= between & (np.arange(tissue.shape[2]) <= first)
+        cut = _reached(line, 1) & _reached(line[:, ::-1], 1)[:, ::-1] & ~line
+        # With the rows beside, for the first pixels of two rows may lie columns apart.
+        cut = ndimage.binary_dilation(cut, np.ones((1, 3, 1), bool))
+        closed[..., flip] |= cut & (np.arange(tissue.shape[2]) <= first)
     return closed
 
 

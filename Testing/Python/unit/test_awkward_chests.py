@@ -70,6 +70,22 @@ def test_what_is_not_scanned_is_no_body():
     assert not body_mask(values, (4, 3.5, 4))[~view].any()
 
 
+def test_air_between_the_breasts_is_no_body():
+    found = phantom.thorax(noise=0)
+    x, y, _ = positions(found.image)
+    values = sitk.GetArrayFromImage(found.image)
+    right, left = (
+        phantom._ellipsoid(x, y, 0 * x, (side * 85, top + 60, 0), (60, 60, 1))
+        for side, top in ((-1, -140), (1, -133))
+    )
+    values[(right | left) & (values < -500) & (y < 0)] = phantom.FAT
+    pocket = (np.abs(x) < 15) & (y < -125) & (y > -135)
+    assert (values[pocket] == values.min()).all()
+    body = body_mask(values.astype(np.float32), (4, 3.5, 4))
+    assert body[right & (y < -100)].mean() > 0.8
+    assert not body[pocket].any()
+
+
 STOMACH = ((75, -15, -70), (48, 48, 38), -960)
 BULLA = ((75, 0, 85), (45, 60, 35), -960)
 
