@@ -146,10 +146,11 @@ def read_stack(slices: list[DicomSlice]) -> ReadScan:
     """
     stack = _largest_stack(slices)
     warnings = []
-    if len(stack) < len(slices):
+    others = len(slices) - len(stack)
+    if others:
+        images, were = ("1 image", "was") if others == 1 else (f"{others} images", "were")
         warnings.append(
-            f"{len(slices) - len(stack)} images of another size or orientation than the rest of "
-            "the series were left out."
+            f"{images} of another size or orientation than the rest of the series {were} left out."
         )
     normal = stack[0].normal
     stack = sorted(stack, key=lambda each: float(each.position @ normal))

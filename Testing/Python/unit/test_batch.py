@@ -142,7 +142,7 @@ def test_the_table_has_the_figures(night):
 
 def test_what_was_corrected_stays_with_the_result(night):
     _, output, _, records, _ = night
-    warning = "1 images of another size or orientation than the rest of the series were left out."
+    warning = "1 image of another size or orientation than the rest of the series was left out."
     assert warning in records["series"]["warnings"]
     for file in ("results.csv", "report.html"):
         assert warning in (output / file).read_text(encoding="utf-8")
