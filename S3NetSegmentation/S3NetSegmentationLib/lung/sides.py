@@ -100,6 +100,10 @@ def _come_apart(
     midline; the rest goes to the part that is nearer through the lung. `beyond` is the
     position beyond the midline toward the patient's left, in mm.
     """
+    # Slices much thinner than the pixels are wide tell nothing more.
+    skip = max(1, int(min(spacing[1:]) / spacing[0]))
+    whole, piece, beyond = piece, piece[::skip], beyond[::skip]
+    spacing = (skip * spacing[0], *spacing[1:])
     # A scan may end inside the lungs: its ends are no border, or a thin scan had no depth at all.
     beside = ((0, 0), (1, 1), (1, 1))
     depth = ndimage.distance_transform_edt(np.pad(piece, beside), sampling=spacing)[:, 1:-1, 1:-1]
@@ -116,7 +120,8 @@ def _come_apart(
         positions = [beyond[cores == number].mean() for number in (first, second)]
         if sizes[first] >= LEAST_PART * sizes.sum() and min(positions) < 0 < max(positions):
             right, left = (first, second) if positions[0] < 0 else (second, first)
-            return _grow(cores == right, cores == left, piece)
+            cores = np.repeat(cores, skip, 0)[: len(whole)] * whole
+            return _grow(cores == right, cores == left, whole)
     return None
 
 
