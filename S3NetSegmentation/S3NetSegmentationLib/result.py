@@ -91,7 +91,7 @@ class LungResult:
         sentences = [
             f"The {name} was not found; if the scan shows it, choose its clusters or paint it."
             for name, slices in present.items()
-            if self.lungs_found and not slices.any()
+            if not slices.any() and self.lungs_found
         ]
         for name, slices in present.items():
             missing = interruptions(slices)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from .working import spanned
+
 TISSUE = -400
 """Hounsfield units that part air and lung from everything else."""
 
@@ -76,7 +78,7 @@ def field_of_view(hounsfield: np.ndarray) -> np.ndarray:
     padding = hounsfield < max(PADDING, hounsfield.min() + 1)
     view = ~ndimage.binary_dilation(padding, np.ones((1, 3, 3), bool))
     # Bowel gas and emphysema may be as dark as the padding, but not beyond all tissue.
-    return _reached(view) & _reached(view[..., ::-1])[..., ::-1]
+    return spanned(view, 2)
 
 
 def _close_sides(tissue: np.ndarray, view: np.ndarray) -> np.ndarray:
@@ -87,18 +89,13 @@ def _close_sides(tissue: np.ndarray, view: np.ndarray) -> np.ndarray:
     """
     closed = tissue.copy()
     for flip in (slice(None), slice(None, None, -1)):
-        first = _reached(view[..., flip]).argmax(2)[..., None]
+        first = view[..., flip].argmax(2)[..., None]
         line = np.take_along_axis((tissue & view)[..., flip], first, 2)
-        cut = _reached(line, 1) & _reached(line[:, ::-1], 1)[:, ::-1] & ~line
+        cut = spanned(line, 1) & ~line
         # With the rows beside, for the first pixels of two rows may lie columns apart.
         cut = ndimage.binary_dilation(cut, np.ones((1, 3, 1), bool))
         closed[..., flip] |= cut & (np.arange(tissue.shape[2]) <= first)
     return closed
-
-
-def _reached(mask: np.ndarray, axis: int = 2) -> np.ndarray:
-    """Whether there is anything of a mask up to each place of an axis."""
-    return np.logical_or.accumulate(mask, axis)
 
 
 def _fill_slices(tissue: np.ndarray) -> np.ndarray:

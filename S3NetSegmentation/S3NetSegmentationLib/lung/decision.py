@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..settings import Settings
-from .gas import bowel_gas, is_gas
+from .gas import CROSS, bowel_gas, is_gas
 from .scan import Scan
 from .sides import LEFT, RIGHT, right_and_left
 from .working import extent
@@ -48,10 +48,9 @@ UNSURE = 2
 MARGIN = BAND + 1
 """Working pixels around the lungs that a decision about them looks at."""
 
-CROSS = ndimage.generate_binary_structure(2, 1)[None]
 IN_SLICE = np.pad(CROSS, ((1, 1), (0, 0), (0, 0)))
 IN_SPACE = ndimage.generate_binary_structure(3, 1)
-"""Neighbors within a slice, for morphology and for labeling, and in all directions."""
+"""Neighbors within a slice, as labeling wants them, and in all directions."""
 
 
 def decide_lungs(

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from .scan import Scan
+from .working import widened
 
 GAS_MARGIN = 45
 """Hounsfield units about the air around the patient that still are air. Bowel gas is air and
@@ -31,6 +32,7 @@ RIM = 2
 """Pixels around gas in which it mixes with the wall."""
 
 CROSS = ndimage.generate_binary_structure(2, 1)[None]
+"""Neighbors within a slice."""
 
 
 def is_gas(hounsfield: np.ndarray, piece: np.ndarray, air: float, small: bool) -> bool:
@@ -82,10 +84,7 @@ def bowel_gas(lungs: np.ndarray, scan: Scan) -> np.ndarray:
         length = box[0].stop - box[0].start
         if not large[number] or length == len(lungs) or box[0].start + length / 2 > lowest:
             continue
-        near = (
-            box[0],
-            *(slice(max(0, part.start - RIM - 1), part.stop + RIM + 1) for part in box[1:]),
-        )
+        near = (box[0], *widened(box[1:], RIM + 1))
         air = pieces[near] == number
         if _is_walled(air, lungs[near]) and _is_empty(air, scan, near):
             gas[near] |= ndimage.binary_dilation(air, CROSS, RIM)

@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from .gas import GAS_MARGIN
 from .scan import Scan
+from .working import spanned
 
 LUNG_LIKE = -500
 """Hounsfield units: darker than this inside the body, and no gas, is lung."""
@@ -124,8 +125,7 @@ def _broken_off(areas: np.ndarray) -> np.ndarray:
 
 def interruptions(present: np.ndarray) -> np.ndarray:
     """Slices without a lung that has slices above and below; all of them (z,) bool."""
-    above = np.logical_or.accumulate(present[::-1])[::-1]
-    return ~present & above & np.logical_or.accumulate(present)
+    return spanned(present, 0) & ~present
 
 
 def ranges(doubtful: np.ndarray) -> list[tuple[int, int]]:

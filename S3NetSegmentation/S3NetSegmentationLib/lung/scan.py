@@ -15,7 +15,7 @@ from scipy import ndimage
 from ..errors import InputError
 from .airways import find_airways
 from .body import body_mask, field_of_view
-from .working import BlockGrid, extent
+from .working import BlockGrid, extent, widened
 
 COARSE = 5.0
 """Millimeters of the grid on which the body is first looked for."""
@@ -70,7 +70,7 @@ class Scan:
         """The airways and the pixels next to them."""
         grown = self.airways.copy()
         if grown.any():
-            near = tuple(slice(max(0, each.start - 1), each.stop + 1) for each in extent(grown))
+            near = widened(extent(grown), 1)
             grown[near] = ndimage.binary_dilation(grown[near])
         return grown
 
@@ -171,9 +171,8 @@ class Scan:
         """
         description = json.loads(text)
         arrays = {name: _unpacked(*mask) for name, mask in description["masks"].items()}
-        grid = BlockGrid(tuple(description["shape"]), tuple(description["block"]))
-        box = tuple(slice(*part) for part in description["box"])
-        return cls.from_arrays(description, {**arrays, "hounsfield": grid.down(hounsfield)[box]})
+        scan = cls.from_arrays(description, {**arrays, "hounsfield": None})
+        return replace(scan, hounsfield=scan.grid.down(hounsfield)[scan.box])
 
 
 def _packed(mask: np.ndarray) -> str:
@@ -245,9 +244,4 @@ def _air_level(outside: np.ndarray) -> float:
 
 def _bounding_box(body: np.ndarray) -> tuple[slice, slice, slice]:
     """All slices; the rows and columns of the body and one more on each side."""
-    _, rows, columns = extent(body)
-    return (
-        slice(None),
-        slice(max(0, rows.start - 1), rows.stop + 1),
-        slice(max(0, columns.start - 1), columns.stop + 1),
-    )
+    return (slice(None), *widened(extent(body)[1:], 1))

@@ -21,6 +21,18 @@ def extent(mask: np.ndarray) -> tuple[slice, slice, slice]:
     return tuple(slice(int(each[0]), int(each[-1]) + 1) for each in found)
 
 
+def widened(box: Iterable[slice], margin: int) -> tuple[slice, ...]:
+    """A box with so many places more on each side; beyond the last it holds nothing."""
+    return tuple(slice(max(0, part.start - margin), part.stop + margin) for part in box)
+
+
+def spanned(mask: np.ndarray, axis: int) -> np.ndarray:
+    """Every place of an axis from the first to the last that a mask has there."""
+    before = np.logical_or.accumulate(mask, axis)
+    after = np.flip(np.logical_or.accumulate(np.flip(mask, axis), axis), axis)
+    return before & after
+
+
 @dataclass(frozen=True)
 class BlockGrid:
     """Blocks of whole voxels over an array in axial order.
