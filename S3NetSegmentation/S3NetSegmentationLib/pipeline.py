@@ -11,6 +11,7 @@ import SimpleITK as sitk
 import torch
 
 from .errors import FitError, InputError
+from .geometry import Geometry
 from .io.validate import check_ct
 from .lung.clusters import assign_clusters, order_clusters, split_mixed_clusters
 from .lung.kmeans import kmeans_labels
@@ -83,9 +84,9 @@ def segment_lungs(
 
     report.step("Preparing", 0, 1)
     check_ct(image)
-    order = AxialOrder(image)
-    hounsfield = order.apply(sitk.GetArrayViewFromImage(image))
-    scan = prepare(hounsfield, order.spacing, settings.working_size)
+    hounsfield, geometry = sitk.GetArrayViewFromImage(image), Geometry.of(image)
+    order = AxialOrder(geometry)
+    scan = prepare(order.apply(hounsfield), order.spacing, settings.working_size)
     clock.lap("preparing")
 
     if settings.method == "k-means":
@@ -98,7 +99,8 @@ def segment_lungs(
     report.step("Deciding", 0, 1)
     if settings.use_intensity:
         labels = split_mixed_clusters(labels, scan)
-    result = LungResult.decide(image, scan, order_clusters(labels, scan), settings, warnings)
+    labels = order_clusters(labels, scan)
+    result = LungResult.decide(hounsfield, geometry, scan, labels, settings, warnings)
     clock.lap("deciding")
     report.step("Deciding", 1, 1)
     return replace(result, timings=clock.seconds)

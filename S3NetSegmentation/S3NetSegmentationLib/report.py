@@ -29,7 +29,7 @@ def as_dict(result: LungResult, image: sitk.Image) -> dict:
         "quality": result.quality,
         "slice_quality": result.stored_slice_quality.tolist(),
         "hints": list(result.hints),
-        "lungs": [asdict(lung) for lung in result.measurements(image)],
+        "lungs": [asdict(lung) for lung in result.measurements(sitk.GetArrayViewFromImage(image))],
         "clusters": [
             {**asdict(row), "chosen": row.number in result.chosen} for row in result.table
         ],
@@ -87,7 +87,7 @@ def versions() -> dict[str, str | None]:
 def as_lines(result: LungResult, image: sitk.Image) -> list[str]:
     """A short summary for a person."""
     lines = []
-    for lung in result.measurements(image):
+    for lung in result.measurements(sitk.GetArrayViewFromImage(image)):
         if lung.volume_ml:
             lines.append(
                 f"{lung.name:<11} {lung.volume_ml:6.0f} mL, mean {lung.mean_hu:5.0f} HU, "

@@ -13,6 +13,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from .errors import InputError
+from .geometry import Geometry
 from .lung.clusters import (
     ClusterStatistics,
     choose_lung_clusters,
@@ -26,6 +27,9 @@ from .lung.quality import Quality, assess, interruptions, ranges
 from .lung.scan import Scan
 from .settings import Settings
 
+ARRAYS = ("lung_array", "cluster_array", "labels")
+"""What is saved of a result as it is."""
+
 
 @dataclass(frozen=True)
 class LungResult:
@@ -33,11 +37,13 @@ class LungResult:
 
     Attributes
     ----------
-    lungs : SimpleITK.Image
-        uint8, geometry of the input: 0 background, 1 right lung, 2 left lung.
-    clusters : SimpleITK.Image
-        uint8, geometry of the input: 0 outside the body, else the cluster's number; the
-        numbers ascend with the clusters' median intensity.
+    lung_array : ndarray of uint8, (k, j, i)
+        In the input's order of storage: 0 background, 1 right lung, 2 left lung.
+    cluster_array : ndarray of uint8, (k, j, i)
+        Likewise: 0 outside the body, else the cluster's number; the numbers ascend with the
+        clusters' median intensity.
+    geometry : Geometry
+        Of the input.
     table : tuple of ClusterStatistics
         One for each cluster, in the order of their numbers.
     chosen : tuple of int
@@ -54,8 +60,9 @@ class LungResult:
         Cluster numbers on the working grid, which decide the lungs.
     """
 
-    lungs: sitk.Image
-    clusters: sitk.Image
+    lung_array: np.ndarray
+    cluster_array: np.ndarray
+    geometry: Geometry
     table: tuple[ClusterStatistics, ...]
     chosen: tuple[int, ...]
     settings: Settings
@@ -65,10 +72,19 @@ class LungResult:
     labels: np.ndarray
 
     @cached_property
+    def lungs(self) -> sitk.Image:
+        """`lung_array` with the geometry of the input."""
+        return self.geometry.image(self.lung_array)
+
+    @cached_property
+    def clusters(self) -> sitk.Image:
+        """`cluster_array` with the geometry of the input."""
+        return self.geometry.image(self.cluster_array)
+
+    @cached_property
     def slice_quality(self) -> Quality:
         """Estimate of the quality for the scan and for each of its axial slices."""
-        order = AxialOrder(self.lungs)
-        lungs = order.apply(sitk.GetArrayViewFromImage(self.lungs)) > 0
+        lungs = AxialOrder(self.geometry).apply(self.lung_array) > 0
         return assess(self.scan.grid.down(lungs)[self.scan.box] > 0.5, self.scan)
 
     @property
@@ -79,13 +95,13 @@ class LungResult:
     @property
     def stored_slice_quality(self) -> np.ndarray:
         """Quality of each axial slice in the order of storage; NaN without lung."""
-        return AxialOrder(self.lungs).along_storage(self.slice_quality.slices)
+        return AxialOrder(self.geometry).along_storage(self.slice_quality.slices)
 
     @property
     def hints(self) -> tuple[str, ...]:
         """Sentences that say where to look; empty where nothing is doubtful."""
-        order = AxialOrder(self.lungs)
-        lungs = order.apply(sitk.GetArrayViewFromImage(self.lungs))
+        order = AxialOrder(self.geometry)
+        lungs = order.apply(self.lung_array)
         count, doubtful = len(lungs), self.slice_quality.doubtful
         present = {name: (lungs == label).any((1, 2)) for label, name in NAMES.items()}
         sentences = [
@@ -111,7 +127,8 @@ class LungResult:
     @classmethod
     def decide(
         cls,
-        image: sitk.Image,
+        hounsfield: np.ndarray,
+        geometry: Geometry,
         scan: Scan,
         labels: np.ndarray,
         settings: Settings,
@@ -121,22 +138,24 @@ class LungResult:
 
         Parameters
         ----------
-        image : SimpleITK.Image
-            The scan in Hounsfield units.
+        hounsfield : ndarray, (k, j, i)
+            The voxels in order of storage.
+        geometry : Geometry
         scan : Scan
         labels : ndarray of uint8, (z, y, x)
             Ordered cluster numbers on the working grid.
         settings : Settings
         warnings : iterable of str
         """
-        order = AxialOrder(image)
-        hounsfield = order.apply(sitk.GetArrayViewFromImage(image))
+        order = AxialOrder(geometry)
         clusters = cluster_map(labels, scan)
-        table = describe_clusters(labels, scan, clusters, hounsfield, voxel_ml(image))
+        axial = order.apply(hounsfield)
+        table = describe_clusters(labels, scan, clusters, axial, geometry.voxel_ml)
         chosen = choose_lung_clusters(table)
         return cls(
-            lungs=_lungs(image, scan, labels, chosen, settings),
-            clusters=_like(image, order.restore(clusters)),
+            lung_array=_lungs(hounsfield, geometry, scan, labels, chosen, settings),
+            cluster_array=np.ascontiguousarray(order.restore(clusters)),
+            geometry=geometry,
             table=table,
             chosen=chosen,
             settings=settings,
@@ -149,7 +168,8 @@ class LungResult:
     @classmethod
     def restore(
         cls,
-        image: sitk.Image,
+        hounsfield: np.ndarray,
+        geometry: Geometry,
         clusters: np.ndarray,
         table: Iterable[ClusterStatistics],
         chosen: Iterable[int],
@@ -160,10 +180,11 @@ class LungResult:
 
         Parameters
         ----------
-        image : SimpleITK.Image
-            The image that was segmented.
+        hounsfield : ndarray, (k, j, i)
+            The voxels that were segmented, in order of storage.
+        geometry : Geometry
         clusters : ndarray of uint8
-            The array of `clusters`.
+            The `cluster_array`.
         table, settings
             As they were.
         chosen : iterable of int
@@ -178,12 +199,13 @@ class LungResult:
         """
         table = tuple(table)
         chosen = _checked(chosen, table)
-        order = AxialOrder(image)
-        scan = Scan.from_text(scan, order.apply(sitk.GetArrayViewFromImage(image)))
+        order = AxialOrder(geometry)
+        scan = Scan.from_text(scan, order.apply(hounsfield))
         labels = scan.grid.centers(order.apply(clusters))[scan.box]
         return cls(
-            lungs=_lungs(image, scan, labels, chosen, settings),
-            clusters=_like(image, clusters),
+            lung_array=_lungs(hounsfield, geometry, scan, labels, chosen, settings),
+            cluster_array=clusters,
+            geometry=geometry,
             table=table,
             chosen=chosen,
             settings=settings,
@@ -196,55 +218,51 @@ class LungResult:
     @property
     def lungs_found(self) -> bool:
         """Whether any voxel is lung."""
-        return bool(sitk.GetArrayViewFromImage(self.lungs).any())
+        return bool(self.lung_array.any())
 
-    def choose(self, image: sitk.Image, cluster_numbers: Iterable[int]) -> LungResult:
+    def choose(self, hounsfield: np.ndarray, cluster_numbers: Iterable[int]) -> LungResult:
         """The lungs decided anew from other clusters, without fitting again.
 
         Parameters
         ----------
-        image : SimpleITK.Image
-            The image that was segmented.
+        hounsfield : ndarray, (k, j, i)
+            The voxels that were segmented, in order of storage.
         cluster_numbers : iterable of int
             The clusters to take as lung.
 
         Raises
         ------
         InputError
-            If a number is not a cluster of this result, or the image is another one.
+            If a number is not a cluster of this result, or the voxels are other ones.
         """
         start = time.perf_counter()
         chosen = _checked(cluster_numbers, self.table)
-        if image.GetSize() != self.lungs.GetSize():
+        if hounsfield.shape != self.lung_array.shape:
             raise InputError("This is not the image that was segmented: its size differs.")
-        lungs = _lungs(image, self.scan, self.labels, chosen, self.settings)
+        lungs = _lungs(hounsfield, self.geometry, self.scan, self.labels, chosen, self.settings)
         timings = {**self.timings, "choose": time.perf_counter() - start}
-        return replace(self, lungs=lungs, chosen=chosen, timings=timings)
+        return replace(self, lung_array=lungs, chosen=chosen, timings=timings)
 
-    def measurements(self, image: sitk.Image) -> tuple[LungMeasurements, ...]:
-        """Volume, mean HU and share below -950 HU of the right and of the left lung."""
-        return measure_lungs(
-            sitk.GetArrayViewFromImage(self.lungs),
-            sitk.GetArrayViewFromImage(image),
-            voxel_ml(image),
-        )
+    def measurements(self, hounsfield: np.ndarray) -> tuple[LungMeasurements, ...]:
+        """Volume, mean HU and share below -950 HU of the right and of the left lung.
+
+        Parameters
+        ----------
+        hounsfield : ndarray, (k, j, i)
+            The voxels that were segmented, in order of storage.
+        """
+        return measure_lungs(self.lung_array, hounsfield, self.geometry.voxel_ml)
 
     def save(self, folder: Path) -> None:
         """Write everything as ``.npy`` arrays and one JSON file, for another process."""
         folder = Path(folder)
         scan, arrays = self.scan.to_arrays()
-        arrays["labels"] = self.labels
-        arrays["lungs"] = sitk.GetArrayViewFromImage(self.lungs)
-        arrays["clusters"] = sitk.GetArrayViewFromImage(self.clusters)
+        arrays |= {name: getattr(self, name) for name in ARRAYS}
         for name, array in arrays.items():
             np.save(folder / f"{name}.npy", array)
         description = {
             "scan": scan,
-            "geometry": {
-                "spacing": self.lungs.GetSpacing(),
-                "origin": self.lungs.GetOrigin(),
-                "direction": self.lungs.GetDirection(),
-            },
+            "geometry": asdict(self.geometry),
             "table": [asdict(row) for row in self.table],
             "chosen": self.chosen,
             "settings": self.settings.as_dict(),
@@ -259,25 +277,15 @@ class LungResult:
         folder = Path(folder)
         description = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         arrays = {path.stem: np.load(path) for path in folder.glob("*.npy")}
-
-        def image(name: str) -> sitk.Image:
-            geometry = description["geometry"]
-            made = sitk.GetImageFromArray(arrays[name])
-            made.SetSpacing(geometry["spacing"])
-            made.SetOrigin(geometry["origin"])
-            made.SetDirection(geometry["direction"])
-            return made
-
         return cls(
-            lungs=image("lungs"),
-            clusters=image("clusters"),
+            **{name: arrays[name] for name in ARRAYS},
+            geometry=Geometry(**description["geometry"]),
             table=tuple(ClusterStatistics(**row) for row in description["table"]),
             chosen=tuple(description["chosen"]),
             settings=Settings.from_dict(description["settings"]),
             timings=description["timings"],
             warnings=tuple(description["warnings"]),
             scan=Scan.from_arrays(description["scan"], arrays),
-            labels=arrays["labels"],
         )
 
 
@@ -290,32 +298,22 @@ def _checked(numbers: Iterable[int], table: tuple[ClusterStatistics, ...]) -> tu
     return chosen
 
 
-def _lungs(image: sitk.Image, scan: Scan, labels, chosen, settings: Settings) -> sitk.Image:
-    """The label map of the lungs with the geometry of the image."""
-    order = AxialOrder(image)
+def _lungs(
+    hounsfield: np.ndarray, geometry: Geometry, scan: Scan, labels, chosen, settings: Settings
+) -> np.ndarray:
+    """The label map of the lungs in order of storage."""
+    order = AxialOrder(geometry)
     lungs = decide_lungs(
         labels,
         chosen,
         scan,
-        order.apply(sitk.GetArrayViewFromImage(image)),
+        order.apply(hounsfield),
         order.leftward(scan.body.shape, scan.grid.block),
         settings,
     )
-    return _like(image, order.restore(lungs))
-
-
-def _like(image: sitk.Image, array: np.ndarray) -> sitk.Image:
-    made = sitk.GetImageFromArray(np.ascontiguousarray(array))
-    made.CopyInformation(image)
-    return made
+    return np.ascontiguousarray(order.restore(lungs))
 
 
 def _slices(first: int, last: int) -> str:
     """Slices counted from 1."""
     return f"slice {first + 1}" if first == last else f"slices {first + 1} to {last + 1}"
-
-
-def voxel_ml(image: sitk.Image) -> float:
-    """Volume of a voxel in milliliters, also where a transform has sheared the axes."""
-    shear = abs(np.linalg.det(np.reshape(image.GetDirection(), (3, 3))))
-    return float(np.prod(image.GetSpacing()) * shear) / 1000

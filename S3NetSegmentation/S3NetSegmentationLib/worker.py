@@ -86,13 +86,10 @@ def write_job(folder: Path, image, settings: Settings) -> None:
     import numpy as np
     import SimpleITK as sitk
 
+    from .geometry import Geometry
+
     np.save(folder / IMAGE, sitk.GetArrayViewFromImage(image))
-    job = {
-        "spacing": image.GetSpacing(),
-        "origin": image.GetOrigin(),
-        "direction": image.GetDirection(),
-        "settings": settings.as_dict(),
-    }
+    job = {"geometry": asdict(Geometry.of(image)), "settings": settings.as_dict()}
     (folder / JOB).write_text(json.dumps(job), encoding="utf-8")
 
 
@@ -121,13 +118,11 @@ def devices() -> dict:
 
 def _segment(folder: Path, send: Send) -> None:
     import numpy as np
-    import SimpleITK as sitk
+
+    from .geometry import Geometry
 
     job = json.loads((folder / JOB).read_text(encoding="utf-8"))
-    image = sitk.GetImageFromArray(np.load(folder / IMAGE))
-    image.SetSpacing(job["spacing"])
-    image.SetOrigin(job["origin"])
-    image.SetDirection(job["direction"])
+    image = Geometry(**job["geometry"]).image(np.load(folder / IMAGE))
 
     from .pipeline import segment_lungs  # takes seconds
 

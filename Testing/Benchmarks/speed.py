@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
+from S3NetSegmentationLib.geometry import Geometry
 from S3NetSegmentationLib.own_process import prepare_process
 
 prepare_process()  # before torch is loaded, for both sides
@@ -285,7 +286,7 @@ def volumes(sample: Path, runs: list[tuple[str, int]], device: torch.device) -> 
 def paper_slices(sample: Path, device: torch.device) -> dict:
     """Slice mode at the paper's settings: both sides fit the same slices, in as many iterations."""
     chest = sitk.ReadImage(str(sample / "chest.nii.gz"))
-    order = AxialOrder(chest)
+    order = AxialOrder(Geometry.of(chest))
     hounsfield = order.apply(sitk.GetArrayViewFromImage(chest))
     scan = prepare(hounsfield, order.spacing, PAPER.working_size)
     images = torch.from_numpy(network_input(scan))[spread_slices(scan, PAPER_SLICES)]

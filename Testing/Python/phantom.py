@@ -48,6 +48,11 @@ class Phantom:
     lungs: sitk.Image
     airways: sitk.Image
 
+    @property
+    def hounsfield(self) -> np.ndarray:
+        """The voxels of the scan, (k, j, i)."""
+        return sitk.GetArrayViewFromImage(self.image)
+
 
 def thorax(
     spacing=(4.0, 3.5, 4.0),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import SimpleITK as sitk
 from scipy.optimize import linear_sum_assignment
+
+from ..geometry import Geometry
 
 LEFT, POSTERIOR, SUPERIOR = range(3)
 """Rows of a direction matrix: the patient's axes in SimpleITK's world coordinates (LPS)."""
@@ -18,8 +19,8 @@ class AxialOrder:
 
     Parameters
     ----------
-    image : SimpleITK.Image
-        3D.
+    geometry : Geometry
+        Of the volume.
 
     Attributes
     ----------
@@ -27,8 +28,8 @@ class AxialOrder:
         Of the reordered array's axes (z, y, x), in mm.
     """
 
-    def __init__(self, image: sitk.Image):
-        direction = np.reshape(image.GetDirection(), (3, 3))
+    def __init__(self, geometry: Geometry):
+        direction = geometry.axes
         world, storage = linear_sum_assignment(-np.abs(direction))
         nearest = dict(zip(world, storage, strict=True))
         order = [(axis, nearest[axis]) for axis in (SUPERIOR, POSTERIOR, LEFT)]
@@ -36,9 +37,9 @@ class AxialOrder:
         # Array axes run opposite to SimpleITK's index axes.
         self._axes = tuple(2 - index for _, index in order)
         self._flips = tuple(slice(None, None, sign) for sign in signs)
-        self.spacing = tuple(image.GetSpacing()[index] for _, index in order)
+        self.spacing = tuple(geometry.spacing[index] for _, index in order)
         self._leftward = [
-            sign * direction[LEFT, index] * image.GetSpacing()[index]
+            sign * direction[LEFT, index] * geometry.spacing[index]
             for sign, (_, index) in zip(signs, order, strict=True)
         ]
 

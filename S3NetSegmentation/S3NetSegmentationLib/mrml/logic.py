@@ -25,10 +25,12 @@ from .volume import (
     boxFromCorners,
     checkVolume,
     cornersOfBox,
+    geometryOf,
     ijkToWorld,
     imageFromVolume,
     sameAxes,
     voxelBox,
+    voxelsOf,
 )
 
 CLUSTERS, CLUSTER_COLORS, CLUSTER_TABLE, RESULTS_TABLE = (
@@ -98,7 +100,7 @@ class SegmentationLogic:
     """
 
     # The latest result of any logic, from which other clusters are chosen at once.
-    _latest: tuple[str, tuple, LungResult, sitk.Image] | None = None
+    _latest: tuple[str, tuple, LungResult] | None = None
 
     def __init__(self, startJob=SegmentationJob):
         super().__init__()
@@ -248,7 +250,7 @@ class SegmentationLogic:
                 "vtkMRMLSegmentationNode", f"{run.volumeNode.GetName()} lungs"
             )
             self._show(run, result, segmentationNode)
-        self._keep(segmentationNode, result, run.image)
+        self._keep(segmentationNode, result)
         return segmentationNode
 
     def chooseClusters(self, segmentationNode, clusterNumbers: Iterable[int]) -> None:
@@ -265,10 +267,10 @@ class SegmentationLogic:
         InputError
             If a cluster does not exist, or the volume or the clusters are gone.
         """
-        result, image, box = self._chosen(segmentationNode, clusterNumbers)
+        result, box = self._chosen(segmentationNode, clusterNumbers)
         with oneStep(*_nodesOf(segmentationNode, (CLUSTER_TABLE, RESULTS_TABLE))):
-            _write(segmentationNode, result, image, volumeOf(segmentationNode), box)
-        self._keep(segmentationNode, result, image)
+            _write(segmentationNode, result, volumeOf(segmentationNode), box)
+        self._keep(segmentationNode, result)
 
     def clusterAt(self, ras, segmentationNode=None) -> int:
         """The number of the cluster under a point, 0 where there is none.
@@ -312,13 +314,8 @@ class SegmentationLogic:
         return json.loads(kept) if kept else None
 
     @staticmethod
-    def _keep(segmentationNode, result: LungResult, image: sitk.Image) -> None:
-        SegmentationLogic._latest = (
-            segmentationNode.GetID(),
-            _key(segmentationNode),
-            result,
-            image,
-        )
+    def _keep(segmentationNode, result: LungResult) -> None:
+        SegmentationLogic._latest = (segmentationNode.GetID(), _key(segmentationNode), result)
 
     def _checkUnchanged(self, run: Run) -> None:
         """Refuse to place a result on a volume that is gone or has become another one."""
@@ -330,10 +327,8 @@ class SegmentationLogic:
         checkVolume(run.volumeNode)
         if run.segmentationNode:
             checkSegmentation(run.segmentationNode, run.volumeNode)
-        now = imageFromVolume(run.volumeNode, run.box)
-        if now.GetSize() != run.image.GetSize() or not np.array_equal(
-            sitk.GetArrayViewFromImage(now), sitk.GetArrayViewFromImage(run.image)
-        ):
+        then = sitk.GetArrayViewFromImage(run.image)
+        if not np.array_equal(voxelsOf(run.volumeNode, run.box), then):
             raise InputError("The volume was changed meanwhile; apply again.")
 
     def _show(self, run: Run, result: LungResult, segmentationNode) -> None:
@@ -353,21 +348,19 @@ class SegmentationLogic:
         )
         segmentationNode.SetAttribute(QUALITY, json.dumps(result.quality))
         self._showClusters(run, result, segmentationNode)
-        _write(segmentationNode, result, run.image, run.volumeNode, run.box)
+        _write(segmentationNode, result, run.volumeNode, run.box)
 
     def _showClusters(self, run: Run, result: LungResult, segmentationNode) -> None:
         labelMapNode = clusterMapOf(segmentationNode)
         colorNode = segmentationNode.GetNodeReference(CLUSTER_COLORS)
         shape = slicer.util.arrayFromVolume(run.volumeNode).shape
-        clusters = sitk.GetArrayViewFromImage(result.clusters)
-        writeClusters(labelMapNode, run.box.paste(clusters, shape), run.volumeNode)
+        clusters = run.box.paste(result.cluster_array, shape)
+        writeClusters(labelMapNode, clusters, run.volumeNode)
         fillColors(colorNode, len(result.table))
         labelMapNode.GetDisplayNode().SetAndObserveColorNodeID(colorNode.GetID())
 
-    def _chosen(
-        self, segmentationNode, numbers: Iterable[int]
-    ) -> tuple[LungResult, sitk.Image, VoxelBox]:
-        """The result with other clusters, its image and its box: from memory or the scene."""
+    def _chosen(self, segmentationNode, numbers: Iterable[int]) -> tuple[LungResult, VoxelBox]:
+        """The result with other clusters, and its box: from memory or the scene."""
         volumeNode, labelMapNode = volumeOf(segmentationNode), clusterMapOf(segmentationNode)
         if not volumeNode or not labelMapNode:
             raise InputError(
@@ -377,18 +370,23 @@ class SegmentationLogic:
         checkSegmentation(segmentationNode, volumeNode)
         box = boxFromCorners(labelMapNode, json.loads(segmentationNode.GetAttribute(BOX)))
         if self._latest and self._latest[:2] == (segmentationNode.GetID(), _key(segmentationNode)):
-            result, image = self._latest[2:]
-            return result.choose(image, numbers), image, box
+            return self._latest[2].choose(voxelsOf(volumeNode, box), numbers), box
         clusters = slicer.util.arrayFromVolume(labelMapNode)
         sameShape = clusters.shape == slicer.util.arrayFromVolume(volumeNode).shape
         if not sameShape or not sameAxes(volumeNode, labelMapNode):
             raise InputError("The volume no longer fits its clusters; apply again.")
-        image = imageFromVolume(volumeNode, box)
         settings = Settings.from_dict(json.loads(segmentationNode.GetAttribute(SETTINGS)))
         table, _ = self.clusters(segmentationNode)
-        scan = segmentationNode.GetAttribute(SCAN)
-        result = LungResult.restore(image, clusters[box.slices], table, numbers, settings, scan)
-        return result, image, box
+        result = LungResult.restore(
+            voxelsOf(volumeNode, box),
+            geometryOf(volumeNode, box),
+            clusters[box.slices],
+            table,
+            numbers,
+            settings,
+            segmentationNode.GetAttribute(SCAN),
+        )
+        return result, box
 
 
 def volumeOf(segmentationNode):
@@ -429,14 +427,13 @@ def _key(segmentationNode) -> tuple:
     )
 
 
-def _write(segmentationNode, result: LungResult, image, volumeNode, box: VoxelBox) -> None:
+def _write(segmentationNode, result: LungResult, volumeNode, box: VoxelBox) -> None:
     """The lungs and both tables of a segmentation."""
     shape = slicer.util.arrayFromVolume(volumeNode).shape
-    writeLungs(
-        segmentationNode, box.paste(sitk.GetArrayViewFromImage(result.lungs), shape), volumeNode
-    )
+    writeLungs(segmentationNode, box.paste(result.lung_array, shape), volumeNode)
     writeClusterTable(segmentationNode.GetNodeReference(CLUSTER_TABLE), result.table, result.chosen)
-    writeResultsTable(segmentationNode.GetNodeReference(RESULTS_TABLE), result.measurements(image))
+    measurements = result.measurements(voxelsOf(volumeNode, box))
+    writeResultsTable(segmentationNode.GetNodeReference(RESULTS_TABLE), measurements)
 
 
 def _nodesOf(segmentationNode, roles: Iterable[str] = tuple(NODES)) -> list:

@@ -10,6 +10,7 @@ import slicer
 import vtk
 
 from ..errors import InputError
+from ..geometry import Geometry
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 
@@ -84,30 +85,24 @@ def checkVolume(volumeNode) -> None:
     ijkToWorld(volumeNode)
 
 
-def imageFromVolume(volumeNode, box: VoxelBox) -> sitk.Image:
-    """The voxels in a box with their place in the world.
+def voxelsOf(volumeNode, box: VoxelBox) -> np.ndarray:
+    """The node's own voxels in a box, (k, j, i)."""
+    return slicer.util.arrayFromVolume(volumeNode)[box.slices]
 
-    Parameters
-    ----------
-    volumeNode : vtkMRMLScalarVolumeNode
-    box : VoxelBox
 
-    Returns
-    -------
-    SimpleITK.Image
-        A copy; its array equals the node's.
-    """
+def geometryOf(volumeNode, box: VoxelBox) -> Geometry:
+    """The place in the world of the voxels in a box, transforms included."""
     matrix = ijkToWorld(volumeNode)
     axes = RAS_TO_LPS @ matrix[:3, :3]
     # Without the rounding errors of the matrices: for the engine, equal distances are equal.
     spacing = np.linalg.norm(axes, axis=0).round(9)
-    first = matrix @ [*box.start[::-1], 1]
-    voxels = slicer.util.arrayFromVolume(volumeNode)[box.slices]
-    image = sitk.GetImageFromArray(np.ascontiguousarray(voxels))
-    image.SetSpacing(spacing.tolist())
-    image.SetDirection((axes / spacing).ravel().tolist())
-    image.SetOrigin((RAS_TO_LPS @ first[:3]).tolist())
-    return image
+    first = RAS_TO_LPS @ (matrix @ [*box.start[::-1], 1])[:3]
+    return Geometry(spacing.tolist(), first.tolist(), (axes / spacing).ravel().tolist())
+
+
+def imageFromVolume(volumeNode, box: VoxelBox) -> sitk.Image:
+    """A copy of the voxels in a box with their place in the world."""
+    return geometryOf(volumeNode, box).image(voxelsOf(volumeNode, box))
 
 
 def voxelBox(volumeNode, roiNode=None, sliceRange=None) -> VoxelBox:

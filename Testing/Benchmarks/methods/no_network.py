@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import SimpleITK as sitk
+from S3NetSegmentationLib.geometry import Geometry
 from S3NetSegmentationLib.lung.body import body_mask
 from S3NetSegmentationLib.lung.orientation import AxialOrder
 from S3NetSegmentationLib.lung.working import BlockGrid
@@ -31,7 +32,7 @@ def segment_without_network(image: sitk.Image) -> np.ndarray:
     ndarray of bool, (k, j, i)
         In the image's storage order.
     """
-    order = AxialOrder(image)
+    order = AxialOrder(Geometry.of(image))
     hounsfield = order.apply(sitk.GetArrayViewFromImage(image))
     grid = BlockGrid.in_plane(hounsfield.shape, order.spacing, 2.8)
     body = grid.up(body_mask(grid.down(hounsfield), grid.coarse_spacing(order.spacing)))

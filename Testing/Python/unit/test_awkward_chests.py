@@ -8,6 +8,7 @@ import pytest
 import SimpleITK as sitk
 from S3NetSegmentationLib import Settings, segment_lungs
 from S3NetSegmentationLib.evaluation.overlap import dice
+from S3NetSegmentationLib.geometry import Geometry
 from S3NetSegmentationLib.lung.body import body_mask
 from S3NetSegmentationLib.lung.orientation import AxialOrder
 from S3NetSegmentationLib.lung.scan import prepare
@@ -123,7 +124,7 @@ def one_slice(found: phantom.Phantom, z: float):
     index = round((z - found.image.GetOrigin()[2]) / found.image.GetSpacing()[2])
     image = found.image[:, :, index : index + 1]
     image.SetSpacing((*image.GetSpacing()[:2], 1.25))
-    order = AxialOrder(image)
+    order = AxialOrder(Geometry.of(image))
     scan = prepare(sitk.GetArrayFromImage(image), order.spacing, 128)
     lungs = sitk.GetArrayFromImage(found.lungs)[index : index + 1]
     assert scan.grid.block == (1, 1, 1)

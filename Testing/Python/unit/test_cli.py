@@ -183,7 +183,7 @@ def test_progress_names_the_stage(folder, capsys, quick):
 def test_scan_without_lungs(folder, capsys, monkeypatch, allowed):
     def nothing_found(image, settings, **rest):
         result = engine(image, settings, **rest)
-        return replace(result, lungs=result.lungs * 0, chosen=())
+        return replace(result, lung_array=result.lung_array * 0, chosen=())
 
     monkeypatch.setattr(pipeline, "segment_lungs", nothing_found)
     more = ["--allow-empty"] if allowed else []

@@ -4,6 +4,7 @@ import numpy as np
 import phantom
 import pytest
 import SimpleITK as sitk
+from S3NetSegmentationLib.geometry import Geometry
 from S3NetSegmentationLib.lung.airways import find_airways
 from S3NetSegmentationLib.lung.body import body_mask
 from S3NetSegmentationLib.lung.clusters import (
@@ -26,7 +27,7 @@ from scipy.special import log_softmax
 def chest(request):
     """Phantom, its axial order, and its image, lungs and airways in that order."""
     found = phantom.thorax(**phantom.GEOMETRIES[request.param])
-    order = AxialOrder(found.image)
+    order = AxialOrder(Geometry.of(found.image))
     arrays = [
         np.ascontiguousarray(order.apply(sitk.GetArrayFromImage(image)))
         for image in (found.image, found.lungs, found.airways)
@@ -38,7 +39,7 @@ def chest(request):
 def plain():
     """Scan of the axial phantom, its lungs on the working grid, and positions to the left."""
     found = phantom.thorax()
-    order = AxialOrder(found.image)
+    order = AxialOrder(Geometry.of(found.image))
     scan = prepare(order.apply(sitk.GetArrayFromImage(found.image)), order.spacing, 128)
     lungs = order.apply(sitk.GetArrayFromImage(found.lungs))
     return scan, lungs[scan.box], order.leftward(lungs.shape, scan.grid.block)[scan.box]

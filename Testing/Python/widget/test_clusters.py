@@ -20,7 +20,7 @@ def chosen(done):
 
 
 def expected(done, numbers):
-    return sitk.GetArrayFromImage(done.result.choose(done.chest.image, numbers).lungs)
+    return done.result.choose(done.chest.hounsfield, numbers).lung_array
 
 
 def a_point_in(done, number):
@@ -105,7 +105,7 @@ def test_figures_of_both_lungs(done):
     table = done.ui.resultsTable
     header = [table.horizontalHeaderItem(column).text() for column in range(table.columnCount)]
     assert header == ["Lung", "Volume (mL)", "Mean (HU)", "< -950 HU (%)"]
-    for row, lung in enumerate(done.result.measurements(done.chest.image)):
+    for row, lung in enumerate(done.result.measurements(done.chest.hounsfield)):
         assert table.item(row, 0).text() == lung.name
         assert table.item(row, 1).text() == f"{lung.volume_ml:.0f}"
         assert table.item(row, 2).text() == f"{lung.mean_hu:.0f}"
