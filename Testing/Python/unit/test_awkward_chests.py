@@ -110,6 +110,18 @@ def test_a_bulla_stays_in():
     assert (made & bulla).sum() > 0.95 * bulla.sum()
 
 
+def test_haze_at_the_back_of_the_lungs_is_lung():
+    found = phantom.thorax(spacing=(2, 2, 8), size=(190, 130, 38))
+    lungs = sitk.GetArrayFromImage(found.lungs) > 0
+    back = lungs & ~np.roll(lungs, -5, 1)  # 10 mm from front to back, less at the sides
+    values = sitk.GetArrayFromImage(found.image)
+    noise = np.random.default_rng(1).normal(0, 20, values.shape)
+    values[back] = -320 + noise[back]
+    made = sitk.GetArrayFromImage(segment_lungs(changed(found.image, values), QUICK).lungs) > 0
+    assert (made & back).sum() > 0.6 * back.sum()
+    assert (made & ~lungs).sum() < 0.01 * lungs.sum()
+
+
 def test_what_is_far_above_the_lungs_is_no_lung():
     found = phantom.thorax(size=(104, 78, 130))
     nose = [((25 * side, -40, 220), (14, 14, 25), -800) for side in (-1, 1)]
