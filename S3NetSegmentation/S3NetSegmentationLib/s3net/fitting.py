@@ -385,7 +385,7 @@ def _settle_batch_statistics(network: S3Net, images: Tensor) -> None:
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.reset_running_stats()
-            module.momentum = None
+            module.momentum = 1.0  # of one pass, nothing is averaged
     with torch.no_grad():
         network.head(network.encoder(images))
     network.eval()

@@ -1,0 +1,65 @@
+"""What runs on a GPU, without one: tensors that have a device and a shape, but no values."""
+
+import pytest
+import torch
+from S3NetSegmentationLib.s3net import fitting
+from S3NetSegmentationLib.s3net.network import S3Net
+from S3NetSegmentationLib.settings import Settings
+from torch import nn
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+
+TINY = Settings(channels=4, clusters=5)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Tensors of the device cuda; to ask for a value, or to mix devices, is an error."""
+    # Modules move their parameters in place, which these can't.
+    monkeypatch.setattr(S3Net, "to", _moved)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        yield torch.device("cuda:0")
+
+
+def _moved(network: S3Net, *device_and_dtype, **memory_format) -> S3Net:
+    for module in network.modules():
+        for name, value in module._parameters.items():
+            moved = value.detach().to(*device_and_dtype, **memory_format)
+            module._parameters[name] = nn.Parameter(moved)
+        for name, value in module._buffers.items():
+            dtype = device_and_dtype[1:] if value.is_floating_point() else ()
+            module._buffers[name] = value.to(*device_and_dtype[:1], *dtype)
+    return network
+
+
+@pytest.mark.parametrize("networks", [1, 3])
+def test_an_iteration_stays_on_the_gpu_and_never_waits_for_it(gpu, networks):
+    stacks = torch.rand(networks, 2, 1, 40, 36, device=gpu)
+    running = fitting.RunningFit(stacks, TINY, 0)
+    best = fitting._BestIterates(networks, gpu)
+    for iteration in range(3):
+        labels, losses = running.forward(torch.eye(2, 3, device=gpu))
+        explained = fitting.variance_explained(stacks, labels, TINY.clusters)
+        best.offer(running.network, explained, iteration)
+        best.settled |= ~torch.isfinite(losses)
+    assert labels.device == losses.device == best.settled.device == gpu
+    assert labels.shape == (networks, 2, 40, 36)
+    assert losses.shape == (networks,)
+    best.restore(running.network)
+
+
+def test_what_precedes_and_follows_the_iterations_stays_on_the_gpu(gpu):
+    stacks = torch.rand(3, 2, 1, 40, 36, device=gpu)
+    assert fitting.best_split_explains(stacks).device == gpu
+    running = fitting.RunningFit(stacks, TINY, 0)
+    fitting._settle_batch_statistics(running.network, running.images)
+    for network in fitting._apart(running.network, stacks, TINY):
+        scores = fitting.predict(network, stacks[0])
+        assert scores.device == gpu
+        assert scores.shape == (2, TINY.clusters, 40, 36)
+
+
+def test_a_mistake_would_be_seen(gpu):
+    with pytest.raises(Exception, match="device"):
+        torch.ones(2, device=gpu) + torch.ones(2)
+    with pytest.raises(DataDependentOutputException):
+        bool(torch.ones(2, device=gpu).all())
