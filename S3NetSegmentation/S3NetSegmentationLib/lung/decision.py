@@ -227,12 +227,27 @@ def _decide_boundary(sides: np.ndarray, scan: Scan, hounsfield: np.ndarray) -> n
     # Two labels more for what the intensity may still take away.
     unsure = np.where(reach, nearest + UNSURE, 0)
     decided = scan.paste(np.where(sure, sides, unsure).astype(np.uint8))
-    for axial, values in zip(decided, hounsfield, strict=True):
+    hazy = np.zeros(decided.shape, bool)
+    for axial, values, thick in zip(decided, hounsfield, hazy, strict=True):
         is_unsure = axial > UNSURE
         axial -= UNSURE * is_unsure.view(np.uint8)
         bright = is_unsure & (values >= middle)
-        axial *= ~bright | _opened(bright & (values < brightest), rows, columns)
+        thick[:] = _opened(bright & (values < brightest), rows, columns)
+        axial *= ~bright | thick
+    if len(hazy) > 1:
+        decided[_single(hazy)] = 0
     return decided
+
+
+def _single(mask: np.ndarray) -> np.ndarray:
+    """What of a mask (z, y, x) goes on in neither of the slices above and below.
+
+    A dome that ends in a slice is a wide mixture, but in no other slice at the same place.
+    """
+    single = mask.copy()
+    single[1:] &= ~mask[:-1]
+    single[:-1] &= ~mask[1:]
+    return single
 
 
 def _opened(mask: np.ndarray, rows: int, columns: int) -> np.ndarray:

@@ -113,12 +113,12 @@ def test_a_bulla_stays_in():
 def test_haze_at_the_back_of_the_lungs_is_lung():
     found = phantom.thorax(spacing=(2, 2, 8), size=(190, 130, 38))
     lungs = sitk.GetArrayFromImage(found.lungs) > 0
-    back = lungs & ~np.roll(lungs, -5, 1)  # 10 mm from front to back, less at the sides
+    back = lungs & ~np.roll(lungs, -6, 1)  # 12 mm from front to back, less at the sides
     values = sitk.GetArrayFromImage(found.image)
     noise = np.random.default_rng(1).normal(0, 20, values.shape)
     values[back] = -320 + noise[back]
     made = sitk.GetArrayFromImage(segment_lungs(changed(found.image, values), QUICK).lungs) > 0
-    assert (made & back).sum() > 0.6 * back.sum()
+    assert (made & back).sum() > 0.55 * back.sum()
     assert (made & ~lungs).sum() < 0.01 * lungs.sum()
 
 
