@@ -50,5 +50,6 @@ def _nodesOf(scene) -> set:
 
 def _copy(node):
     copy = node.CreateNodeInstance()
+    copy.UnRegister(None)  # VTK's Python counts one reference too many, which would never end
     copy.CopyWithScene(node)
     return copy

@@ -5,6 +5,7 @@ import phantom
 import pytest
 import SimpleITK as sitk
 import slicer
+from S3NetSegmentationLib.mrml import transaction
 from S3NetSegmentationLib.mrml.volume import imageFromVolume, voxelBox
 from slicer_scene import add_volume
 
@@ -27,3 +28,9 @@ def test_a_fresh_scene_holds_nothing_of_the_last_one(application, scene):
     second = application.fresh_scene()
     assert second is not first
     assert second.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 0
+
+
+def test_the_copies_for_a_rollback_do_not_stay_in_memory(scene):
+    copy = transaction._copy(add_volume(phantom.thorax().image))
+    assert copy.GetImageData().GetNumberOfPoints()
+    assert copy.GetReferenceCount() == 1, "Python's own"
