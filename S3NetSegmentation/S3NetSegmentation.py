@@ -127,6 +127,7 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self._onSceneChanged)
+        self.addObserver(scene, scene.StartImportEvent, self._onSceneStartImport)
         self.addObserver(scene, scene.EndImportEvent, self._onSceneChanged)
         self.addObserver(scene, scene.NodeAddedEvent, self._onNodeAdded)
         self.addObserver(scene, scene.EndUndoEvent, self._onSceneChanged)
@@ -254,6 +255,10 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.run.cancel()
         self._releaseParameters()
         self._show(None)
+
+    def _onSceneStartImport(self, caller=None, event=None) -> None:
+        """Parameters come before the nodes that they name, and selectors lose their choice."""
+        self._releaseParameters()
 
     def _onSceneChanged(self, caller=None, event=None) -> None:
         """Another scene, or the one before an undo."""

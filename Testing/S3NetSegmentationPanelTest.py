@@ -1,5 +1,6 @@
 """The panel in Slicer itself, with the real Qt widgets."""
 
+import os
 import unittest
 
 import slicer
@@ -32,6 +33,17 @@ class S3NetSegmentationPanelTest(unittest.TestCase):
             selector.setCurrentNode(volume)
         slicer.mrmlScene.Clear()
         self.assertFalse(any(each.currentNode() for each in self.selectors()))
+
+    def test_a_loaded_scene_shows_its_volume(self):
+        scene = slicer.mrmlScene
+        selector = slicer.util.getModuleWidget(MODULE).ui.inputSelector
+        selector.setCurrentNode(scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "CT"))
+        scene.SetURL(os.path.join(slicer.app.temporaryPath, f"{MODULE}.mrml"))
+        self.assertTrue(scene.Commit())
+        scene.Clear()
+        self.assertIsNone(selector.currentNode())
+        scene.Connect()
+        self.assertEqual(selector.currentNode().GetName(), "CT")
 
     def test_reload(self):
         before = slicer.util.getModuleWidget(MODULE)

@@ -8,6 +8,7 @@ before and `close_scene` after each test. What the application itself would do w
 from __future__ import annotations
 
 import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -189,6 +190,46 @@ def lungs_array(segmentation, volume) -> np.ndarray:
     )
     assert not (right & left).any()
     return right + 2 * left
+
+
+STORAGE = {
+    "vtkMRMLScalarVolumeNode": ("vtkMRMLVolumeArchetypeStorageNode", ".nrrd"),
+    "vtkMRMLLabelMapVolumeNode": ("vtkMRMLVolumeArchetypeStorageNode", ".nrrd"),
+    "vtkMRMLSegmentationNode": ("vtkMRMLSegmentationStorageNode", ".seg.nrrd"),
+    "vtkMRMLTableNode": ("vtkMRMLTableStorageNode", ".tsv"),
+    "vtkMRMLColorTableNode": ("vtkMRMLColorTableStorageNode", ".ctbl"),
+}
+
+
+def save_scene(folder: Path) -> Path:
+    """Save the scene with the volume "chest" and its data, as the application does."""
+    scene = slicer.mrmlScene
+    for kind, (storage, ending) in STORAGE.items():
+        for node in slicer.util.getNodesByClass(kind):
+            if kind == "vtkMRMLColorTableNode" and not node.GetName().startswith("chest"):
+                continue
+            writer = scene.AddNewNodeByClass(storage)
+            writer.SetFileName(str(folder / f"{node.GetID()}{ending}"))
+            assert writer.WriteData(node)
+            node.SetAndObserveStorageNodeID(writer.GetID())
+    scene.SetURL(str(folder / "scene.mrml"))
+    scene.SetRootDirectory(str(folder))
+    assert scene.Commit()
+    return folder / "scene.mrml"
+
+
+def load_scene(path: Path) -> None:
+    """Close the scene and open a saved one in its place."""
+    slicer.mrmlScene.SetURL(str(path))
+    slicer.mrmlScene.SetRootDirectory(str(path.parent))
+    assert slicer.mrmlScene.Connect()
+
+
+def add_scene(path: Path) -> None:
+    """Add a saved scene to what is there."""
+    slicer.mrmlScene.SetURL(str(path))
+    slicer.mrmlScene.SetRootDirectory(str(path.parent))
+    assert slicer.mrmlScene.Import()
 
 
 def nodes() -> dict:

@@ -30,11 +30,22 @@ class SliceViewPicker:
 
     def start(self) -> None:
         """Watch the slice views that there are, now and after a change of the layout."""
-        self.stop()
         layoutManager = slicer.app.layoutManager()
         if layoutManager is None:
             return
-        layoutManager.connect("layoutChanged(int)", self._restart)
+        layoutManager.connect("layoutChanged(int)", self._watch)
+        self._watch()
+
+    def stop(self) -> None:
+        """Watch no longer; the inverse of `start`."""
+        layoutManager = slicer.app.layoutManager()
+        if layoutManager is not None:
+            layoutManager.disconnect("layoutChanged(int)", self._watch)
+        self._forget()
+
+    def _watch(self, layout: int | None = None) -> None:
+        self._forget()
+        layoutManager = slicer.app.layoutManager()
         for name in layoutManager.sliceViewNames():
             sliceNode = layoutManager.sliceWidget(name).mrmlSliceNode()
             interactor = layoutManager.sliceWidget(name).sliceView().interactor()
@@ -45,16 +56,10 @@ class SliceViewPicker:
                 lambda caller, event, sliceNode=sliceNode: self._onRelease(caller, sliceNode),
             )
 
-    def stop(self) -> None:
-        """Watch no longer."""
+    def _forget(self) -> None:
         for interactor, tag in self._observed:
             interactor.RemoveObserver(tag)
-        if self._observed:
-            slicer.app.layoutManager().disconnect("layoutChanged(int)", self._restart)
         self._observed = []
-
-    def _restart(self, layout: int) -> None:
-        self.start()
 
     def _observe(self, interactor, event: str, callback) -> None:
         self._observed.append((interactor, interactor.AddObserver(event, callback, BEFORE_OTHERS)))

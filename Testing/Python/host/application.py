@@ -29,8 +29,9 @@ class Signals:
         self._callbacks.setdefault(signature, []).append(callback)
 
     def disconnect(self, signature, callback):
-        """Forget a function."""
-        self._callbacks[signature].remove(callback)
+        """Forget a function once, if it is there."""
+        if callback in self._callbacks.get(signature, ()):
+            self._callbacks[signature].remove(callback)
 
     def emit(self, signature, *arguments):
         """Call all functions of a signal."""

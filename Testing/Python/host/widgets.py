@@ -104,8 +104,12 @@ class qMRMLNodeComboBox(PythonQtWays, QtWidgets.QWidget):
         for tag in self._tags:
             self._scene.RemoveObserver(tag)
         self._scene = scene
-        events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent)
-        self._tags = [scene.AddObserver(event, self._refresh) for event in events]
+        self._tags = [
+            scene.AddObserver(scene.NodeAddedEvent, self._add),
+            scene.AddObserver(scene.NodeRemovedEvent, self._refresh),
+            scene.AddObserver(scene.EndCloseEvent, self._rebuild),
+            scene.AddObserver(scene.EndImportEvent, self._rebuild),
+        ]
         self._refresh()
 
     def currentNode(self):
@@ -113,7 +117,8 @@ class qMRMLNodeComboBox(PythonQtWays, QtWidgets.QWidget):
         return self._node
 
     def setCurrentNode(self, node):
-        """Choose a node, or None."""
+        """Choose a node, or None; one that is not offered is None, too."""
+        node = node if node in self._nodes() else None
         if node is not self._node:
             self._node = node
             self._refresh()
@@ -127,6 +132,15 @@ class qMRMLNodeComboBox(PythonQtWays, QtWidgets.QWidget):
             children = self._properties["showChildNodeTypes"]
             nodes += [n for n in found if children or n.GetClassName() == kind]
         return nodes
+
+    def _add(self, caller=None, event=None):
+        if not self._scene.IsImporting():
+            self._refresh()
+
+    def _rebuild(self, caller=None, event=None):
+        # As qMRMLSceneModel does: all rows go, and the choice with them, before they come anew.
+        self.setCurrentNode(None)
+        self._refresh()
 
     def _refresh(self, caller=None, event=None):
         nodes = self._nodes()

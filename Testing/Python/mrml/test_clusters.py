@@ -8,7 +8,16 @@ import vtk
 from engine_here import QUICK, JobHere, segmented, small_chest
 from S3NetSegmentationLib.errors import InputError
 from S3NetSegmentationLib.mrml.logic import SegmentationLogic, clusterMapOf, volumeOf
-from slicer_scene import add_transform, add_volume, ijk_to_ras, lungs_array, rigid, state
+from slicer_scene import (
+    add_transform,
+    add_volume,
+    ijk_to_ras,
+    load_scene,
+    lungs_array,
+    rigid,
+    save_scene,
+    state,
+)
 
 
 def chosen_lungs(image, numbers):
@@ -89,33 +98,12 @@ def test_no_cluster_where_nothing_was_segmented(logic, scene):
     assert logic.clusterAt((0, 0, 0), None) == 0
 
 
-STORAGE = {
-    "vtkMRMLScalarVolumeNode": ("vtkMRMLVolumeArchetypeStorageNode", ".nrrd"),
-    "vtkMRMLLabelMapVolumeNode": ("vtkMRMLVolumeArchetypeStorageNode", ".nrrd"),
-    "vtkMRMLSegmentationNode": ("vtkMRMLSegmentationStorageNode", ".seg.nrrd"),
-    "vtkMRMLTableNode": ("vtkMRMLTableStorageNode", ".tsv"),
-    "vtkMRMLColorTableNode": ("vtkMRMLColorTableStorageNode", ".ctbl"),
-}
-
-
 def save_and_load(scene, application, folder):
     """Save the scene with its data as the application does, and load it into a fresh one."""
-    for kind, (storage, ending) in STORAGE.items():
-        for node in slicer.util.getNodesByClass(kind):
-            if kind == "vtkMRMLColorTableNode" and not node.GetName().startswith("chest"):
-                continue
-            writer = scene.AddNewNodeByClass(storage)
-            writer.SetFileName(str(folder / f"{node.GetID()}{ending}"))
-            assert writer.WriteData(node)
-            node.SetAndObserveStorageNodeID(writer.GetID())
-    scene.SetURL(str(folder / "scene.mrml"))
-    scene.SetRootDirectory(str(folder))
-    assert scene.Commit()
+    path = save_scene(folder)
     application.close_scene()
     again = application.fresh_scene()
-    again.SetURL(str(folder / "scene.mrml"))
-    again.SetRootDirectory(str(folder))
-    assert again.Import()
+    load_scene(path)
     segmentation = again.GetFirstNodeByClass("vtkMRMLSegmentationNode")
     return again, segmentation, volumeOf(segmentation)
 

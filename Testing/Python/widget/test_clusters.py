@@ -85,6 +85,21 @@ def test_picking_goes_on_in_views_of_another_layout(done, application):
     assert tissue in chosen(done)
 
 
+def test_picking_that_began_without_a_slice_view_ends_too(done, application, monkeypatch):
+    layout = application.layoutManager()
+    with monkeypatch.context() as only3D:
+        only3D.setattr(layout, "sliceViewNames", tuple)
+        done.ui.pickButton.click()
+    layout.emit("layoutChanged(int)", 2)
+    tissue = len(done.result.table)
+    layout.red.click(a_point_in(done, tissue))
+    assert tissue in chosen(done)
+    done.ui.pickButton.click()
+    layout.emit("layoutChanged(int)", 4)
+    layout.red.click(a_point_in(done, tissue))
+    assert tissue in chosen(done)
+
+
 def test_leaving_the_module_ends_picking(done, application):
     done.ui.pickButton.click()
     done.panel.exit()

@@ -10,7 +10,7 @@ import slicer
 from host.widgets import ctkMessageBox
 from PySide6 import QtWidgets
 from S3NetSegmentationLib.settings import Settings
-from slicer_scene import add_volume
+from slicer_scene import add_scene, add_volume, load_scene, save_scene
 
 
 def test_the_panel_opens_with_the_default_settings(panel, chest, stepwise):
@@ -114,6 +114,28 @@ def test_settings_are_kept_in_the_scene(panel, application, chest):
     assert again.ui.modeComboBox.currentIndex == 1
     assert not again.ui.airwaysCheckBox.checked
     assert again.ui.inputSelector.currentNode() is panel.ui.inputSelector.currentNode()
+
+
+def test_a_loaded_scene_shows_what_was_set_and_found(done, tmp_path):
+    done.ui.seedSpinBox.value = 42
+    path = save_scene(tmp_path)
+    slicer.mrmlScene.Clear()
+    assert done.ui.seedSpinBox.value == 0
+    load_scene(path)
+    assert done.ui.seedSpinBox.value == 42
+    assert done.ui.inputSelector.currentNode().GetName() == "chest"
+    assert done.ui.outputSelector.currentNode().GetName() == "chest lungs"
+    assert done.ui.clusterTable.rowCount == len(done.result.table)
+    assert done.ui.applyButton.enabled
+
+
+def test_a_scene_added_to_this_one_leaves_a_consistent_panel(done, tmp_path):
+    path = save_scene(tmp_path)
+    add_scene(path)
+    parameters = done.panel._parameters
+    assert done.ui.inputSelector.currentNode() is parameters.inputVolume is not None
+    assert done.ui.outputSelector.currentNode() is parameters.outputSegmentation is not None
+    assert parameters.inputVolume is not done.volume, "the added scene has brought its parameters"
 
 
 def test_the_devices_that_exist_are_offered_and_the_choice_is_the_machines(panel, wait):
