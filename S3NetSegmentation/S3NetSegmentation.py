@@ -7,7 +7,7 @@ import qt
 import slicer
 import vtk
 from S3NetSegmentationLib.mrml.logic import SegmentationLogic, resultsTableOf
-from S3NetSegmentationLib.mrml.volume import firstCt
+from S3NetSegmentationLib.mrml.volume import encloseVolume, firstCt
 from S3NetSegmentationLib.ui.clusters import ClusterPanel
 from S3NetSegmentationLib.ui.log import Log
 from S3NetSegmentationLib.ui.parameters import (
@@ -104,6 +104,11 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self._guiTag = None
         self._shown = None
         self._observedTable = None
+        # One for all: Slicer's own QTimer.singleShot keeps a timer for each call until it ends.
+        self._preselectTimer = qt.QTimer()
+        self._preselectTimer.setSingleShot(True)
+        self._preselectTimer.setInterval(0)
+        self._preselectTimer.connect("timeout()", self._preselect)
 
     def setup(self) -> None:
         """Build the panel; called when the module is first opened, and by a reload."""
@@ -122,6 +127,7 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
         self.ui.applyButton.connect("clicked(bool)", self.onApply)
         self.ui.presetComboBox.connect("activated(int)", self.onPreset)
+        self.ui.roiSelector.connect("nodeAddedByUser(vtkMRMLNode*)", self.onNewRoi)
         self.ui.slabCheckBox.connect("clicked(bool)", self.onSlab)
         self.ui.resetButton.connect("clicked(bool)", self.onReset)
         scene = slicer.mrmlScene
@@ -140,6 +146,7 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         """Let go of everything; called before a reload and at the end of the application."""
         self.run.cancel()
         self.torch.stop()
+        self._preselectTimer.stop()
         self.clusters.release()
         self._shortcut.enabled = False
         self._shortcut.deleteLater()
@@ -182,6 +189,11 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         """The user has chosen a preset."""
         showPreset(self._parameters, self._parameters.preset)
 
+    def onNewRoi(self, roiNode) -> None:
+        """The user has asked for a box; Slicer makes an empty one, which no view shows."""
+        if self._parameters.inputVolume:
+            encloseVolume(roiNode, self._parameters.inputVolume)
+
     def onSlab(self, isOn: bool) -> None:
         """The user has switched the slab on or off."""
         if isOn:
@@ -212,7 +224,7 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
     def _onNodeAdded(self, caller=None, event=None) -> None:
         # A volume gets its voxels after it was added; the end of an import has its own event.
         if not slicer.mrmlScene.IsBatchProcessing():
-            qt.QTimer.singleShot(0, self._preselect)
+            self._preselectTimer.start()
 
     def _preselect(self) -> None:
         """Choose the first CT where no volume is chosen."""
@@ -269,16 +281,16 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 class S3NetSegmentationTest(ScriptedLoadableModuleTest):
     """Runs the whole path on sample data, inside Slicer."""
 
-    def runTest(self) -> None:
-        """Run every test on a scene of its own."""
-        for test in (self.test_wholePath, self.test_refusal):
-            slicer.mrmlScene.Clear()
-            test()
+    def setUp(self) -> None:
+        """Give every test a scene of its own."""
+        slicer.mrmlScene.Clear()
 
     def test_wholePath(self) -> None:
         """From the sample CT to both lungs, other clusters, and the surfaces."""
         import SampleData
 
+        panel = slicer.util.getModuleWidget("S3NetSegmentation")
+        self.assertTrue(panel.torch.ensure(), "PyTorch is needed")
         registerSampleData()
         volumeNode = SampleData.downloadSample("CTChestCOPD")
         logic = S3NetSegmentationLogic()

@@ -134,6 +134,18 @@ def voxelBox(volumeNode, roiNode=None, sliceRange=None) -> VoxelBox:
     return VoxelBox(tuple(start[::-1].tolist()), tuple(stop[::-1].tolist()))
 
 
+def encloseVolume(roiNode, volumeNode) -> None:
+    """Let a new region of interest begin around a whole volume, with handles to make it smaller."""
+    bounds = [0.0] * 6
+    volumeNode.GetRASBounds(bounds)
+    low, high = np.reshape(bounds, (3, 2)).T
+    roiNode.SetCenter(*(low + high) / 2)
+    roiNode.SetSize(*high - low)
+    roiNode.CreateDefaultDisplayNodes()
+    roiNode.GetDisplayNode().SetHandlesInteractive(True)
+    roiNode.GetDisplayNode().SetFillVisibility(False)  # a fill would tint the scan
+
+
 def cornersOfBox(volumeNode, box: VoxelBox) -> list[list[float]]:
     """Centers of the first and of the last voxel of a box in the volume's own RAS, in mm.
 
@@ -196,7 +208,10 @@ def firstCt():
 
 
 def _isCt(volumeNode) -> bool:
-    if volumeNode.IsA("vtkMRMLLabelMapVolumeNode") or not volumeNode.GetImageData():
+    # Other modules hide volumes of their own, which the panel can't show either.
+    if volumeNode.GetHideFromEditors() or not volumeNode.GetImageData():
+        return False
+    if volumeNode.IsA("vtkMRMLLabelMapVolumeNode"):
         return False
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     modality = hierarchy.GetItemAttribute(hierarchy.GetItemByDataNode(volumeNode), "DICOM.Modality")

@@ -36,6 +36,7 @@ class RunPanel:
         self._onFinished = onFinished
         self._run = None
         self._started = 0.0
+        self._applyTip = ui.applyButton.toolTip
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.connect("timeout()", self._poll)
@@ -109,6 +110,7 @@ class RunPanel:
 
     def _showIdle(self, status: str) -> None:
         self._ui.applyButton.text = _("Apply")
+        self._ui.applyButton.toolTip = self._applyTip
         self._ui.progressBar.visible = False
         self._ui.statusLabel.text = status
         self._ui.statusLabel.visible = bool(status)

@@ -76,6 +76,7 @@ class qMRMLNodeComboBox(PythonQtWays, QtWidgets.QWidget):
     """Chooses one of the scene's nodes of some class."""
 
     currentNodeChanged = QtCore.Signal(object)
+    nodeAddedByUser = QtCore.Signal(object)
 
     def __init__(self, parent=None):
         super().__init__(parent)
@@ -124,13 +125,21 @@ class qMRMLNodeComboBox(PythonQtWays, QtWidgets.QWidget):
             self._refresh()
             self.currentNodeChanged.emit(node)
 
+    def addNode(self):
+        """What the menu's "Create new" does."""
+        node = self._scene.AddNewNodeByClass(self._properties["nodeTypes"][0])
+        self.setCurrentNode(node)
+        self.nodeAddedByUser.emit(node)
+        return node
+
     def _nodes(self):
         nodes = []
         for kind in self._properties["nodeTypes"]:
             count = self._scene.GetNumberOfNodesByClass(kind) if self._scene else 0
             found = [self._scene.GetNthNodeByClass(i, kind) for i in range(count)]
             children = self._properties["showChildNodeTypes"]
-            nodes += [n for n in found if children or n.GetClassName() == kind]
+            shown = (node for node in found if not node.GetHideFromEditors())
+            nodes += [node for node in shown if children or node.GetClassName() == kind]
         return nodes
 
     def _add(self, caller=None, event=None):

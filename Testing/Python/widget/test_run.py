@@ -31,6 +31,13 @@ def test_the_first_ct_is_preselected(panel, chest):
     assert panel.ui.inputSelector.currentNode() is ct
 
 
+def test_a_volume_that_another_module_hides_is_not_preselected(panel, chest):
+    add_volume(chest.image).SetHideFromEditors(True)
+    ct = add_volume(chest.image)
+    panel.enter()
+    assert panel.ui.inputSelector.currentNode() is ct
+
+
 def test_a_ct_that_is_loaded_later_is_preselected_too(panel, chest, wait):
     ct = add_volume(chest.image)
     assert panel.ui.inputSelector.currentNode() is None
@@ -50,8 +57,10 @@ def test_a_run_in_a_process_of_its_own(panel, chest, wait, application, monkeypa
     volume = add_volume(chest.image)
     panel.enter()
     ui = panel.ui
+    tip = ui.applyButton.toolTip
     ui.applyButton.click()
     assert ui.applyButton.text == "Cancel"
+    assert ui.applyButton.toolTip != tip
     assert not ui.progressBar.isHidden()
     assert len(list(folder.iterdir())) == 1
     shown = set()
@@ -62,6 +71,7 @@ def test_a_run_in_a_process_of_its_own(panel, chest, wait, application, monkeypa
     expected = sitk.GetArrayFromImage(segmented(chest.image).lungs)
     assert (lungs_array(segmentation, volume) == expected).all()
     assert ui.applyButton.text == "Apply"
+    assert ui.applyButton.toolTip == tip
     assert ui.progressBar.isHidden()
     assert ui.statusLabel.text.startswith("Done")
     assert list(folder.iterdir()) == []

@@ -10,7 +10,7 @@ import slicer
 from host.widgets import ctkMessageBox
 from PySide6 import QtWidgets
 from S3NetSegmentationLib.settings import Settings
-from slicer_scene import add_scene, add_volume, load_scene, save_scene
+from slicer_scene import add_scene, add_transform, add_volume, load_scene, rigid, save_scene
 
 
 def test_the_panel_opens_with_the_default_settings(panel, chest, stepwise):
@@ -90,6 +90,16 @@ def test_box_and_slab_limit_the_work(panel, chest, stepwise):
     panel.ui.roiSelector.setCurrentNode(box)
     panel.ui.applyButton.click()
     assert stepwise.current.image.GetSize() == (60, 48, 15)
+
+
+def test_a_new_box_begins_around_the_whole_scan(panel, chest, stepwise):
+    volume = add_volume(chest.image)
+    volume.SetAndObserveTransformNodeID(add_transform(rigid(15, 20, (30, 0, -60))).GetID())
+    panel.enter()
+    box = panel.ui.roiSelector.addNode()
+    assert min(box.GetSize()) > 200
+    panel.ui.applyButton.click()
+    assert stepwise.current.image.GetSize() == chest.image.GetSize()
 
 
 def test_a_slab_begins_as_the_whole_height(panel, chest):
