@@ -157,6 +157,7 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         """The user opens the module."""
         self._shortcut.enabled = True
         self._useParameters()
+        self._refresh()  # surfaces may have been shown or hidden elsewhere
 
     def exit(self) -> None:
         """The user goes to another module; a run goes on, clicks in the views are left alone."""

@@ -29,20 +29,20 @@ def checkSegmentation(segmentationNode, volumeNode) -> None:
     InputError
     """
     if not segmentationNode.IsA("vtkMRMLSegmentationNode"):
-        raise InputError(f"'{segmentationNode.GetName()}' is no segmentation; choose another.")
+        raise InputError("The output is no segmentation; choose another.")
     segmentation = segmentationNode.GetSegmentation()
     others = set(segmentation.GetSegmentIDs()) - {lung.segment_id for lung in LUNG_SEGMENTS}
     if not others:
         return
     if segmentation.GetSourceRepresentationName() != _binaryLabelmap():
         raise InputError(
-            f"'{segmentationNode.GetName()}' holds segments made of surfaces; choose another "
-            "segmentation, or make binary labelmap its source in the Segmentations module."
+            "The segmentation holds segments made of surfaces; choose another one, or make binary "
+            "labelmap its source in the Segmentations module."
         )
     if segmentationNode.GetParentTransformNode() != volumeNode.GetParentTransformNode():
         raise InputError(
-            f"'{segmentationNode.GetName()}' holds other segments and is under another transform "
-            "than the volume; put both under the same, or choose another segmentation."
+            "The segmentation holds other segments and is under another transform than the volume; "
+            "put both under the same, or choose another segmentation."
         )
 
 
@@ -73,10 +73,7 @@ def writeLungs(segmentationNode, lungs: np.ndarray, volumeNode) -> None:
     if not slicer.vtkSlicerSegmentationsModuleLogic.ImportLabelmapToSegmentationNode(
         labelmap, segmentationNode, segmentIds
     ):
-        raise S3NetError(
-            f"The lungs can't be put into '{segmentationNode.GetName()}'; "
-            "choose another segmentation."
-        )
+        raise S3NetError("The lungs can't be put into this segmentation; choose another one.")
     if isSurfaceShown:
         segmentationNode.CreateClosedSurfaceRepresentation()
 

@@ -79,9 +79,9 @@ def checkVolume(volumeNode) -> None:
         raise InputError("No volume is selected; choose a chest CT.")
     # Vector, tensor and label map volumes are kinds of scalar volumes to Slicer.
     if volumeNode.GetClassName() != "vtkMRMLScalarVolumeNode":
-        raise InputError(f"'{volumeNode.GetName()}' is no scalar volume; choose a chest CT.")
+        raise InputError("The input is no scalar volume; choose a chest CT.")
     if not volumeNode.GetImageData() or not volumeNode.GetImageData().GetNumberOfPoints():
-        raise InputError(f"'{volumeNode.GetName()}' holds no voxels; load the scan again.")
+        raise InputError("The volume holds no voxels; load the scan again.")
     ijkToWorld(volumeNode)
 
 

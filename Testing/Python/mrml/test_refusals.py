@@ -46,10 +46,10 @@ REFUSED = {
     "nothing": (lambda: None, "No volume is selected"),
     "a label map": (
         lambda: node_of("vtkMRMLLabelMapVolumeNode", voxels(lambda v: (v < -500).astype(np.uint8))),
-        "'chosen' is no scalar volume",
+        "The input is no scalar volume",
     ),
-    "a color image": (vector_volume, "'chosen' is no scalar volume"),
-    "a model": (lambda: node_of("vtkMRMLModelNode"), "'chosen' is no scalar volume"),
+    "a color image": (vector_volume, "The input is no scalar volume"),
+    "a model": (lambda: node_of("vtkMRMLModelNode"), "The input is no scalar volume"),
     "no image": (lambda: node_of(SCALAR), "holds no voxels"),
     "an empty image": (no_voxels, "holds no voxels"),
     "one value": (lambda: node_of(SCALAR, voxels(np.zeros_like)), "nothing to see"),
@@ -171,9 +171,9 @@ def test_segments_made_of_surfaces_stay(logic, scene):
     segmentation.GetSegmentation().SetSourceRepresentationName("Closed surface")
     segmentation.AddSegmentFromClosedSurfaceRepresentation(sphere.GetOutput(), "ball", (1, 0, 0))
     before = state()
-    with pytest.raises(InputError, match="'mine' holds segments made of surfaces"):
+    with pytest.raises(InputError, match="The segmentation holds segments made of surfaces"):
         logic.segment(volume, QUICK, segmentation)
-    with pytest.raises(InputError, match="'chest' is no segmentation"):
+    with pytest.raises(InputError, match="The output is no segmentation"):
         logic.segment(volume, QUICK, volume)
     assert state() == before
 

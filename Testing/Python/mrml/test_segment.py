@@ -315,7 +315,7 @@ def test_a_users_segments_under_another_transform_are_not_moved(logic, scene, ch
     segmentation.GetSegmentation().AddEmptySegment("tumor", "tumor")
     volume.SetAndObserveTransformNodeID(add_transform(rigid(5, 5, (9, 9, 9))).GetID())
     before = state()
-    with pytest.raises(InputError, match="'mine' holds other segments.*same"):
+    with pytest.raises(InputError, match="The segmentation holds other segments.*same"):
         logic.segment(volume, QUICK, segmentation)
     assert state() == before
 

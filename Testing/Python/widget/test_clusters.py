@@ -6,7 +6,7 @@ import SimpleITK as sitk
 import slicer
 from PySide6.QtCore import Qt
 from S3NetSegmentationLib.mrml.logic import clusterMapOf
-from S3NetSegmentationLib.mrml.segmentation import clusterColor
+from S3NetSegmentationLib.mrml.segmentation import clusterColor, show3D
 from slicer_scene import ijk_to_ras, lungs_array
 
 
@@ -140,6 +140,13 @@ def test_show_3d(done):
     assert done.segmentation.GetDisplayNode().GetVisibility3D()
     done.ui.show3DButton.click()
     assert not done.segmentation.GetDisplayNode().GetVisibility3D()
+
+
+def test_the_button_follows_what_another_module_does_to_the_surfaces(done):
+    done.panel.exit()
+    show3D(done.segmentation, True)
+    done.panel.enter()
+    assert done.ui.show3DButton.checked
 
 
 def test_edit_in_segment_editor(done, application):

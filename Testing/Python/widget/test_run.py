@@ -223,7 +223,13 @@ def test_the_log_can_be_copied_and_names_nobody(panel, chest, stepwise, applicat
     panel.enter()
     panel.ui.applyButton.click()
     panel.ui.applyButton.click()
+    panel.ui.inputSelector.setCurrentNode(
+        slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "DOE^JANE again")
+    )
+    panel.ui.applyButton.click()
     panel.ui.copyLogButton.click()
+    assert "holds no voxels" in application.copied
+    assert "JANE" not in ctkMessageBox.shown[0], "Slicer writes it to its own log"
     assert "84 x 56 x 50 voxels" in application.copied
     assert "Cancelled" in application.copied
     assert "JANE" not in application.copied
