@@ -209,7 +209,7 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self._shortcut = qt.QShortcut(slicer.util.mainWindow() or self.parent)
         self._shortcut.setKey(qt.QKeySequence("Ctrl+Return"))
         self._shortcut.connect("activated()", self.ui.applyButton.click)
-        self._shortcut.enabled = False
+        self._shortcut.enabled = self.parent.isEntered  # after a reload it is
 
     def _useParameters(self) -> None:
         """Connect the panel to the parameters of this scene, and preselect the first CT."""

@@ -114,7 +114,17 @@ class ModulePanel(widgets.qMRMLWidget):
         super().__init__()
         self.setLayout(QtWidgets.QVBoxLayout())
         self._python = None
+        self._entered = False
+
+    @property
+    def isEntered(self):
+        """Whether the module is the open one."""
+        return self._entered
+
+    def enter(self):
+        """The user opens the module."""
         self._entered = True
+        self._python.enter()
 
     def reload(self):
         """Make the panel anew from the module that was read again."""
@@ -160,7 +170,7 @@ class Application(slicer_scene.Application, Signals):
         sys.modules["S3NetSegmentation"] = module
         specification.loader.exec_module(module)
         panel.reload()
-        panel.self().enter()
+        panel.enter()
         return panel
 
     def moduleManager(self):

@@ -246,7 +246,7 @@ def test_reload_ends_the_run_and_gives_a_working_panel(panel, chest, stepwise, m
     assert again is not panel
     assert type(again.log) is not library, "the library was read again, too"
     monkeypatch.setattr(again.logic, "_startJob", stepwise)
-    again.enter()
+    assert again._shortcut.enabled
     again.ui.applyButton.click()
     assert stepwise.current is not job
     assert again.run.isRunning
