@@ -20,6 +20,9 @@ LIBRARY = Path(__file__).resolve().parents[1]
 TEMPORARY = "S3NET_TEMPORARY"
 """The environment variable that names a worker's own folder for temporary files."""
 
+PATIENCE = 1.0
+"""Seconds to wait for what a stopped process still has to say."""
+
 
 class WorkerProcess:
     """``python -m S3NetSegmentationLib.worker ARGUMENTS`` in the background.
@@ -92,15 +95,15 @@ class WorkerProcess:
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
         self._process.wait()
+        # On Windows the worker itself may be about to end for a while, and removes its files then.
         for reader in self._readers:
-            reader.join()
-        self._process.stdout.close()
-        self._process.stderr.close()
+            reader.join(PATIENCE)
         self._temporary.cleanup()
 
     def _read(self, stream, parse) -> None:
-        for line in stream:
-            self._messages.put(parse(line.decode("utf-8", "replace")))
+        with stream:
+            for line in stream:
+                self._messages.put(parse(line.decode("utf-8", "replace")))
 
 
 def _message(line: str) -> dict:

@@ -143,6 +143,21 @@ def test_cancel_ends_what_a_launcher_has_started(launcher, temporary):
     assert list(temporary.iterdir()) == []
 
 
+@needs_posix
+def test_cancel_does_not_wait_for_what_it_cannot_end(launcher, temporary):
+    # As on Windows, where the worker is out of reach until it reads its standard input.
+    pid = launcher("setsid sleep 60 &\necho $! > {pid}\nwait")
+    job = SegmentationJob(small_chest().image, LONG, str(temporary))
+    assert until(lambda: pid.exists() and pid.read_text().strip())
+    worker = int(pid.read_text())
+    try:
+        job.cancel()
+        assert is_running(worker)
+    finally:
+        os.kill(worker, signal.SIGKILL)
+    assert list(temporary.iterdir()) == []
+
+
 def test_a_device_that_does_not_exist(scene, temporary):
     volume, said = add_volume(small_chest().image), []
     before = state()
