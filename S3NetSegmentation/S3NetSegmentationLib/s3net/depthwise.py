@@ -5,6 +5,9 @@ their weights where the kernel is at most three columns wide; everything else go
 reference code. Both conditions can be met without changing the result: a dilated convolution is
 a plain one on each of the interleaved subgrids, and the gradient of a wide kernel is that of
 narrow strips side by side.
+
+PyTorch for Macs is built without oneDNN, and its own code convolves one channel after the other.
+There the convolution is a sum of shifted images, all channels at once.
 """
 
 from __future__ import annotations
@@ -38,7 +41,13 @@ class DepthwiseConv2d(nn.Conv2d):
         """Map (B, C, H, W) to the same shape."""
         if features.device.type != "cpu":
             return super().forward(features)
-        return _SameConvolution.apply(features, self.weight, self.bias, self.dilation[0])
+        fast = _SameConvolution if has_onednn() else _SumOfShifts
+        return fast.apply(features, self.weight, self.bias, self.dilation[0])
+
+
+def has_onednn() -> bool:
+    """Whether torch convolves by oneDNN on this CPU."""
+    return torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
 
 
 class _SameConvolution(torch.autograd.Function):
@@ -123,3 +132,43 @@ def _strip_gradient(image: Tensor, gradient: Tensor, strip: Tensor, before: int)
         channels,
         [False, True, False],
     )[1]
+
+
+class _SumOfShifts(torch.autograd.Function):
+    """Depth-wise convolution by shifts of the whole image, one for each weight of the kernel."""
+
+    @staticmethod
+    def forward(context, image: Tensor, weight: Tensor, bias: Tensor, step: int) -> Tensor:
+        context.save_for_backward(image, weight)
+        context.step = step
+        return _weighted_shifts(image, weight, step) + bias.view(-1, 1, 1)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(context, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
+        image, weight = context.saved_tensors
+        toward_image = None
+        if context.needs_input_grad[0]:
+            toward_image = _weighted_shifts(gradient, weight.flip(2, 3), context.step)
+        rows = gradient.permute(0, 2, 3, 1)
+        shifts = _shifts(image, weight.shape[2], context.step)
+        sums = [(shifted * rows).sum((0, 1, 2)) for shifted in shifts]
+        toward_weight = torch.stack(sums, 1).view_as(weight)
+        return toward_image, toward_weight, gradient.sum((0, 2, 3)), None
+
+
+def _weighted_shifts(image: Tensor, weight: Tensor, step: int) -> Tensor:
+    """Convolution of an image (B, C, H, W) with kernels (C, 1, k, k), the size kept."""
+    total = torch.zeros_like(image.permute(0, 2, 3, 1), memory_format=torch.contiguous_format)
+    taps = weight.flatten(1).T.contiguous()
+    for shifted, tap in zip(_shifts(image, weight.shape[2], step), taps, strict=True):
+        total.addcmul_(shifted, tap)
+    return total.permute(0, 3, 1, 2)
+
+
+def _shifts(image: Tensor, kernel: int, step: int) -> list[Tensor]:
+    """What each weight of a kernel meets, as views (B, H, W, C); zeros come in from outside."""
+    height, width = image.shape[2:]
+    padded = F.pad(image, [step * (kernel // 2)] * 4).permute(0, 2, 3, 1)
+    starts = range(0, step * kernel, step)
+    return [padded[:, y : y + height, x : x + width] for y in starts for x in starts]

@@ -6,6 +6,14 @@ from S3NetSegmentationLib.s3net.depthwise import DepthwiseConv2d
 from torch.nn import functional as F
 
 
+@pytest.fixture(autouse=True, params=[True, False], ids=["oneDNN", "no oneDNN"])
+def onednn(request):
+    """PyTorch for Macs is built without it."""
+    (before, *_) = torch.backends.mkldnn.set_flags(request.param)
+    yield
+    torch.backends.mkldnn.set_flags(before)
+
+
 @pytest.mark.parametrize(("kernel", "dilation"), [(3, 1), (5, 1), (5, 2), (7, 3), (9, 4)])
 @pytest.mark.parametrize("size", [(12, 24), (13, 17), (5, 4)])
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
