@@ -100,13 +100,13 @@ def devices() -> dict:
     -------
     dict
         ``torch``: its version; ``devices``: a list of ``name`` (as `Settings` takes it),
-        ``title`` (for people) and ``memory`` in bytes or None.
+        ``title`` (for people) and ``memory`` in bytes or None. The first is what auto chooses.
     """
     import torch
 
     found = [{"name": "cpu", "title": f"CPU, {os.cpu_count()} cores", "memory": None}]
     if torch.backends.mps.is_available():
-        found.insert(0, {"name": "mps", "title": "Apple GPU", "memory": None})
+        found.append({"name": "mps", "title": "Apple GPU (not tested)", "memory": None})
     if torch.cuda.is_available():
         for index in reversed(range(torch.cuda.device_count())):
             card = torch.cuda.get_device_properties(index)

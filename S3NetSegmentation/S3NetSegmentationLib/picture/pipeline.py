@@ -17,7 +17,7 @@ from ..lung.kmeans import kmeans_labels
 from ..pipeline import segment_lungs
 from ..progress import Progress, Reporter
 from ..s3net.device import resolve_device
-from ..s3net.fitting import fit, predict
+from ..s3net.memory import Processor
 from ..settings import Settings
 from .grayscale import slice_as_scan
 from .regions import decide_regions, merged_regions, resized
@@ -132,6 +132,7 @@ def _lungs(picture: np.ndarray, settings: Settings, progress, cancelled) -> Pict
 def _regions(picture: np.ndarray, settings: Settings, progress, cancelled) -> PictureResult:
     """The regions of a picture, and the one that is looked for."""
     device = resolve_device(settings.device)
+    processor = Processor(device)
     report = Reporter(progress, cancelled, {"Fitting": 0.95, "Deciding": 0.05})
     colors = _to_bytes(picture)
     view = lens_view(colors)
@@ -147,8 +148,9 @@ def _regions(picture: np.ndarray, settings: Settings, progress, cancelled) -> Pi
         if settings.method == "k-means":
             scores = _kmeans_scores(image, seeded)
         else:
-            batch = torch.from_numpy(image)[None].to(device)
-            scores = predict(fit(batch, seeded, step).network, batch)[0].cpu().numpy()
+            batch = torch.from_numpy(image)[None]
+            fitted = processor.fit(batch, seeded, step)
+            scores = processor.predict(fitted.network, batch)[0].cpu().numpy()
         maps.append(merged_regions(scores, coarse, coarse_view, count))
     report.step("Deciding", 0, 1)
     count = min(len(soft) for soft in maps)
@@ -165,7 +167,7 @@ def _regions(picture: np.ndarray, settings: Settings, progress, cancelled) -> Pi
         chosen=chosen,
         settings=replace(settings, device=str(device)),
         timings={},
-        warnings=(DISAGREE,) if quality < UNSURE else (),
+        warnings=(*processor.warnings, *[DISAGREE] * (quality < UNSURE)),
         quality=quality,
     )
 

@@ -37,7 +37,10 @@ def resolve_device(name: str) -> torch.device:
 
 
 def fastest_device(lane: int = 0) -> str:
-    """Name of the fastest device there is, as `Settings` takes it.
+    """Name of the fastest device that every part of a fit runs on, as `Settings` takes it.
+
+    Apple's GPUs are not among them: for them, torch lacks gradients (of `grid_sample` until 2.11
+    at least, and of `embedding_bag` until 2.9).
 
     Parameters
     ----------
@@ -46,7 +49,7 @@ def fastest_device(lane: int = 0) -> str:
     """
     if torch.cuda.is_available():
         return f"cuda:{lane % torch.cuda.device_count()}"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    return "cpu"
 
 
 def _check_cuda(device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""Where networks run, and what happens when the GPU's memory is full."""
+"""Where networks run, and what happens where a GPU can't: the CPU goes on."""
 
 from __future__ import annotations
 
@@ -20,9 +20,14 @@ ON_THE_CPU = (
     "close other programs that use the GPU."
 )
 
+NOT_ON_THIS_GPU = (
+    "This version of PyTorch can't do all of the work on this GPU, so that it went on on the CPU; "
+    "choose the device auto."
+)
+
 
 class Processor:
-    """Fits networks and predicts with them on a device; on the CPU, once that is full.
+    """Fits networks and predicts with them on a device; on the CPU, once that can't.
 
     A prediction is first tried in smaller batches, which give the same scores. A fit is not:
     fewer slices would make another network.
@@ -45,7 +50,7 @@ class Processor:
         """As `fitting.fit`, for images that are anywhere."""
         fitted = self._if_there_is_room(lambda: fit(images.to(self._device), settings, step))
         if fitted is None:
-            self._go_to_the_cpu()
+            self._go_to_the_cpu(ON_THE_CPU)
             fitted = fit(images.to(self._device), settings, step)
         return fitted
 
@@ -53,16 +58,17 @@ class Processor:
         self, images: Tensor, settings: Settings, step: Callable[[int, int], None]
     ) -> Iterator[Fit | None]:
         """As `many.fit_each`; what is left when not even one fit has room goes to the CPU."""
-        done = 0
+        done, reason = 0, None
         try:
             for found in fit_each(images, settings, self._device, step):
                 done += 1
                 yield found
         except RuntimeError as error:
-            if not self._is_full(error):
+            reason = self._reason(error)
+            if reason is None:
                 raise
         if done < len(images):
-            self._go_to_the_cpu()
+            self._go_to_the_cpu(reason)
             yield from fit_each(
                 images[done:],
                 settings,
@@ -72,15 +78,16 @@ class Processor:
 
     def predict(self, network: S3Net, images: Tensor) -> Tensor:
         """As `fitting.predict`, for a network and images that are anywhere."""
-        network.to(self._device)
-        scores = self._if_there_is_room(lambda: predict(network, images.to(self._device)))
+        scores = self._if_there_is_room(
+            lambda: predict(network.to(self._device), images.to(self._device))
+        )
         if scores is not None:
             return scores
         if len(images) > 1:
             self._warn(SMALLER_BATCHES)
             halves = images.tensor_split(2)
             return torch.cat([self.predict(network, half).cpu() for half in halves])
-        self._go_to_the_cpu()
+        self._go_to_the_cpu(ON_THE_CPU)
         return self.predict(network, images)
 
     def _if_there_is_room(self, work: Callable):
@@ -88,19 +95,31 @@ class Processor:
         try:
             return work()
         except RuntimeError as error:
-            if not self._is_full(error):
+            reason = self._reason(error)
+            if reason is None:
                 raise
         # After the handler: the error holds on to what the work had allocated.
+        if reason == NOT_ON_THIS_GPU:
+            self._go_to_the_cpu(reason)
+            return work()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         return None
 
-    def _is_full(self, error: RuntimeError) -> bool:
-        return self._device.type != "cpu" and out_of_memory(error)
+    def _reason(self, error: RuntimeError) -> str | None:
+        """Why work that raised an error may succeed on the CPU; None where it wouldn't."""
+        if self._device.type == "cpu":
+            return None
+        if isinstance(error, NotImplementedError):
+            return NOT_ON_THIS_GPU
+        if out_of_memory(error):
+            return ON_THE_CPU
+        # That torch lacks something for Apple's GPUs, it says in many ways.
+        return NOT_ON_THIS_GPU if self._device.type == "mps" else None
 
-    def _go_to_the_cpu(self) -> None:
+    def _go_to_the_cpu(self, reason: str) -> None:
         self._device = torch.device("cpu")
-        self.warnings = [ON_THE_CPU]
+        self.warnings = [reason]
 
     def _warn(self, warning: str) -> None:
         if not self.warnings:

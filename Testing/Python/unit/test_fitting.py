@@ -144,6 +144,13 @@ def test_processes_side_by_side_take_turns_at_the_gpus(monkeypatch):
     assert resolve_device("auto") == torch.device("cuda:0")
 
 
+def test_a_gpu_that_lacks_operators_is_chosen_by_the_user_alone(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert resolve_device("auto").type == "cpu"
+    assert resolve_device("mps").type == "mps"
+
+
 def test_a_fit_ends_when_few_clusters_are_left():
     image = torch.zeros(1, 1, 32, 32)
     image[..., 16:] = 1.0

@@ -7,12 +7,17 @@ import pytest
 import SimpleITK as sitk
 import torch
 from S3NetSegmentationLib import Settings, pipeline, segment_lungs
-from S3NetSegmentationLib.s3net.memory import ON_THE_CPU, SMALLER_BATCHES
+from S3NetSegmentationLib.s3net.memory import NOT_ON_THIS_GPU, ON_THE_CPU, SMALLER_BATCHES
 from S3NetSegmentationLib.s3net.network import AttentionBlock
 
 QUICK = Settings(
     device="cpu", working_size=64, channels=8, clusters=8, fitted_slices=4, iterations=8
 )
+
+
+def lacking(text):
+    """What torch raises on a GPU for which it lacks an operator."""
+    return NotImplementedError("The operator 'aten::grid_sampler_2d_backward' is not implemented.")
 
 
 class SmallGpu:
@@ -114,6 +119,29 @@ def test_a_fit_goes_on_on_the_cpu_with_all_its_slices(monkeypatch, mode):
     result = segment_lungs(image, settings)
     check_same(result, expected)
     assert result.warnings == (ON_THE_CPU, *expected.warnings)
+
+
+@pytest.mark.parametrize("mode", ["volume", "slice"])
+def test_a_gpu_for_which_torch_lacks_an_operator_leaves_the_work_to_the_cpu(monkeypatch, mode):
+    settings = replace(QUICK, mode=mode, fitted_slices=3)
+    image = phantom.thorax(spacing=(6, 5, 40), size=(70, 54, 6)).image
+    expected = segment_lungs(image, settings)
+    SmallGpu(monkeypatch, lacking).room = 0
+    result = segment_lungs(image, settings)
+    check_same(result, expected)
+    assert result.warnings == (NOT_ON_THIS_GPU, *expected.warnings)
+
+
+def test_an_operator_that_only_predictions_need_is_lacking(chest, monkeypatch):
+    gpu = SmallGpu(monkeypatch, lacking)
+
+    def from_now_on(progress):
+        if progress.stage == "Clustering":
+            gpu.room = 0
+
+    result = segment_lungs(chest[0], QUICK, progress=from_now_on)
+    check_same(result, chest[1])
+    assert result.warnings == (NOT_ON_THIS_GPU,)
 
 
 def test_other_errors_are_not_taken_for_a_full_memory(chest, monkeypatch):
