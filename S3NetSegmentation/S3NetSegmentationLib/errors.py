@@ -1,5 +1,10 @@
 """What can go wrong for a user, each with one sentence that says what is wrong and what to do."""
 
+import errno
+
+PAGING_FILE_TOO_SMALL = 1455
+"""How Windows says that memory ran out, for instance when torch loads its libraries."""
+
 
 class S3NetError(Exception):
     """Base of every error whose message is meant for the user as it stands."""
@@ -34,6 +39,9 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether an error of Python, torch or ITK means that memory ran out, of CPU or GPU."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
+    if isinstance(error, OSError):
+        winerror = getattr(error, "winerror", None)
+        return error.errno == errno.ENOMEM or winerror == PAGING_FILE_TOO_SMALL
     said = str(error).lower()
     signs = (
         "out of memory",

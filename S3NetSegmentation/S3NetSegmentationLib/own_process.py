@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import locale
 import os
 import sys
+from types import ModuleType
+
+from .errors import out_of_memory
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Parameters of mallopt, from malloc.h."""
@@ -27,7 +32,13 @@ def prepare_process() -> None:
 
     GPUs multiply many times faster where they may round the factors to 11 bits (TF32). Lungs come
     out the same: with factors rounded so on a CPU, Dice scores moved by 1e-5 at most.
+
+    SimpleITK hands names of files to ITK in UTF-8, and ITK to the C library, which on Windows takes
+    them for the local code page unless it is told: no file with an accent would be found.
     """
+    if sys.platform == "win32":
+        with contextlib.suppress(locale.Error):  # Windows before 2018
+            locale.setlocale(locale.LC_CTYPE, ".UTF-8")
     os.environ.setdefault("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "1")
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))
@@ -36,3 +47,21 @@ def prepare_process() -> None:
         if mallopt is not None:  # glibc
             mallopt(M_MMAP_MAX, 0)
             mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def load_torch() -> ModuleType:
+    """Import torch, which takes seconds.
+
+    Raises
+    ------
+    ImportError
+        If it is not there or damaged.
+    """
+    try:
+        import torch
+    except OSError as error:
+        # A library of torch's; other errors of the system have to do with files of ours.
+        if out_of_memory(error):
+            raise MemoryError from error
+        raise ImportError(str(error), name="torch") from error
+    return torch

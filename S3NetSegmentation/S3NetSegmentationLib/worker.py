@@ -21,7 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from .errors import NO_MEMORY, S3NetError, out_of_memory
-from .own_process import prepare_process
+from .own_process import load_torch, prepare_process
 from .process import TEMPORARY
 from .settings import Settings
 
@@ -102,8 +102,7 @@ def devices() -> dict:
         ``torch``: its version; ``devices``: a list of ``name`` (as `Settings` takes it),
         ``title`` (for people) and ``memory`` in bytes or None. The first is what auto chooses.
     """
-    import torch
-
+    torch = load_torch()
     found = [{"name": "cpu", "title": f"CPU, {os.cpu_count()} cores", "memory": None}]
     if torch.backends.mps.is_available():
         found.append({"name": "mps", "title": "Apple GPU (not tested)", "memory": None})
@@ -124,7 +123,8 @@ def _segment(folder: Path, send: Send) -> None:
     job = json.loads((folder / JOB).read_text(encoding="utf-8"))
     image = Geometry(**job["geometry"]).image(np.load(folder / IMAGE))
 
-    from .pipeline import segment_lungs  # takes seconds
+    load_torch()
+    from .pipeline import segment_lungs
 
     result = segment_lungs(
         image,
@@ -162,8 +162,8 @@ def _sentence(error: Exception) -> str:
         )
     if isinstance(error, ImportError):
         return (
-            f"Python can't load what the segmentation needs ({error.name or error}); "
-            "install PyTorch again."
+            f"Python can't load what the segmentation needs ({error.name or error}); install "
+            "PyTorch again, and on Windows the Microsoft Visual C++ Redistributable."
         )
     return (
         f"The segmentation failed unexpectedly ({type(error).__name__}); "

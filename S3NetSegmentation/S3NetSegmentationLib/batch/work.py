@@ -16,6 +16,7 @@ from ..io.read import read_files
 from ..io.scan import ReadScan
 from ..io.validate import check_ct
 from ..io.write import without_nan, write_segmentation
+from ..own_process import load_torch
 from ..progress import Progress
 from ..result import LungResult
 from ..settings import Settings
@@ -63,7 +64,7 @@ def segment_scan(folder: Path, job: dict, progress: Callable[[Progress], None]) 
         check_ct(scan.image)
     except LabelMapError as error:
         return {"status": SKIPPED, "error": str(error)}
-    # torch takes seconds to import.
+    load_torch()
     from ..pipeline import segment_lungs
     from ..report import as_dict
     from ..s3net.device import fastest_device
@@ -112,7 +113,7 @@ def _write_picture(path: Path, image: sitk.Image, lungs: sitk.Image) -> None:
 
     ITK ends the process when the disk is full while it writes JPEG, so it writes elsewhere.
     """
-    with tempfile.TemporaryDirectory(prefix="s3net-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="s3net-", ignore_cleanup_errors=True) as temporary:
         whole, small = Path(temporary) / "whole.png", Path(temporary) / "small.jpg"
         write_overview(whole, image, lungs)
         picture = sitk.ReadImage(str(whole))
