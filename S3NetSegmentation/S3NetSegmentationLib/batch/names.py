@@ -21,6 +21,10 @@ LONGEST = 100
 """Bytes of a name; file systems count bytes, and allow 255 with all that is added."""
 
 
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
+"""Names that are devices on Windows, whatever their extensions; a file there would be lost."""
+
+
 def name_scans(scans: Iterable[FoundScan], by: str, table: Path) -> dict[str, str]:
     """A name for each scan, as a file name without its extension.
 
@@ -114,6 +118,8 @@ def _name(scan: FoundScan, by: str) -> str:
 def _safe(text: str) -> str:
     """Letters, digits, points, dashes and underscores, not too many of them."""
     name = re.sub(r"[^\w.-]+", "_", text).strip("._-") or _digest(text)
+    if RESERVED.match(name):
+        name = f"scan-{name}"
     if len(name.encode()) <= LONGEST:
         return name
     return f"{name.encode()[: LONGEST - 13].decode(errors='ignore')}-{_digest(text)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..io.dicom import Series, find_series
-from ..io.files import files_below
+from ..io.files import files_below, identity
 from ..io.read import SUFFIXES, is_eight_bit, voxel_files
 from ..io.write import SEGMENTATION_SUFFIX
 
@@ -138,7 +139,7 @@ def _files(
 
     if source.is_dir():
         root = source
-        if output.is_dir() and output.samefile(root):
+        if output.is_dir() and identity(output) == identity(root):
             raise InputError("The output folder is the input folder; choose another one.")
         return root, list(_counted(files_below(source, unreadable, output), looked)), skipped
     root = source.parent
@@ -159,8 +160,8 @@ def _listed(source: Path) -> list[Path]:
     if not source.is_file():
         raise InputError(f"There is no folder or list of scans '{source}'.")
     try:
-        lines = source.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
-        paths = [source.parent / line.strip() for line in lines if line.strip()]
+        lines = _text(source.read_bytes()).splitlines()
+        paths = [source.parent / _without_quotes(line.strip()) for line in lines if line.strip()]
         if not any(os.path.lexists(path) for path in paths):
             raise ValueError
     except (OSError, ValueError) as error:
@@ -169,6 +170,22 @@ def _listed(source: Path) -> list[Path]:
             "scan, use s3net segment."
         ) from error
     return paths
+
+
+def _text(content: bytes) -> str:
+    """The text of a list; Windows writes UTF-16 with a mark, or the local encoding."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("mbcs" if os.name == "nt" else "utf-8", "surrogateescape")
+
+
+def _without_quotes(line: str) -> str:
+    """A path as it is, though it was copied with quotes around it, as Windows does."""
+    quoted = len(line) > 1 and line[0] == line[-1] == '"'
+    return line[1:-1] if quoted else line
 
 
 def _no_scan(path: Path) -> str | None:
@@ -183,8 +200,12 @@ def _no_scan(path: Path) -> str | None:
 
 
 def _folder(series: Series) -> Path:
-    """The folder that holds all files of a series."""
-    return Path(os.path.commonpath([path.parent for path in series.paths]))
+    """The folder that holds all files of a series; the first one where they are on two drives."""
+    folders = [path.parent for path in series.paths]
+    try:
+        return Path(os.path.commonpath(folders))
+    except ValueError:
+        return folders[0]
 
 
 def _place(path: Path, root: Path) -> str:

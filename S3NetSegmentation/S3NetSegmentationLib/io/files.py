@@ -1,12 +1,16 @@
-"""Files below a folder, whatever the folder is like."""
+"""Files and folders, whatever the system and other programs make of them."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..errors import InputError
+
+WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Seconds to wait for a program that has a file open, again and again."""
 
 
 def files_below(
@@ -27,23 +31,41 @@ def files_below(
     without : Path, optional
         A folder that is not entered.
     """
-    seen: set[tuple[int, int]] = set()
+    seen: set[tuple] = set()
     if without is not None and without.is_dir():
-        seen.add(_identity(without))
+        seen.add(identity(without))
     waiting = [Path(folder)]
     while waiting:
         current = waiting.pop()
         try:
-            if _identity(current) in seen:
+            if identity(current) in seen:
                 continue
-            seen.add(_identity(current))
+            seen.add(identity(current))
             entries = sorted(os.scandir(current), key=lambda entry: entry.name)
         except OSError:
             unreadable(current)
             continue
-        paths = [Path(entry.path) for entry in entries]
-        waiting += [path for path in reversed(paths) if path.is_dir()]
-        yield from (path for path in paths if path.is_file())
+        # An entry knows what it is even where its path is too long for Windows to open it.
+        waiting += [Path(entry.path) for entry in reversed(entries) if _passes(entry.is_dir)]
+        yield from (Path(entry.path) for entry in entries if _passes(entry.is_file))
+
+
+def patiently(act: Callable[[], None]) -> None:
+    """Do what Windows refuses while another program has the file open.
+
+    Virus scanners and programs that synchronize folders look at every new file for a moment.
+
+    Raises
+    ------
+    OSError
+        If it is refused for longer.
+    """
+    for seconds in WAITS:
+        try:
+            return act()
+        except PermissionError:
+            time.sleep(seconds)
+    return act()
 
 
 def check_name(path: Path) -> None:
@@ -62,6 +84,23 @@ def check_name(path: Path) -> None:
         ) from error
 
 
-def _identity(folder: Path) -> tuple[int, int]:
+def identity(folder: Path) -> tuple:
+    """What tells a folder from every other one, whatever links lead to it.
+
+    Raises
+    ------
+    OSError
+        If there is no such folder.
+    """
     status = folder.stat()
-    return status.st_dev, status.st_ino
+    if status.st_ino:
+        return status.st_dev, status.st_ino
+    # Some network drives on Windows give no numbers.
+    return (os.path.normcase(os.path.realpath(folder)),)
+
+
+def _passes(test: Callable[[], bool]) -> bool:
+    try:
+        return test()
+    except OSError:  # a link in a loop
+        return False

@@ -14,6 +14,7 @@ from pydicom.uid import generate_uid
 from S3NetSegmentationLib.batch.names import name_scans, write_names
 from S3NetSegmentationLib.batch.scans import FoundScan, find_scans
 from S3NetSegmentationLib.errors import InputError
+from S3NetSegmentationLib.io.files import files_below
 from S3NetSegmentationLib.io.write import write_segmentation
 
 
@@ -138,6 +139,18 @@ def test_a_list_of_files_and_folders(tmp_path, out):
     ]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_list_as_windows_writes_it(tmp_path, out, encoding):
+    """PowerShell writes UTF-16, and a path that was copied has quotes."""
+    volume(tmp_path / "Größe 肺.nrrd")
+    quoted = volume(tmp_path / "b c.nrrd")
+    scans = tmp_path / "list.txt"
+    scans.write_bytes(f'Größe 肺.nrrd\r\n"{quoted}"\r\n'.encode(encoding))
+    found, skipped = find_scans(scans, out)
+    assert [scan.place for scan in found] == ["Größe 肺.nrrd", "b c.nrrd"]
+    assert skipped == []
+
+
 def test_what_is_no_list_is_refused(tmp_path, out):
     (tmp_path / "text").write_text("hello\nworld\n")
     for path in (volume(tmp_path / "a.nrrd"), tmp_path / "text"):
@@ -154,6 +167,47 @@ def test_links_are_followed_once(source, out, tmp_path):
     (source / "again").symlink_to(tmp_path / "store")
     (tmp_path / "store" / "back").symlink_to(source)
     assert places(source, out) == ["again/a.nrrd"]
+
+
+def test_a_drive_that_does_not_number_its_folders(source, out, monkeypatch):
+    """As WebDAV and SSH drives on Windows: 0 for all."""
+    for place in ("a.nrrd", "sub/b.nrrd", "sub/deep/c.nrrd"):
+        volume(source / place)
+    volume(out / "own.nrrd")
+    stat = Path.stat
+
+    def without_numbers(path, **options):
+        status = stat(path, **options)
+        return os.stat_result((status.st_mode, 0, *status[2:]))
+
+    monkeypatch.setattr(Path, "stat", without_numbers)
+    assert places(source, out) == ["a.nrrd", "sub/b.nrrd", "sub/deep/c.nrrd"]
+    assert places(source.parent, out) == [f"in/{place}" for place in places(source, out)]
+    with pytest.raises(InputError, match="is the input folder"):
+        find_scans(source, source)
+
+
+def test_files_whose_paths_are_too_long_to_open_are_told_of(source, monkeypatch):
+    """Windows lists them, and answers that they don't exist."""
+    volume(source / "sub" / "a.nrrd")
+    monkeypatch.setattr(Path, "is_file", lambda path: False)
+    monkeypatch.setattr(Path, "is_dir", lambda path: False)
+    assert [path.name for path in files_below(source)] == ["a.nrrd"]
+
+
+def test_a_series_on_two_drives(source, out, monkeypatch):
+    write_series(source, hounsfield())
+    (source / "z").mkdir()
+    last = max(path for path in source.iterdir() if path.is_file())
+    last.rename(source / "z" / last.name)
+
+    def other_drive(paths):
+        raise ValueError("Paths don't have the same drive")
+
+    monkeypatch.setattr(os.path, "commonpath", other_drive)
+    (scan,), _ = find_scans(source, out)
+    assert scan.place == "."
+    assert len(scan.paths) > 1
 
 
 def test_state_changes_with_voxels_in_another_file(source, out):
@@ -185,6 +239,15 @@ def test_paths_become_file_names(tmp_path):
     }
     names = name_scans(map(scan, wanted), "path", tmp_path / "names.csv")
     assert names == wanted
+
+
+@pytest.mark.parametrize("place", ["con.nrrd", "Aux.v2.nrrd", "NUL", "lpt1.mha"])
+def test_no_name_is_a_device_of_windows(tmp_path, place):
+    scan = FoundScan(place, place, "", ())
+    name = name_scans([scan], "path", tmp_path / "names.csv")[place]
+    assert name.startswith("scan-")
+    write_names([scan], {place: name}, tmp_path / "names.csv")
+    assert name_scans([scan], "path", tmp_path / "names.csv")[place] == name
 
 
 def test_long_names_of_any_language_are_files(tmp_path):
