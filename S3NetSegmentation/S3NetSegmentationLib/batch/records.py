@@ -8,10 +8,12 @@ import json
 import os
 import shutil
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from .. import __version__
 from ..errors import InputError
+from ..io.files import patiently
 from ..io.write import remove_temporary, write_json
 from ..settings import Settings
 from .scans import FoundScan
@@ -160,10 +162,11 @@ def publish(task: Task, record: dict, folder: Path | None = None) -> None:
         for name in set(before["files"] if before else ()) - set(record["files"]):
             (task.output / name).unlink(missing_ok=True)
         task.picture_path.unlink(missing_ok=True)
-        for name in record["files"]:
-            os.replace(folder / name, task.output / name)
+        moves = {folder / name: task.output / name for name in record["files"]}
         if folder is not None and (folder / task.picture_path.name).is_file():
-            os.replace(folder / task.picture_path.name, task.picture_path)
+            moves[folder / task.picture_path.name] = task.picture_path
+        for made, place in moves.items():
+            patiently(partial(os.replace, made, place))
         write_json(task.record_path, record)
     except (OSError, InputError) as error:
         # What has no record is not there.
@@ -171,8 +174,8 @@ def publish(task: Task, record: dict, folder: Path | None = None) -> None:
             for path in (*(task.output / name for name in record["files"]), task.picture_path):
                 path.unlink(missing_ok=True)
         raise InputError(
-            f"The output folder '{task.output}' can't be written to; check that it is still there "
-            "and its disk not full."
+            f"The output folder '{task.output}' can't be written to; check that it is still "
+            "there, its disk not full, and none of its files open in another program."
         ) from error
 
 

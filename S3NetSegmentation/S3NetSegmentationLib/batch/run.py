@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import Cancelled, InputError, S3NetError
-from ..io.write import check_folder
+from ..io.write import check_folder, check_writable
 from ..progress import Progress
 from ..settings import Settings
 from .executors import Submit, on_cluster, on_this_machine
@@ -183,6 +183,8 @@ def run_batch(
         raise InputError("These settings are for pictures; choose the preset lung-ct for scans.")
     _check(formats, name_by, jobs)
     check_folder(output)
+    for name in (RESULTS, REPORT):
+        check_writable(output / name, (name,))
     names = Path(names) if names else output / TABLE
     plan = plan_batch(source, output, settings, formats, name_by, names, progress, cancelled)
     if not plan.tasks:
@@ -285,8 +287,10 @@ def _record(future: Future, task: Task) -> dict:
 def _write_results(plan: Plan, watch: _Watch, output: Path) -> None:
     pictures = {task.name: task.picture_path for task in plan.tasks}
     left_out = len(plan.skipped)
-    write_table(output / RESULTS, watch.records())
-    write_report(output / REPORT, watch.records(), pictures, len(plan.tasks), left_out)
+    try:
+        write_table(output / RESULTS, watch.records())
+    finally:
+        write_report(output / REPORT, watch.records(), pictures, len(plan.tasks), left_out)
 
 
 class _Watch:

@@ -79,13 +79,15 @@ def check_outputs(
         (arguments.overview, (".png",)),
         (arguments.json, (".json",)),
     )
-    taken = {arguments.input.resolve()}
+    # Macs and Windows don't tell names apart by capital letters.
+    taken = {str(arguments.input.resolve()).casefold()}
     for path, suffixes in outputs:
         if path is None:
             continue
-        if path.resolve() in taken:
+        place = str(path.resolve()).casefold()
+        if place in taken:
             raise InputError(f"'{path}' is named twice; give every file its own name.")
-        taken.add(path.resolve())
+        taken.add(place)
         check_writable(path, suffixes)
 
 

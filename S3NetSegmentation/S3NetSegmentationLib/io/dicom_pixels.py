@@ -111,7 +111,7 @@ def _decompress(image: pydicom.Dataset, syntax: UID) -> np.ndarray:
             clean[keyword] = image[keyword]
     clean.add_new("PixelData", "OB", _fragments(image.PixelData))
     clean["PixelData"].is_undefined_length = True
-    with tempfile.TemporaryDirectory(prefix="s3net-") as folder:
+    with tempfile.TemporaryDirectory(prefix="s3net-", ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "pixels.dcm"
         # pydicom 2.4, which some Slicers ship, must be told; 3 knows from the transfer syntax.
         clean.is_little_endian, clean.is_implicit_VR = True, False

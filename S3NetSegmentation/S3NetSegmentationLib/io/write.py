@@ -8,14 +8,14 @@ import os
 import uuid
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
-from .files import check_name
+from .files import check_name, patiently
 from .segments import LUNG_SEGMENTS, LungSegment
 
 SEGMENTATION_SUFFIX = ".seg.nrrd"
@@ -42,13 +42,15 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         _flush(temporary)
-        os.replace(temporary, path)
+        patiently(lambda: os.replace(temporary, path))
     except OSError as error:
         raise InputError(
-            f"'{path}' can't be written; check that its disk is not full nor its folder protected."
+            f"'{path}' can't be written; check that its disk is not full nor its folder protected, "
+            "and close it where it is open in another program."
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            patiently(lambda: temporary.unlink(missing_ok=True))
 
 
 def _flush(path: Path) -> None:
@@ -67,7 +69,8 @@ def _sibling(path: Path) -> Path:
 def remove_temporary(folder: Path) -> None:
     """Remove files that a killed process was writing into a folder."""
     for path in folder.glob(f"{TEMPORARY}*"):
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def check_writable(path: Path, suffixes: tuple[str, ...]) -> None:
@@ -82,7 +85,8 @@ def check_writable(path: Path, suffixes: tuple[str, ...]) -> None:
     Raises
     ------
     InputError
-        If the extension is wrong, the folder is missing, or no file can be written there.
+        If the extension is wrong, the folder is missing, no file can be written there, or the
+        file that is there is protected or in use.
     """
     if not path.name.lower().endswith(suffixes):
         raise InputError(f"The output '{path}' must end in {' or '.join(suffixes)}.")
@@ -94,11 +98,14 @@ def check_writable(path: Path, suffixes: tuple[str, ...]) -> None:
     probe = _sibling(path)
     try:
         probe.touch()
-        probe.unlink()
-        if path.exists() and not os.access(path, os.W_OK):
-            raise PermissionError
+        patiently(probe.unlink)
+        if path.exists():
+            path.open("rb+").close()
     except OSError as error:
-        raise InputError(f"'{path}' can't be written; choose another folder.") from error
+        raise InputError(
+            f"'{path}' can't be written; choose another folder, or close it where it is open in "
+            "another program."
+        ) from error
 
 
 def check_folder(folder: Path) -> None:
@@ -114,7 +121,7 @@ def check_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
-        probe.unlink()
+        patiently(probe.unlink)
     except OSError as error:
         raise InputError(
             f"The folder '{folder}' can't be written to; choose another one."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -24,8 +25,10 @@ from batch_data import (  # noqa: F401 - pytest looks the fixture up
     wait_for,
     write_chest,
 )
+from open_files import in_use, needs_programs
 from S3NetSegmentationLib.batch.run import run_batch
 from S3NetSegmentationLib.errors import InputError, out_of_memory
+from S3NetSegmentationLib.io import files
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 posix = pytest.mark.skipif(os.name != "posix", reason="limits and mounts as on Linux")
@@ -121,6 +124,37 @@ def test_no_file_is_better_than_half_a_file(tmp_path, name):
         assert os.listdir(path.parent) == []
 
 
+@needs_programs
+def test_a_table_that_is_open_elsewhere_is_told_before_the_work(tmp_path):
+    source, output = tmp_path / "in", tmp_path / "out"
+    write_chest(source / "a.nrrd")
+    output.mkdir()
+    refusal = pytest.raises(InputError, match=r"results\.csv.*open in another program")
+    with in_use(output / "results.csv"), refusal:
+        run_batch(source, output, QUICK)
+    assert os.listdir(output) == ["results.csv"]
+
+
+def test_a_table_that_cannot_be_replaced_leaves_a_report(tmp_path, monkeypatch):
+    source, output = tmp_path / "in", tmp_path / "out"
+    write_chest(source / "a.nrrd")
+    replace = os.replace
+
+    def refuse(made, place):
+        if str(place).endswith("results.csv"):
+            raise PermissionError(13, "The process cannot access the file")
+        replace(made, place)
+
+    monkeypatch.setattr(files, "WAITS", ())
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(InputError, match=r"results\.csv.*open in another program"):
+        run_batch(source, output, QUICK)
+    assert "1 scans: 1 done" in (output / "report.html").read_text(encoding="utf-8")
+    assert leftovers(output) == []
+    monkeypatch.undo()
+    assert run_batch(source, output, QUICK)[0]["attempts"] == 1
+
+
 def test_output_folder_vanishes(tmp_path):
     source, output = tmp_path / "in", tmp_path / "out"
     write_chest(source / "a.nrrd")
@@ -181,6 +215,14 @@ def test_memory_of_the_graphics_card_counts_as_memory():
     assert out_of_memory(torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate ..."))
     assert out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: 12 bytes"))
     assert not out_of_memory(RuntimeError("shapes do not match"))
+
+
+def test_memory_that_windows_cannot_promise_counts_as_memory():
+    error = OSError(22, "The paging file is too small for this operation to complete.")
+    assert not out_of_memory(error)
+    error.winerror = 1455
+    assert out_of_memory(error)
+    assert out_of_memory(OSError(errno.ENOMEM, "Cannot allocate memory"))
 
 
 @posix

@@ -243,6 +243,7 @@ def test_bad_input(folder, capsys, quick, name):
         (["--json", "out/lungs.txt"], "must end in .json"),
         (["--clusters", "out/lungs.seg.nrrd"], "named twice"),
         (["-o", "in/Größe 肺.nrrd"], "named twice"),
+        (["-o", "in/größe 肺.nrrd"], "named twice"),
     ],
 )
 def test_bad_output(folder, capsys, monkeypatch, quick, options, reason):

@@ -8,8 +8,9 @@ import os
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from open_files import in_use, needs_programs
 from S3NetSegmentationLib.errors import InputError
-from S3NetSegmentationLib.io import write
+from S3NetSegmentationLib.io import files, write
 from S3NetSegmentationLib.io.overview import write_overview
 from S3NetSegmentationLib.io.segments import LUNG_SEGMENTS
 
@@ -117,6 +118,59 @@ def test_failed_write_leaves_everything_as_it_was(tmp_path, monkeypatch, error, 
             write.write_segmentation(path, lungs())
     assert os.listdir(tmp_path) == [name]
     assert path.read_text() == "old"
+
+
+# Windows refuses what other programs have open, virus scanners for a moment.
+
+
+def refused(times: int, monkeypatch) -> None:
+    """The next replacements fail as on Windows."""
+    replace, left = os.replace, [times]
+
+    def fail_at_first(source, target):
+        left[0] -= 1
+        if left[0] >= 0:
+            raise PermissionError(13, "The process cannot access the file", str(source))
+        replace(source, target)
+
+    monkeypatch.setattr(write.os, "replace", fail_at_first)
+
+
+def test_a_scanner_for_viruses_is_waited_for(tmp_path, monkeypatch):
+    refused(2, monkeypatch)
+    write.write_json(tmp_path / "lungs.json", {"a": 1})
+    assert json.loads((tmp_path / "lungs.json").read_text()) == {"a": 1}
+    assert os.listdir(tmp_path) == ["lungs.json"]
+
+
+def test_a_file_that_stays_open_elsewhere_is_one_sentence(tmp_path, monkeypatch):
+    path = tmp_path / "lungs.json"
+    path.write_text("old")
+    monkeypatch.setattr(files, "WAITS", ())
+    refused(1, monkeypatch)
+    with pytest.raises(InputError, match="open in another program"):
+        write.write_json(path, {"a": 1})
+    assert os.listdir(tmp_path) == ["lungs.json"]
+    assert path.read_text() == "old"
+
+
+def test_what_cannot_be_removed_does_not_hide_what_went_wrong(tmp_path, monkeypatch):
+    def refuse(path, missing_ok=False):
+        raise PermissionError
+
+    monkeypatch.setattr(files, "WAITS", ())
+    monkeypatch.setattr(write.Path, "unlink", refuse)
+    with pytest.raises(ZeroDivisionError), write.replacing(tmp_path / "a.json") as temporary:
+        temporary.write_text("half")
+        1 / 0  # noqa: B018
+
+
+@needs_programs
+def test_a_file_in_use_is_refused_beforehand(tmp_path):
+    path = tmp_path / "lungs.nrrd"
+    with in_use(path), pytest.raises(InputError, match="open in another program"):
+        write.check_writable(path, write.SEGMENTATION_SUFFIXES)
+    assert os.listdir(tmp_path) == ["lungs.nrrd"]
 
 
 def test_error_while_writing_leaves_no_file(tmp_path):
