@@ -236,5 +236,5 @@ class _Display:
             delay=1e-3,  # so that refused input leaves no bar behind
             leave=False,
             file=sys.stderr,
-            disable=None,  # where stderr is no terminal
+            disable=sys.stderr is None or None,  # where stderr is no terminal
         )

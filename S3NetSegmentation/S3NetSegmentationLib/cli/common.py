@@ -142,6 +142,7 @@ def progress_bar() -> Iterator[Callable[[Progress], None]]:
         delay=1e-3,  # so that refused input leaves no bar behind
         leave=False,
         file=sys.stderr,
+        disable=sys.stderr is None,  # without a console, as by pythonw on Windows
     )
 
     def show(report: Progress) -> None:

@@ -265,6 +265,16 @@ def test_bad_option(folder, capsys, options):
     assert not os.listdir(folder / "out")
 
 
+@pytest.mark.parametrize("command", ["segment", "batch"])
+def test_without_a_console_all_is_written(folder, monkeypatch, quick, command):
+    """As by pythonw on Windows."""
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, None)
+    batch = ["batch", str(folder / "in"), "-o", str(folder / "out"), "--dry-run"]
+    assert main(arguments(folder) if command == "segment" else batch) == 0
+    assert os.listdir(folder / "out") == ["lungs.seg.nrrd"] * (command == "segment")
+
+
 # Failures and interrupts leave nothing behind.
 
 
