@@ -15,6 +15,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict
@@ -200,12 +201,14 @@ def _stop_with_parent(pipe: int, folders: list[Path]) -> None:
     # Not through a buffered file, whose lock would be held when the interpreter ends.
     while os.read(pipe, 1):
         pass
-    # The other thread may be writing there; once a folder is gone it can't.
+    # The other thread may be writing there; once a folder is gone it can't. On Windows a file
+    # stays until it is written.
     for _ in range(10):
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
         if not any(folder.exists() for folder in folders):
             break
+        time.sleep(0.05)
     os._exit(1)
 
 

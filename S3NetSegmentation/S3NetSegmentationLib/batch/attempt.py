@@ -13,7 +13,7 @@ from ..errors import S3NetError
 from ..process import WorkerProcess
 from ..progress import Progress
 from ..worker import JOB
-from .records import FAILED, GONE, UNFINISHED, Task, publish
+from .records import FAILED, GONE, UNFINISHED, Task, is_running, publish
 from .work import describe_job
 
 ATTEMPTS = 3
@@ -65,7 +65,7 @@ def run_scan(task: Task, heard: Callable[[Progress], None] = lambda progress: No
         except OSError as error:
             reason = (
                 f"The output folder '{task.output}' can't be written to ({error.strerror}); check "
-                "that it is still there and its disk not full."
+                "that it is still there, its path not too long, and its disk not full."
             )
             return _failed(task, reason, attempt, start)
     return _failed(task, f"{reason} (tried {ATTEMPTS} times).", ATTEMPTS, start)
@@ -77,6 +77,8 @@ def _attempt(task: Task, attempt: int, heard: Callable[[Progress], None]) -> dic
     try:
         folder.mkdir()
     except FileNotFoundError as error:
+        if is_running(task):  # the path is too long for Windows
+            raise
         raise S3NetError(GONE) from error
     try:
         job = describe_job(task)
@@ -157,7 +159,8 @@ def _without_paths(value, task: Task):
     if not isinstance(value, str):
         return value
     for path in task.paths:
-        for secret in (f"'{path.name}'", f"'{path}'"):
-            value = value.replace(secret, f"'{task.name}'")
-        value = value.replace(str(path), task.name)
+        value = value.replace(f"'{path.name}'", f"'{task.name}'")
+        # Python's errors double the backslashes of Windows, and ITK's turn them round.
+        for spelled in (str(path), repr(str(path))[1:-1], path.as_posix()):
+            value = value.replace(spelled, task.name)
     return value

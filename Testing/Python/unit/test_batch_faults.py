@@ -26,7 +26,9 @@ from batch_data import (  # noqa: F401 - pytest looks the fixture up
     write_chest,
 )
 from open_files import in_use, needs_programs
-from S3NetSegmentationLib.batch.run import run_batch
+from S3NetSegmentationLib.batch import attempt
+from S3NetSegmentationLib.batch.records import begin_run
+from S3NetSegmentationLib.batch.run import plan_batch, run_batch
 from S3NetSegmentationLib.errors import InputError, out_of_memory
 from S3NetSegmentationLib.io import files
 
@@ -171,6 +173,42 @@ def test_output_folder_vanishes(tmp_path):
     assert all("output folder" in record["error"] for record in ended)
     assert not output.exists()
     assert {record["status"] for record in run_batch(source, output, QUICK, jobs=2)} == {"done"}
+
+
+@posix
+def test_errors_tell_no_path_however_it_is_spelled(tmp_path, monkeypatch):
+    """As on Windows: Python's errors double backslashes."""
+    source, output = tmp_path / "in", tmp_path / "out"
+    write_chest(source / "a.nrrd")
+    path = (source / "a.nrrd").rename(source / "Ward 3\\Erika Muster.nrrd")
+    (task,) = plan_batch(source, output, QUICK).tasks
+    begin_run(output, task.run)
+
+    def fail(task, folder, heard):
+        error = FileNotFoundError(2, "No such file or directory", str(path))
+        assert str(path) not in str(error)
+        raise attempt._Failed("It failed.", f"Traceback: {error}")
+
+    monkeypatch.setattr(attempt, "_watch", fail)
+    record = attempt.run_scan(task)
+    assert record["details"].startswith("Traceback: [Errno 2]")
+    assert "Erika" not in json.dumps(record)
+
+
+def test_an_output_folder_whose_path_is_too_long_is_not_taken_for_gone(tmp_path, monkeypatch):
+    """Windows says that there is no such folder."""
+    source, output = tmp_path / "in", tmp_path / "out"
+    write_chest(source / "a.nrrd")
+    (task,) = plan_batch(source, output, QUICK).tasks
+    begin_run(output, task.run)
+
+    def too_long(path, *arguments, **options):
+        raise FileNotFoundError(2, "The system cannot find the path specified")
+
+    monkeypatch.setattr(type(output), "mkdir", too_long)
+    assert "its path not too long" in attempt.run_scan(task)["error"]
+    shutil.rmtree(output)
+    assert "is gone" in attempt.run_scan(task)["error"]
 
 
 @posix
