@@ -21,6 +21,7 @@ from .lung.scan import Scan, prepare
 from .lung.slices import network_input, spread_slices
 from .progress import Progress, Reporter
 from .result import LungResult
+from .s3net.arrays import to_array, to_tensor
 from .s3net.device import resolve_device
 from .s3net.memory import Processor
 from .settings import Settings
@@ -110,8 +111,8 @@ def _fit_volume(
     scan: Scan, settings: Settings, device: torch.device, report: Reporter
 ) -> tuple[np.ndarray, list[str]]:
     """One network for the scan, fitted to slices spread over it; clusters of all slices."""
-    images = torch.from_numpy(network_input(scan))
-    fitted = images[spread_slices(scan, settings.fitted_slices)]
+    images = to_tensor(network_input(scan))
+    fitted = images[spread_slices(scan, settings.fitted_slices).tolist()]
     processor = Processor(device)
     found = processor.fit(fitted, settings, lambda *count: report.step("Fitting", *count))
     # Most of the K clusters die out during a fit; their scores would only take memory.
@@ -120,7 +121,8 @@ def _fit_volume(
     for start in range(0, len(images), len(fitted)):
         report.step("Clustering", start, len(images))
         batch = slice(start, start + len(fitted))
-        scores[batch] = processor.predict(found.network, images[batch])[:, alive].half().cpu()
+        predicted = processor.predict(found.network, images[batch])
+        scores[batch] = to_array(predicted[:, alive].half())
     labels = assign_clusters(scores, scan.hounsfield, scan.body, settings.use_intensity)
     return labels, processor.warnings + ([POOR_FIT] if found.is_merged else [])
 
@@ -129,7 +131,7 @@ def _fit_slices(
     scan: Scan, settings: Settings, device: torch.device, report: Reporter
 ) -> tuple[np.ndarray, list[str]]:
     """A network for every slice, as in the paper; their clusters matched along z."""
-    images = torch.from_numpy(network_input(scan))
+    images = to_tensor(network_input(scan))
     processor = Processor(device)
     labels = np.zeros(scan.body.shape, np.int64)
     failed = []
@@ -138,7 +140,7 @@ def _fit_slices(
         if found is None:
             failed.append(z)
             continue
-        scores = processor.predict(found.network, images[z : z + 1]).cpu().numpy()
+        scores = to_array(processor.predict(found.network, images[z : z + 1]))
         inside = slice(z, z + 1)
         labels[inside] = assign_clusters(
             scores, scan.hounsfield[inside], scan.body[inside], settings.use_intensity

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import SimpleITK as sitk
-import torch
 from scipy import ndimage
 
 from ..errors import InputError
@@ -16,6 +15,7 @@ from ..evaluation.overlap import dice
 from ..lung.kmeans import kmeans_labels
 from ..pipeline import segment_lungs
 from ..progress import Progress, Reporter
+from ..s3net.arrays import to_array, to_tensor
 from ..s3net.device import resolve_device
 from ..s3net.memory import Processor
 from ..settings import Settings
@@ -148,9 +148,9 @@ def _regions(picture: np.ndarray, settings: Settings, progress, cancelled) -> Pi
         if settings.method == "k-means":
             scores = _kmeans_scores(image, seeded)
         else:
-            batch = torch.from_numpy(image)[None]
+            batch = to_tensor(image)[None]
             fitted = processor.fit(batch, seeded, step)
-            scores = processor.predict(fitted.network, batch)[0].cpu().numpy()
+            scores = to_array(processor.predict(fitted.network, batch)[0])
         maps.append(merged_regions(scores, coarse, coarse_view, count))
     report.step("Deciding", 0, 1)
     count = min(len(soft) for soft in maps)

@@ -1,0 +1,21 @@
+"""Between numpy and torch, which share the memory.
+
+By DLPack, because the newest torch for Intel Macs, and so for a Slicer that was built for them, is
+2.2, which finds numpy 2 "not available".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def to_tensor(array: np.ndarray) -> Tensor:
+    """An array, which must be writable, as a tensor on the CPU."""
+    return torch.from_dlpack(array)
+
+
+def to_array(tensor: Tensor) -> np.ndarray:
+    """A tensor without gradient, on any device, as an array to read from."""
+    return np.from_dlpack(tensor.cpu())
