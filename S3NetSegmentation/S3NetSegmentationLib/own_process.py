@@ -42,6 +42,8 @@ def prepare_process() -> None:
     os.environ.setdefault("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "1")
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))
+        # Intel's and LLVM's OpenMP, with which torch comes on Windows and Macs; milliseconds.
+        os.environ.setdefault("KMP_BLOCKTIME", "0")
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
         if mallopt is not None:  # glibc

@@ -6,8 +6,8 @@ reference code. Both conditions can be met without changing the result: a dilate
 a plain one on each of the interleaved subgrids, and the gradient of a wide kernel is that of
 narrow strips side by side.
 
-PyTorch for Macs is built without oneDNN, and its own code convolves one channel after the other.
-There the convolution is a sum of shifted images, all channels at once.
+PyTorch for Apple's processors is built without oneDNN, and its own code convolves one channel after
+the other. There the convolution is a sum of shifted images, all channels at once.
 """
 
 from __future__ import annotations

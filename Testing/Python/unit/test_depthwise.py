@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 @pytest.fixture(autouse=True, params=[True, False], ids=["oneDNN", "no oneDNN"])
 def onednn(request):
-    """PyTorch for Macs is built without it."""
+    """PyTorch for Apple's processors is built without it."""
     (before, *_) = torch.backends.mkldnn.set_flags(request.param)
     yield
     torch.backends.mkldnn.set_flags(before)
