@@ -303,15 +303,17 @@ def _lungs(
 ) -> np.ndarray:
     """The label map of the lungs in order of storage."""
     order = AxialOrder(geometry)
-    lungs = decide_lungs(
+    lungs = np.zeros(hounsfield.shape, np.uint8)
+    decide_lungs(
         labels,
         chosen,
         scan,
         order.apply(hounsfield),
         order.leftward(scan.body.shape, scan.grid.block),
         settings,
+        order.apply(lungs),
     )
-    return np.ascontiguousarray(order.restore(lungs))
+    return lungs
 
 
 def _slices(first: int, last: int) -> str:

@@ -67,7 +67,8 @@ def decide_lungs(
     hounsfield: np.ndarray,
     leftward: np.ndarray,
     settings: Settings,
-) -> np.ndarray:
+    decided: np.ndarray,
+) -> None:
     """Right and left lung from the clusters that were chosen as lung.
 
     The score map says where the lungs are; within a band around their boundary each voxel is
@@ -86,23 +87,19 @@ def decide_lungs(
         Position on the working grid toward the patient's left, in mm.
     settings : Settings
         Its post-processing switches.
-
-    Returns
-    -------
-    ndarray of uint8, (z, y, x)
-        On the scan's own grid: 0 background, 1 right lung, 2 left lung.
+    decided : ndarray of uint8, (z, y, x)
+        Zeros on the scan's own grid, perhaps a view of another order; in it, the right lung
+        becomes 1, the left lung 2.
     """
     if not settings.remove_airways:
         scan = scan.without_airways()
     lungs = np.isin(labels, list(chosen)) & scan.body & ~scan.beside_airways
     lungs = _without_islands_and_gas(lungs & ~bowel_gas(lungs, scan), scan)
     sides = right_and_left(lungs, scan, leftward)
-    decided = np.zeros(scan.grid.shape, np.uint8)
     if lungs.any():
         part, inside, fine = scan.around(lungs, MARGIN)
         decided[fine] = _decide_around(sides[inside], part, hounsfield[fine], settings)
         _remove_lumen(decided, scan)
-    return decided
 
 
 def _without_islands_and_gas(lungs: np.ndarray, scan: Scan) -> np.ndarray:

@@ -268,7 +268,8 @@ class SegmentationLogic:
             If a cluster does not exist, or the volume or the clusters are gone.
         """
         result, box = self._chosen(segmentationNode, clusterNumbers)
-        with oneStep(*_nodesOf(segmentationNode, (CLUSTER_TABLE, RESULTS_TABLE))):
+        _, *tables = _nodesOf(segmentationNode, (CLUSTER_TABLE, RESULTS_TABLE))
+        with oneStep(*tables, last=segmentationNode):
             _write(segmentationNode, result, volumeOf(segmentationNode), box)
         self._keep(segmentationNode, result)
 
@@ -428,12 +429,12 @@ def _key(segmentationNode) -> tuple:
 
 
 def _write(segmentationNode, result: LungResult, volumeNode, box: VoxelBox) -> None:
-    """The lungs and both tables of a segmentation."""
-    shape = slicer.util.arrayFromVolume(volumeNode).shape
-    writeLungs(segmentationNode, box.paste(result.lung_array, shape), volumeNode)
+    """Both tables and, in the end, the lungs of a segmentation."""
     writeClusterTable(segmentationNode.GetNodeReference(CLUSTER_TABLE), result.table, result.chosen)
     measurements = result.measurements(voxelsOf(volumeNode, box))
     writeResultsTable(segmentationNode.GetNodeReference(RESULTS_TABLE), measurements)
+    shape = slicer.util.arrayFromVolume(volumeNode).shape
+    writeLungs(segmentationNode, box.paste(result.lung_array, shape), volumeNode)
 
 
 def _nodesOf(segmentationNode, roles: Iterable[str] = tuple(NODES)) -> list:

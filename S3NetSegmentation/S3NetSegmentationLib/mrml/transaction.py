@@ -9,7 +9,7 @@ import vtk
 
 
 @contextmanager
-def oneStep(*nodes):
+def oneStep(*nodes, last=None):
     """Change nodes of the scene and add others, as one step of the scene's undo.
 
     After an error the nodes are as they were, and what was added is gone.
@@ -18,10 +18,13 @@ def oneStep(*nodes):
     ----------
     *nodes : vtkMRMLNode
         Those that will change.
+    last : vtkMRMLNode, optional
+        One that will change at the very end, as a whole or not at all. It needs no copy, and to
+        copy a segmentation and let go of the copy takes a tenth of a second.
     """
     scene = slicer.mrmlScene
     before = _nodesOf(scene)
-    _saveForUndo(scene, nodes)
+    _saveForUndo(scene, [*nodes, *filter(None, [last])])
     copies = [(node, _copy(node)) for node in nodes]
     try:
         yield

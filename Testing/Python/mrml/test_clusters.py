@@ -6,7 +6,7 @@ import SimpleITK as sitk
 import slicer
 import vtk
 from engine_here import QUICK, JobHere, segmented, small_chest
-from S3NetSegmentationLib.errors import InputError
+from S3NetSegmentationLib.errors import InputError, S3NetError
 from S3NetSegmentationLib.mrml.logic import SegmentationLogic, clusterMapOf, volumeOf
 from slicer_scene import (
     add_transform,
@@ -56,6 +56,25 @@ def test_a_choice_that_cannot_be_made_changes_nothing(logic, scene):
     scene.RemoveNode(volume)
     with pytest.raises(InputError, match="gone; apply again"):
         logic.chooseClusters(segmentation, [1])
+
+
+def test_a_choice_that_slicer_does_not_take_changes_nothing(logic, monkeypatch):
+    volume = add_volume(small_chest().image)
+    segmentation = logic.segment(volume, QUICK)
+
+    def shown():
+        results = segmentation.GetNodeReference("S3Net.resultsTable").GetTable()
+        volumes = [results.GetValue(row, 1).ToString() for row in range(2)]
+        return lungs_array(segmentation, volume).tobytes(), logic.clusters(segmentation), volumes
+
+    class Refusing:
+        ImportLabelmapToSegmentationNode = staticmethod(lambda *arguments: False)
+
+    before = shown()
+    monkeypatch.setattr(slicer, "vtkSlicerSegmentationsModuleLogic", Refusing)
+    with pytest.raises(S3NetError, match="choose another one"):
+        logic.chooseClusters(segmentation, [1])
+    assert shown() == before
 
 
 def test_a_choice_on_a_volume_that_became_another_is_refused(logic):
