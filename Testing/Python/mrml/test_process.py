@@ -146,7 +146,7 @@ def test_cancel_ends_what_a_launcher_has_started(launcher, temporary):
 @needs_posix
 def test_cancel_does_not_wait_for_what_it_cannot_end(launcher, temporary):
     # As on Windows, where the worker is out of reach until it reads its standard input.
-    pid = launcher("setsid sleep 60 &\necho $! > {pid}\nwait")
+    pid = launcher("setsid sh -c 'echo $$ > {pid}; exec sleep 60' &\nwait")
     job = SegmentationJob(small_chest().image, LONG, str(temporary))
     assert until(lambda: pid.exists() and pid.read_text().strip())
     worker = int(pid.read_text())
