@@ -212,24 +212,28 @@ def save_scene(folder: Path) -> Path:
             writer.SetFileName(str(folder / f"{node.GetID()}{ending}"))
             assert writer.WriteData(node)
             node.SetAndObserveStorageNodeID(writer.GetID())
-    scene.SetURL(str(folder / "scene.mrml"))
-    scene.SetRootDirectory(str(folder))
+    path = folder / "scene.mrml"
+    _go_to(path)
     assert scene.Commit()
-    return folder / "scene.mrml"
+    return path
 
 
 def load_scene(path: Path) -> None:
     """Close the scene and open a saved one in its place."""
-    slicer.mrmlScene.SetURL(str(path))
-    slicer.mrmlScene.SetRootDirectory(str(path.parent))
+    _go_to(path)
     assert slicer.mrmlScene.Connect()
 
 
 def add_scene(path: Path) -> None:
     """Add a saved scene to what is there."""
+    _go_to(path)
+    assert slicer.mrmlScene.Import()
+
+
+def _go_to(path: Path) -> None:
+    """Let the scene read and write there."""
     slicer.mrmlScene.SetURL(str(path))
     slicer.mrmlScene.SetRootDirectory(str(path.parent))
-    assert slicer.mrmlScene.Import()
 
 
 def nodes() -> dict:

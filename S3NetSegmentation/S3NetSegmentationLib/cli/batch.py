@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..progress import Progress
 from ..settings import Settings
-from .common import FAILED, NO_LUNGS, add_engine, interruptible, settings_of
+from .common import FAILED, NO_LUNGS, add_engine, interruptible, new_bar, settings_of
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -182,7 +182,7 @@ class _Display:
     """Bars on stderr while a terminal shows them, and a line on stdout for each scan that ends."""
 
     def __init__(self):
-        self._whole = self._bar("{desc}")
+        self._whole = new_bar("{desc}", only_on_terminals=True)
         self._running: dict[str, tqdm] = {}
         self._latest = Progress("Scans", 0, 0, 0.0)
         self._start = time.monotonic()
@@ -203,7 +203,7 @@ class _Display:
                     self._running.pop(name).close()
                 return
             if name not in self._running and len(self._running) < MOST_BARS:
-                self._running[name] = self._bar("  {desc}")
+                self._running[name] = new_bar("  {desc}", only_on_terminals=True)
             if name in self._running:
                 bar = self._running[name]
                 bar.set_description_str(f"{name} {report.stage}", refresh=False)
@@ -223,18 +223,3 @@ class _Display:
         """Take the bars away."""
         for bar in (*self._running.values(), self._whole):
             bar.close()
-
-    @staticmethod
-    def _bar(start: str) -> tqdm:
-        from tqdm import tqdm
-
-        return tqdm(
-            total=1.0,
-            bar_format=start + " {percentage:3.0f}%|{bar:30}| {elapsed}, {remaining} left",
-            miniters=0,
-            smoothing=0,
-            delay=1e-3,  # so that refused input leaves no bar behind
-            leave=False,
-            file=sys.stderr,
-            disable=sys.stderr is None or None,  # where stderr is no terminal
-        )

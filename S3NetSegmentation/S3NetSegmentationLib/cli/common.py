@@ -8,10 +8,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from ..errors import Cancelled, InputError
 from ..progress import Progress
 from ..settings import METHODS, MODES, PRESET_TITLES, PRESETS, Settings
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 FAILED, BAD_INPUT, NO_LUNGS, INTERRUPTED = 1, 2, 3, 130
 """Exit codes beside 0."""
@@ -132,18 +136,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 @contextmanager
 def progress_bar() -> Iterator[Callable[[Progress], None]]:
     """A bar on stderr with stage, step and remaining time, gone when the work is done."""
-    from tqdm import tqdm
-
-    bar = tqdm(
-        total=1.0,
-        bar_format="{desc} {percentage:3.0f}%|{bar:30}| {elapsed}, {remaining} left",
-        miniters=0,
-        smoothing=0,
-        delay=1e-3,  # so that refused input leaves no bar behind
-        leave=False,
-        file=sys.stderr,
-        disable=sys.stderr is None,  # without a console, as by pythonw on Windows
-    )
+    bar = new_bar("{desc}")
 
     def show(report: Progress) -> None:
         bar.set_description_str(f"{report.stage} {report.done}/{report.total}", refresh=False)
@@ -151,3 +144,20 @@ def progress_bar() -> Iterator[Callable[[Progress], None]]:
 
     with bar:
         yield show
+
+
+def new_bar(start: str, only_on_terminals: bool = False) -> tqdm:
+    """A bar on stderr that goes from 0 to 1, with what stands before it."""
+    from tqdm import tqdm
+
+    return tqdm(
+        total=1.0,
+        bar_format=start + " {percentage:3.0f}%|{bar:30}| {elapsed}, {remaining} left",
+        miniters=0,
+        smoothing=0,
+        delay=1e-3,  # so that refused input leaves no bar behind
+        leave=False,
+        file=sys.stderr,
+        # Without a console, as by pythonw on Windows, there is no stderr. None leaves it to tqdm.
+        disable=sys.stderr is None or (None if only_on_terminals else False),
+    )

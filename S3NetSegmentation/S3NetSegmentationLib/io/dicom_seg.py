@@ -11,6 +11,7 @@ import SimpleITK as sitk
 
 from .. import __version__
 from ..errors import InputError
+from ..geometry import Geometry
 from .segments import LUNG_SEGMENTS, LungSegment
 from .write import replacing
 
@@ -138,10 +139,10 @@ def _volume(array: np.ndarray, lungs: sitk.Image, source: pydicom.Dataset):
     """The label map with its geometry, as highdicom takes it: slices, rows, columns."""
     import highdicom
 
-    axes = np.reshape(lungs.GetDirection(), (3, 3)) * lungs.GetSpacing()
+    geometry = Geometry.of(lungs)
     affine = np.eye(4)
-    affine[:3, :3] = axes[:, ::-1]
-    affine[:3, 3] = lungs.GetOrigin()
+    affine[:3, :3] = (geometry.axes * geometry.spacing)[:, ::-1]
+    affine[:3, 3] = geometry.origin
     return highdicom.Volume(
         array,
         affine,

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import SimpleITK as sitk
 from scipy import ndimage
 
 from ..errors import InputError
@@ -116,9 +115,9 @@ def _lungs(picture: np.ndarray, settings: Settings, progress, cancelled) -> Pict
         raise InputError("This picture has colors, a CT slice has none; try the preset skin.")
     scan = slice_as_scan(picture[..., 0])
     found = segment_lungs(scan, settings, progress=progress, cancelled=cancelled)
-    clusters = sitk.GetArrayFromImage(found.clusters)[0]
+    clusters = found.cluster_array[0]
     return PictureResult(
-        mask=sitk.GetArrayFromImage(found.lungs)[0] > 0,
+        mask=found.lung_array[0] > 0,
         clusters=clusters,
         table=describe_regions(clusters, picture),
         chosen=found.chosen,

@@ -13,8 +13,7 @@ def _volume(preset: str, **changes):
     def segment(image: sitk.Image, seed: int) -> Prediction:
         settings = Settings.from_preset(preset, seed=seed, device="cpu", **changes)
         result = segment_lungs(image, settings)
-        lungs, clusters = (sitk.GetArrayFromImage(each) for each in (result.lungs, result.clusters))
-        return Prediction(lungs > 0, clusters, result.quality)
+        return Prediction(result.lung_array > 0, result.cluster_array, result.quality)
 
     return segment
 

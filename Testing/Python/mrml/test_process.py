@@ -64,6 +64,13 @@ def until(condition, seconds: float = 30) -> bool:
     return condition()
 
 
+def begun(pid: Path, temporary: Path) -> tuple[SegmentationJob, int]:
+    """A long job, and the process that its launcher has started and told of."""
+    job = SegmentationJob(small_chest().image, LONG, str(temporary))
+    assert until(lambda: pid.exists() and pid.read_text().strip())
+    return job, int(pid.read_text())
+
+
 def is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -134,9 +141,7 @@ def test_cancel_before_anything_happened(scene, temporary):
 def test_cancel_ends_what_a_launcher_has_started(launcher, temporary):
     # A shell gives what it starts in the background no standard input of its own accord.
     pid = launcher("exec 3<&0\n{python} <&3 &\necho $! > {pid}\nwait")
-    job = SegmentationJob(small_chest().image, LONG, str(temporary))
-    assert until(lambda: pid.exists() and pid.read_text().strip())
-    worker = int(pid.read_text())
+    job, worker = begun(pid, temporary)
     assert is_running(worker)
     job.cancel()
     assert until(lambda: not is_running(worker), 5)
@@ -147,9 +152,7 @@ def test_cancel_ends_what_a_launcher_has_started(launcher, temporary):
 def test_cancel_does_not_wait_for_what_it_cannot_end(launcher, temporary):
     # As on Windows, where the worker is out of reach until it reads its standard input.
     pid = launcher("setsid sh -c 'echo $$ > {pid}; exec sleep 60' &\nwait")
-    job = SegmentationJob(small_chest().image, LONG, str(temporary))
-    assert until(lambda: pid.exists() and pid.read_text().strip())
-    worker = int(pid.read_text())
+    job, worker = begun(pid, temporary)
     try:
         job.cancel()
         assert is_running(worker)
