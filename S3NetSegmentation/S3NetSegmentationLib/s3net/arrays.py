@@ -1,7 +1,7 @@
-"""Between numpy and torch, which share the memory.
+"""Between numpy, torch and a GPU.
 
-By DLPack, because the newest torch for Intel Macs, and so for a Slicer that was built for them, is
-2.2, which finds numpy 2 "not available".
+numpy and torch share the memory by DLPack, because the newest torch for Intel Macs, and so for a
+Slicer that was built for them, is 2.2, which finds numpy 2 "not available".
 """
 
 from __future__ import annotations
@@ -18,4 +18,18 @@ def to_tensor(array: np.ndarray) -> Tensor:
 
 def to_array(tensor: Tensor) -> np.ndarray:
     """A tensor without gradient, on any device, as an array to read from."""
-    return np.from_dlpack(tensor.cpu())
+    if not tensor.is_cuda:
+        return np.from_dlpack(tensor.cpu())
+    fetched = tensor.to("cpu", non_blocking=True)  # which torch does into page-locked memory
+    torch.cuda.current_stream(tensor.device).synchronize()
+    return np.from_dlpack(fetched)
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor on a device.
+
+    A CUDA GPU fetches it by itself, from page-locked memory, while the host goes on.
+    """
+    if device.type != "cuda" or tensor.is_cuda:
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)

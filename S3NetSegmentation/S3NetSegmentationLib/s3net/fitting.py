@@ -10,9 +10,10 @@ from torch import Tensor
 
 from ..errors import FitError
 from ..settings import Settings
-from .affine import random_affine, warp_features, warp_labels
+from .affine import IDENTITY, random_affine, warp_features, warp_labels
 from .losses import cross_entropy_loss, joint_loss, spatial_loss
 from .network import S3Net
+from .repeated import repeated
 
 EARLIEST_KEPT = 2
 """Iterations before an iterate may be kept: the first maps are those of a random network."""
@@ -139,28 +140,21 @@ def _fit_once(
 ) -> list[Fit | None]:
     """One fit of each network; None where it diverged or collapsed."""
     running = RunningFit(stacks, settings, seed)
+    iterate = repeated(running.iterate, stacks.device)
     generator = torch.Generator().manual_seed(seed)
     transforms = torch.stack([random_affine(generator) for _ in range(settings.iterations)])
-    best = _BestIterates(len(stacks), stacks.device)
     for iteration, transform in enumerate(transforms.to(stacks)):
         step(iteration, settings.iterations)
         # The host waits for a GPU as seldom as it can; settled networks don't change.
-        if (stacks.device.type == "cpu" or iteration % PATIENCE == 0) and best.settled.all():
+        may_ask = stacks.device.type == "cpu" or iteration % PATIENCE == 0
+        if may_ask and running.best.settled.all():
             break
-        labels, losses = running.forward(transform)
-        if settings.least_clusters:
-            best.keep(running.network, iteration)
-            if iteration >= LEAST_ITERATIONS:
-                best.settled |= _present(labels, settings.clusters) <= settings.least_clusters
-        elif iteration >= EARLIEST_KEPT or iteration == settings.iterations - 1:
-            explained = variance_explained(stacks, labels, settings.clusters)
-            best.offer(running.network, explained, iteration)
-        best.settled |= ~torch.isfinite(losses)
-        running.backward(losses)
+        running.transform.copy_(transform)
+        iterate()
     step(settings.iterations, settings.iterations)
-    best.restore(running.network)
+    running.best.restore(running.network)
     _settle_batch_statistics(running.network, running.images)
-    return _fits(running, stacks, settings, seed, separable, best)
+    return _fits(running, stacks, settings, seed, separable)
 
 
 class RunningFit:
@@ -178,15 +172,40 @@ class RunningFit:
     network : S3Net
     images : Tensor, (B, N * C, H, W)
         The stacks as the network takes them.
+    transform : Tensor, (2, 3)
+        The affine transform of the next iteration, to be written into.
+    best : BestIterates
     """
 
     def __init__(self, stacks: Tensor, settings: Settings, seed: int):
         self.network = _fresh_networks(stacks, settings, seed)
         images = stacks.transpose(0, 1).flatten(1, 2)
         self.images = images.contiguous(memory_format=_memory_format(stacks.device, len(stacks)))
-        self._networks = len(stacks)
+        self.transform = IDENTITY.to(stacks, copy=True)
+        # Where few clusters are the end, the last iterate counts, however early.
+        by_count = bool(settings.least_clusters)
+        earliest = 0 if by_count else min(EARLIEST_KEPT, settings.iterations - 1)
+        self.best = BestIterates(self.network, len(stacks), earliest)
+        self._stacks, self._networks = stacks, len(stacks)
         self._settings = settings
         self._optimizer = _optimizer(self.network, settings)
+
+    def iterate(self) -> None:
+        """Judge the current iterate and go one step down the losses.
+
+        What it changes, it changes in place, and the host decides nothing on the way.
+        """
+        labels, losses = self.forward(self.transform)
+        clusters, least = self._settings.clusters, self._settings.least_clusters
+        if least:
+            self.best.keep(self.network)
+            few = _present(labels, clusters) <= least
+            self.best.settled |= few & (self.best.iteration >= LEAST_ITERATIONS)
+        else:
+            self.best.offer(self.network, variance_explained(self._stacks, labels, clusters))
+        self.best.settled |= ~torch.isfinite(losses)
+        self.best.iteration += 1
+        self.backward(losses)
 
     def forward(self, transform: Tensor) -> tuple[Tensor, Tensor]:
         """Cluster maps (N, B, H, W) and losses (N,) of the current iterate."""
@@ -203,37 +222,56 @@ class RunningFit:
         self._optimizer.step()
 
 
-class _BestIterates:
+class BestIterates:
     """The iterate of each network whose map explains most, and which networks have settled.
 
     Everything stays on the device, so that a GPU need not be waited for.
+
+    Parameters
+    ----------
+    network : S3Net
+    networks : int
+        How many lie side by side.
+    earliest : int
+        The first iteration of which the iterate may be kept.
+
+    Attributes
+    ----------
+    iteration : Tensor
+        How many are done.
+    settled : Tensor of bool, (networks,)
+        Which networks keep what they have.
     """
 
-    def __init__(self, networks: int, device: torch.device):
+    def __init__(self, network: S3Net, networks: int, earliest: int):
+        any_parameter = next(network.parameters())
+        device, dtype = any_parameter.device, any_parameter.dtype
+        self.iteration = torch.zeros((), dtype=torch.long, device=device)
         self.settled = torch.zeros(networks, dtype=torch.bool, device=device)
-        self._explained = torch.full((networks,), -torch.inf, device=device)
-        self._iteration = torch.zeros(networks, dtype=torch.long, device=device)
-        self._state: dict[str, Tensor] = {}
+        self._earliest = earliest
+        self._explained = torch.full((networks,), -torch.inf, dtype=dtype, device=device)
+        self._kept_at = torch.zeros(networks, dtype=torch.long, device=device)
+        state = network.state_dict()
+        self._state = {name: value.clone() for name, value in state.items() if value.dim()}
 
     @property
     def exist(self) -> Tensor:
         """Whether an iterate of each network is kept."""
         return self._explained > -torch.inf
 
-    def offer(self, network: S3Net, explained: Tensor, iteration: int) -> None:
+    def offer(self, network: S3Net, explained: Tensor) -> None:
         """Keep the current iterate of those networks of which it is the best so far."""
-        better = (explained > self._explained) & ~self.settled
-        self.settled |= ~better & (iteration >= self._iteration + PATIENCE)
-        self._explained = torch.where(better, explained, self._explained)
-        self._iteration = self._iteration.masked_fill(better, iteration)
-        for name, value in network.state_dict().items():
-            if value.dim():
-                kept = self._state.get(name, value)
-                self._state[name] = torch.where(_spread(better, value), value, kept)
+        better = (explained > self._explained) & (self.iteration >= self._earliest) & ~self.settled
+        self.settled |= ~better & (self.iteration >= self._kept_at + PATIENCE)
+        self._explained.copy_(torch.where(better, explained, self._explained))
+        self._kept_at.copy_(torch.where(better, self.iteration, self._kept_at))
+        current = network.state_dict()
+        for name, kept in self._state.items():
+            torch.where(_spread(better, kept), current[name], kept, out=kept)
 
-    def keep(self, network: S3Net, iteration: int) -> None:
+    def keep(self, network: S3Net) -> None:
         """Keep the current iterate of those networks that have not settled."""
-        self.offer(network, torch.full_like(self._explained, iteration), iteration)
+        self.offer(network, self.iteration.expand_as(self._explained).to(self._explained))
 
     def restore(self, network: S3Net) -> None:
         """Give every network its best iterate."""
@@ -246,13 +284,13 @@ def _spread(each: Tensor, value: Tensor) -> Tensor:
     return each.repeat_interleave(len(value) // len(each)).view(shape)
 
 
-def _fits(running, stacks, settings, seed, separable, best) -> list[Fit | None]:
+def _fits(running, stacks, settings, seed, separable) -> list[Fit | None]:
     """What became of each network; None where it diverged or sees one cluster."""
     with torch.inference_mode():
         labels = _cluster_maps(running.network(running.images), len(stacks))
     explained = variance_explained(stacks, labels, settings.clusters)
     several = labels.flatten(1).min(1).values < labels.flatten(1).max(1).values
-    is_good = (several & best.exist).tolist()
+    is_good = (several & running.best.exist).tolist()
     singles = _apart(running.network, stacks, settings)
     return [
         Fit(single, *figures, seed) if good else None

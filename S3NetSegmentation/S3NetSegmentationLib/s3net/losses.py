@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -11,9 +13,6 @@ from .affine import OUTSIDE
 _SOBEL_X = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
 _SOBEL_Y = _SOBEL_X.T
 _SOBEL_XY = torch.tensor([[1.0, 0, -1], [0, 0, 0], [-1, 0, 1]])
-
-SOBEL_DIFFERENCES = torch.stack([_SOBEL_X - _SOBEL_XY, _SOBEL_Y - _SOBEL_XY])
-"""Kernels of gX - gXY and gY - gXY: a difference of responses is the response to the difference."""
 
 
 def cross_entropy_loss(scores: Tensor, labels: Tensor) -> Tensor:
@@ -61,10 +60,19 @@ def spatial_loss(scores: Tensor) -> Tensor:
     clusters = soft.shape[1]
     x, y = (
         F.conv2d(soft, kernel.expand(clusters, 1, 3, 3), groups=clusters)
-        for kernel in SOBEL_DIFFERENCES.to(soft, non_blocking=True)
+        for kernel in _sobel_differences(soft.device, soft.dtype)
     )
     sums = [torch.linalg.vector_norm(difference, 1, (1, 2, 3)) for difference in (x - y, x, y)]
     return sum(sums) / x[0, 0].numel()
+
+
+@lru_cache
+def _sobel_differences(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Kernels of gX - gXY and gY - gXY, sent to a GPU once.
+
+    A difference of responses is the response to the difference.
+    """
+    return torch.stack([_SOBEL_X - _SOBEL_XY, _SOBEL_Y - _SOBEL_XY]).to(device, dtype)
 
 
 def joint_loss(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..settings import Settings
+from .arrays import to_device
 from .fitting import Fit, fit_side_by_side
 
 SHARE_OF_FREE = 0.8
@@ -63,7 +64,7 @@ def fit_each(
 def _try(images, settings, device, step, progress) -> list[Fit | None] | None:
     """The fits of a group of images; None where the memory runs out and fewer may fit."""
     try:
-        stacks = images.unsqueeze(1).to(device)
+        stacks = to_device(images.unsqueeze(1), device)
         return fit_side_by_side(stacks, settings, lambda *iterations: step(*progress))
     except torch.cuda.OutOfMemoryError:
         if len(images) == 1:

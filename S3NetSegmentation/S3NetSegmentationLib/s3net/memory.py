@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..errors import out_of_memory
 from ..settings import Settings
+from .arrays import to_device
 from .fitting import Fit, fit, predict
 from .many import fit_each
 from .network import S3Net
@@ -48,7 +49,9 @@ class Processor:
 
     def fit(self, images: Tensor, settings: Settings, step: Callable[[int, int], None]) -> Fit:
         """As `fitting.fit`, for images that are anywhere."""
-        fitted = self._if_there_is_room(lambda: fit(images.to(self._device), settings, step))
+        fitted = self._if_there_is_room(
+            lambda: fit(to_device(images, self._device), settings, step)
+        )
         if fitted is None:
             self._go_to_the_cpu(ON_THE_CPU)
             fitted = fit(images.to(self._device), settings, step)
@@ -79,7 +82,7 @@ class Processor:
     def predict(self, network: S3Net, images: Tensor) -> Tensor:
         """As `fitting.predict`, for a network and images that are anywhere."""
         scores = self._if_there_is_room(
-            lambda: predict(network.to(self._device), images.to(self._device))
+            lambda: predict(network.to(self._device), to_device(images, self._device))
         )
         if scores is not None:
             return scores

@@ -1,8 +1,10 @@
 """What runs on a GPU, without one: tensors that have a device and a shape, but no values."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-from S3NetSegmentationLib.s3net import fitting
+from S3NetSegmentationLib.s3net import fitting, losses
 from S3NetSegmentationLib.s3net.network import S3Net
 from S3NetSegmentationLib.settings import Settings
 from torch import nn
@@ -16,8 +18,10 @@ def gpu(monkeypatch):
     """Tensors of the device cuda; to ask for a value, or to mix devices, is an error."""
     # Modules move their parameters in place, which these can't.
     monkeypatch.setattr(S3Net, "to", _moved)
+    losses._sobel_differences.cache_clear()
     with FakeTensorMode(allow_non_fake_inputs=True):
         yield torch.device("cuda:0")
+    losses._sobel_differences.cache_clear()
 
 
 def _moved(network: S3Net, *device_and_dtype, **memory_format) -> S3Net:
@@ -32,18 +36,19 @@ def _moved(network: S3Net, *device_and_dtype, **memory_format) -> S3Net:
 
 
 @pytest.mark.parametrize("networks", [1, 3])
-def test_an_iteration_stays_on_the_gpu_and_never_waits_for_it(gpu, networks):
+@pytest.mark.parametrize("change", [{}, {"least_clusters": 3}])
+def test_an_iteration_stays_on_the_gpu_and_never_waits_for_it(gpu, monkeypatch, networks, change):
+    # The engine of gradients asks for a driver.
+    monkeypatch.setattr(fitting.RunningFit, "backward", lambda running, losses: None)
     stacks = torch.rand(networks, 2, 1, 40, 36, device=gpu)
-    running = fitting.RunningFit(stacks, TINY, 0)
-    best = fitting._BestIterates(networks, gpu)
-    for iteration in range(3):
-        labels, losses = running.forward(torch.eye(2, 3, device=gpu))
-        explained = fitting.variance_explained(stacks, labels, TINY.clusters)
-        best.offer(running.network, explained, iteration)
-        best.settled |= ~torch.isfinite(losses)
-    assert labels.device == losses.device == best.settled.device == gpu
+    running = fitting.RunningFit(stacks, replace(TINY, **change), 0)
+    for _ in range(3):
+        running.iterate()
+    labels, loss = running.forward(running.transform)
+    best = running.best
+    assert labels.device == loss.device == best.settled.device == best.iteration.device == gpu
     assert labels.shape == (networks, 2, 40, 36)
-    assert losses.shape == (networks,)
+    assert loss.shape == best.settled.shape == (networks,)
     best.restore(running.network)
 
 

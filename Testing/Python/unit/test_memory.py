@@ -30,6 +30,7 @@ class SmallGpu:
         self._error = error
         monkeypatch.setattr(pipeline, "resolve_device", lambda name: torch.device("cuda"))
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**33, 2**33))
+        monkeypatch.setattr(torch.Tensor, "pin_memory", lambda images: images)
         for kind in (torch.Tensor, torch.nn.Module):
             monkeypatch.setattr(kind, "to", self._move(kind.to))
         monkeypatch.setattr(AttentionBlock, "forward", self._forward(AttentionBlock.forward))
