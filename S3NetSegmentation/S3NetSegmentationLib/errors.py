@@ -52,3 +52,12 @@ def out_of_memory(error: BaseException) -> bool:
         "alloc_failed",
     )
     return isinstance(error, RuntimeError) and any(sign in said for sign in signs)
+
+
+def failed_on_gpu(error: RuntimeError) -> bool:
+    """Whether torch says that CUDA or one of its libraries failed.
+
+    Where the GPU is older or newer than those that this torch was built for, say.
+    """
+    signs = ("cuda error", "hip error", "cudnn", "cublas", "no kernel image")
+    return any(sign in str(error).lower() for sign in signs)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from ..errors import out_of_memory
+from ..errors import failed_on_gpu, out_of_memory
 from ..settings import Settings
 from .arrays import to_device
 from .fitting import Fit, fit, predict
@@ -23,7 +23,7 @@ ON_THE_CPU = (
 
 NOT_ON_THIS_GPU = (
     "This version of PyTorch can't do all of the work on this GPU, so that it went on on the CPU; "
-    "choose the device auto."
+    "choose the device cpu, or install the version of PyTorch that fits the GPU."
 )
 
 
@@ -118,7 +118,8 @@ class Processor:
         if out_of_memory(error):
             return ON_THE_CPU
         # That torch lacks something for Apple's GPUs, it says in many ways.
-        return NOT_ON_THIS_GPU if self._device.type == "mps" else None
+        failed = self._device.type == "mps" or failed_on_gpu(error)
+        return NOT_ON_THIS_GPU if failed else None
 
     def _go_to_the_cpu(self, reason: str) -> None:
         self._device = torch.device("cpu")

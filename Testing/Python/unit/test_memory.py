@@ -20,6 +20,11 @@ def lacking(text):
     return NotImplementedError("The operator 'aten::grid_sampler_2d_backward' is not implemented.")
 
 
+def too_old(text):
+    """What torch raises on a GPU for which it was not built."""
+    return RuntimeError("CUDA error: no kernel image is available for execution on the device")
+
+
 class SmallGpu:
     """The CPU in the role of a GPU that has room for some slices, or for none."""
 
@@ -123,18 +128,20 @@ def test_a_fit_goes_on_on_the_cpu_with_all_its_slices(monkeypatch, mode):
 
 
 @pytest.mark.parametrize("mode", ["volume", "slice"])
-def test_a_gpu_for_which_torch_lacks_an_operator_leaves_the_work_to_the_cpu(monkeypatch, mode):
+@pytest.mark.parametrize("error", [lacking, too_old])
+def test_a_gpu_that_torch_cannot_use_leaves_the_work_to_the_cpu(monkeypatch, error, mode):
     settings = replace(QUICK, mode=mode, fitted_slices=3)
     image = phantom.thorax(spacing=(6, 5, 40), size=(70, 54, 6)).image
     expected = segment_lungs(image, settings)
-    SmallGpu(monkeypatch, lacking).room = 0
+    SmallGpu(monkeypatch, error).room = 0
     result = segment_lungs(image, settings)
     check_same(result, expected)
     assert result.warnings == (NOT_ON_THIS_GPU, *expected.warnings)
 
 
-def test_an_operator_that_only_predictions_need_is_lacking(chest, monkeypatch):
-    gpu = SmallGpu(monkeypatch, lacking)
+@pytest.mark.parametrize("error", [lacking, too_old])
+def test_only_predictions_fail_on_the_gpu(chest, monkeypatch, error):
+    gpu = SmallGpu(monkeypatch, error)
 
     def from_now_on(progress):
         if progress.stage == "Clustering":
