@@ -116,7 +116,7 @@ def _fit_volume(
     processor = Processor(device)
     found = processor.fit(fitted, settings, lambda *count: report.step("Fitting", *count))
     # Most of the K clusters die out during a fit; their scores would only take memory.
-    alive = processor.predict(found.network, fitted).argmax(1).unique().cpu()
+    alive = found.scores.argmax(1).unique().cpu()
     scores = np.empty((len(images), len(alive), *images.shape[2:]), np.float16)
     for start in range(0, len(images), len(fitted)):
         report.step("Clustering", start, len(images))
@@ -140,8 +140,8 @@ def _fit_slices(
         if found is None:
             failed.append(z)
             continue
-        scores = to_array(processor.predict(found.network, images[z : z + 1]))
         inside = slice(z, z + 1)
+        scores = to_array(found.scores)
         labels[inside] = assign_clusters(
             scores, scan.hounsfield[inside], scan.body[inside], settings.use_intensity
         )

@@ -147,9 +147,8 @@ def _regions(picture: np.ndarray, settings: Settings, progress, cancelled) -> Pi
         if settings.method == "k-means":
             scores = _kmeans_scores(image, seeded)
         else:
-            batch = to_tensor(image)[None]
-            fitted = processor.fit(batch, seeded, step)
-            scores = to_array(processor.predict(fitted.network, batch)[0])
+            fitted = processor.fit(to_tensor(image)[None], seeded, step)
+            scores = to_array(fitted.scores[0])
         maps.append(merged_regions(scores, coarse, coarse_view, count))
     report.step("Deciding", 0, 1)
     count = min(len(soft) for soft in maps)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -44,8 +45,8 @@ class Fit:
 
     Attributes
     ----------
-    network : S3Net
-        In evaluation mode, with the batch statistics of the fitted images.
+    scores : Tensor, (B, K, H, W)
+        Of the images that it was fitted to.
     explained : float
         Share of the intensity variance that its cluster map explains, 0 to 1.
     separable : float
@@ -54,10 +55,19 @@ class Fit:
         The seed that it grew from.
     """
 
-    network: S3Net
+    scores: Tensor
     explained: float
     separable: float
     seed: int
+    _take_apart: Callable[[], S3Net]
+
+    @cached_property
+    def network(self) -> S3Net:
+        """In evaluation mode, with the batch statistics of the fitted images.
+
+        Those of many fits side by side, of which only the scores are asked for, need not be made.
+        """
+        return self._take_apart()
 
     @property
     def is_merged(self) -> bool:
@@ -286,17 +296,20 @@ def _spread(each: Tensor, value: Tensor) -> Tensor:
 
 def _fits(running, stacks, settings, seed, separable) -> list[Fit | None]:
     """What became of each network; None where it diverged or sees one cluster."""
+    networks = len(stacks)
     with torch.inference_mode():
-        labels = _cluster_maps(running.network(running.images), len(stacks))
+        scores = running.network(running.images)
+    labels = _cluster_maps(scores, networks)
     explained = variance_explained(stacks, labels, settings.clusters)
     several = labels.flatten(1).min(1).values < labels.flatten(1).max(1).values
     is_good = (several & running.best.exist).tolist()
-    singles = _apart(running.network, stacks, settings)
+    each = scores.unflatten(1, (networks, -1)).unbind(1)
+    figures = zip(is_good, each, explained.tolist(), separable.tolist(), strict=True)
     return [
-        Fit(single, *figures, seed) if good else None
-        for good, single, *figures in zip(
-            is_good, singles, explained.tolist(), separable.tolist(), strict=True
-        )
+        Fit(*figure, seed, partial(_single, running.network, stacks, index, settings))
+        if good
+        else None
+        for index, (good, *figure) in enumerate(figures)
     ]
 
 
@@ -337,22 +350,19 @@ def _fresh_networks(stacks: Tensor, settings: Settings, seed: int) -> S3Net:
     return network.to(memory_format=_memory_format(stacks.device, networks)).train()
 
 
-def _apart(network: S3Net, stacks: Tensor, settings: Settings) -> list[S3Net]:
-    """The networks that lie side by side, each for itself."""
+def _single(network: S3Net, stacks: Tensor, index: int, settings: Settings) -> S3Net:
+    """One of the networks that lie side by side, for itself."""
     networks = len(stacks)
     if networks == 1:
-        return [network]
-    singles = []
-    for index in range(networks):
-        single = _network(stacks.shape[2], settings, 1).to(stacks.device, stacks.dtype)
-        single.load_state_dict(
-            {
-                name: value.chunk(networks)[index] if value.dim() else value
-                for name, value in network.state_dict().items()
-            }
-        )
-        singles.append(single.to(memory_format=_memory_format(stacks.device, 1)).eval())
-    return singles
+        return network
+    single = _network(stacks.shape[2], settings, 1).to(stacks.device, stacks.dtype)
+    single.load_state_dict(
+        {
+            name: value.chunk(networks)[index] if value.dim() else value
+            for name, value in network.state_dict().items()
+        }
+    )
+    return single.to(memory_format=_memory_format(stacks.device, 1)).eval()
 
 
 def _cluster_maps(scores: Tensor, networks: int) -> Tensor:

@@ -54,7 +54,7 @@ class Processor:
         )
         if fitted is None:
             self._go_to_the_cpu(ON_THE_CPU)
-            fitted = fit(images.to(self._device), settings, step)
+            fitted = fit(to_device(images, self._device), settings, step)
         return fitted
 
     def fit_each(

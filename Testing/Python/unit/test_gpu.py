@@ -57,7 +57,8 @@ def test_what_precedes_and_follows_the_iterations_stays_on_the_gpu(gpu):
     assert fitting.best_split_explains(stacks).device == gpu
     running = fitting.RunningFit(stacks, TINY, 0)
     fitting._settle_batch_statistics(running.network, running.images)
-    for network in fitting._apart(running.network, stacks, TINY):
+    for index in range(3):
+        network = fitting._single(running.network, stacks, index, TINY)
         scores = fitting.predict(network, stacks[0])
         assert scores.device == gpu
         assert scores.shape == (2, TINY.clusters, 40, 36)

@@ -7,8 +7,9 @@ import pytest
 import SimpleITK as sitk
 import torch
 from S3NetSegmentationLib import Settings, pipeline, segment_lungs
+from S3NetSegmentationLib.s3net import many, memory
 from S3NetSegmentationLib.s3net.memory import NOT_ON_THIS_GPU, ON_THE_CPU, SMALLER_BATCHES
-from S3NetSegmentationLib.s3net.network import AttentionBlock
+from S3NetSegmentationLib.s3net.network import AttentionBlock, S3Net
 
 QUICK = Settings(
     device="cpu", working_size=64, channels=8, clusters=8, fitted_slices=4, iterations=8
@@ -35,17 +36,19 @@ class SmallGpu:
         self._error = error
         monkeypatch.setattr(pipeline, "resolve_device", lambda name: torch.device("cuda"))
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**33, 2**33))
-        monkeypatch.setattr(torch.Tensor, "pin_memory", lambda images: images)
-        for kind in (torch.Tensor, torch.nn.Module):
-            monkeypatch.setattr(kind, "to", self._move(kind.to))
+        for module in (memory, many):
+            monkeypatch.setattr(module, "to_device", self._send)
+        monkeypatch.setattr(S3Net, "to", self._move(S3Net.to))
         monkeypatch.setattr(AttentionBlock, "forward", self._forward(AttentionBlock.forward))
 
+    def _send(self, images, device):
+        self._in_use = device.type == "cuda"
+        return images
+
     def _move(self, to):
-        def move(what, *arguments, **options):
-            if arguments and isinstance(arguments[0], torch.device):
-                self._in_use = arguments[0].type == "cuda"
-                arguments = ("cpu", *arguments[1:])
-            return to(what, *arguments, **options)
+        def move(network, *arguments, **options):
+            on_cpu = ["cpu" if isinstance(each, torch.device) else each for each in arguments]
+            return to(network, *on_cpu, **options)
 
         return move
 
