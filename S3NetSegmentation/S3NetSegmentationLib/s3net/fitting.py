@@ -150,17 +150,17 @@ def _fit_once(
 ) -> list[Fit | None]:
     """One fit of each network; None where it diverged or collapsed."""
     running = RunningFit(stacks, settings, seed)
-    iterate = repeated(running.iterate, stacks.device)
     generator = torch.Generator().manual_seed(seed)
     transforms = torch.stack([random_affine(generator) for _ in range(settings.iterations)])
-    for iteration, transform in enumerate(transforms.to(stacks)):
-        step(iteration, settings.iterations)
-        # The host waits for a GPU as seldom as it can; settled networks don't change.
-        may_ask = stacks.device.type == "cpu" or iteration % PATIENCE == 0
-        if may_ask and running.best.settled.all():
-            break
-        running.transform.copy_(transform)
-        iterate()
+    with repeated(running.iterate, stacks.device) as iterate:
+        for iteration, transform in enumerate(transforms.to(stacks)):
+            step(iteration, settings.iterations)
+            # The host waits for a GPU as seldom as it can; settled networks don't change.
+            may_ask = stacks.device.type == "cpu" or iteration % PATIENCE == 0
+            if may_ask and running.best.settled.all():
+                break
+            running.transform.copy_(transform)
+            iterate()
     step(settings.iterations, settings.iterations)
     running.best.restore(running.network)
     _settle_batch_statistics(running.network, running.images)

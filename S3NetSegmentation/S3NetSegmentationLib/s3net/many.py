@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from ..errors import out_of_memory
 from ..settings import Settings
 from .arrays import to_device
 from .fitting import Fit, fit_side_by_side
@@ -46,16 +47,17 @@ def fit_each(
 
     Raises
     ------
-    torch.cuda.OutOfMemoryError
+    RuntimeError
         If the memory doesn't suffice for one.
     """
     at_once = networks_at_once(images[:1], settings, device)
     done = 0
     while done < len(images):
         step(done, len(images))
-        fits = _try(images[done : done + at_once], settings, device, step, (done, len(images)))
+        group = images[done : done + at_once]
+        fits = _try(group, settings, device, step, (done, len(images)))
         if fits is None:
-            at_once //= 2
+            at_once = len(group) // 2
             continue
         yield from fits
         done += len(fits)
@@ -66,8 +68,8 @@ def _try(images, settings, device, step, progress) -> list[Fit | None] | None:
     try:
         stacks = to_device(images.unsqueeze(1), device)
         return fit_side_by_side(stacks, settings, lambda *iterations: step(*progress))
-    except torch.cuda.OutOfMemoryError:
-        if len(images) == 1:
+    except RuntimeError as error:  # torchvision's operator doesn't say it by the error's type
+        if len(images) == 1 or not out_of_memory(error):
             raise
     # Only here, where the error and with it the tensors of the fit are gone.
     torch.cuda.empty_cache()

@@ -1,12 +1,14 @@
 """The same work again and again, which a GPU does without being told each time.
 
-An iteration is some thousand small pieces of work, and to hand them to a fast GPU one by one takes
-longer than to do them. CUDA records them once, as a graph, and repeats them at a single word.
+An iteration is a thousand small pieces of work. Where the images are small, to hand them to a GPU
+one by one takes longer than to do them. CUDA can record them as a graph and repeat it at a word.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 
 import torch
 
@@ -15,17 +17,38 @@ WARM_UP = 3
 makes its tensors."""
 
 
-def repeated(work: Callable[[], None], device: torch.device) -> Callable[[], None]:
-    """The same work, quicker the more often it is called where the device is a CUDA GPU.
+@contextmanager
+def repeated(work: Callable[[], None], device: torch.device) -> Iterator[Callable[[], None]]:
+    """The same work, quicker after a few times where a CUDA GPU would wait for the host.
 
     Parameters
     ----------
     work : callable
         What it reads and what it leaves behind are tensors that stay where they are, and it
-        decides nothing by their values. Whatever else it sees is as it was when recorded.
+        decides nothing by their values. Whatever else it sees stays as it is when recorded.
     device : torch.device
+
+    Yields
+    ------
+    callable
     """
-    return _Recorded(work, device) if device.type == "cuda" else work
+    if device.type != "cuda":
+        yield work
+        return
+    recorded = _Recorded(work, device)
+    try:
+        yield recorded
+    finally:
+        recorded.close()
+
+
+@lru_cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    """Where the work is done, as on the default stream nothing can be recorded.
+
+    One for all fits: on each that was used, the library for matrices holds on to some memory.
+    """
+    return torch.cuda.Stream(device)
 
 
 class _Recorded:
@@ -33,18 +56,19 @@ class _Recorded:
 
     def __init__(self, work: Callable[[], None], device: torch.device):
         self._work = work
-        # Not on the default stream, on which nothing can be recorded.
-        self._stream = torch.cuda.Stream(device)
+        self._stream = _side_stream(device)
         self._calls = 0
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self) -> None:
+        # A GPU that is still at the calls before has enough to do. A graph would speed up nothing,
+        # and it has memory of its own.
+        if self._calls == WARM_UP and self._stream.query():
+            self._graph = self._record()
+        self._calls += 1
         current = torch.cuda.current_stream(self._stream.device)
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
-            if self._calls == WARM_UP:
-                self._graph = self._record()
-            self._calls += 1
             if self._graph is None:
                 self._work()
             else:
@@ -54,8 +78,15 @@ class _Recorded:
     def _record(self) -> torch.cuda.CUDAGraph | None:
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph, stream=self._stream):
+            with torch.cuda.stream(self._stream), torch.cuda.graph(graph, stream=self._stream):
                 self._work()
         except RuntimeError:  # for lack of memory, or of support by an operator or the driver
             return None
         return graph
+
+    def close(self) -> None:
+        """Give the memory of the graph back."""
+        if self._graph is not None:
+            self._stream.synchronize()
+            self._graph = None
+            torch.cuda.empty_cache()

@@ -95,4 +95,5 @@ def test_recorded_once_and_repeated_it_is_the_same_fit(networks, change):
 
 def test_on_the_cpu_there_is_nothing_to_record():
     running = RunningFit(disks(1), SMALL, 0)
-    assert repeated(running.iterate, torch.device("cpu")) == running.iterate
+    with repeated(running.iterate, torch.device("cpu")) as iterate:
+        assert iterate == running.iterate

@@ -74,27 +74,28 @@ def test_same_seed_same_networks_bit_for_bit():
         assert torch.equal(predict(one.network, image), predict(other.network, image))
 
 
-def with_room_for(monkeypatch, networks):
+def with_room_for(monkeypatch, networks, error=torch.cuda.OutOfMemoryError):
     """A device whose memory holds so many networks; gives the sizes that were tried."""
     tried, fit_them = [], many.fit_side_by_side
 
     def fit_in_little_memory(stacks, *rest):
         tried.append(len(stacks))
         if len(stacks) > networks:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+            raise error("CUDA out of memory.")
         return fit_them(stacks, *rest)
 
     monkeypatch.setattr(many, "fit_side_by_side", fit_in_little_memory)
     return tried
 
 
-def test_out_of_memory_halves_the_number_and_goes_on(monkeypatch):
+@pytest.mark.parametrize("error", [torch.cuda.OutOfMemoryError, RuntimeError])
+def test_out_of_memory_halves_the_number_and_goes_on(monkeypatch, error):
     images, settings = pictures(5), replace(SMALL, iterations=4)
     alone = [fit(image, settings) for image in images.split(1)]
-    tried = with_room_for(monkeypatch, 2)
-    monkeypatch.setattr(many, "networks_at_once", lambda *_: 4)
+    tried = with_room_for(monkeypatch, 2, error)
+    monkeypatch.setattr(many, "networks_at_once", lambda *_: 9)
     found = list(fit_each(images, settings, CPU))
-    assert tried == [4, 2, 2, 1]
+    assert tried == [5, 2, 2, 1]
     for one, other, image in zip(found, alone, images.split(1), strict=True):
         assert_same(one, other, image)
 
