@@ -5,7 +5,8 @@
 
 prints tables and writes ``speed.json``. Both sides take turns, so that whatever else the machine
 does hits both; the best of the turns counts. ``--quick`` takes two minutes, everything about half
-an hour on two idle cores. On CUDA, where there is one, the same follows once more.
+an hour on two idle cores. On CUDA, where there is one, the same follows once more, with whole
+volumes at the paper's settings, too; ``--devices cuda`` does that alone.
 """
 
 # ruff: noqa: E402
@@ -24,6 +25,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 
 from S3NetSegmentationLib.geometry import Geometry
@@ -57,6 +59,9 @@ PAPER_SLICES = 3
 """Slices that both sides really fit at the paper's settings: the other one takes minutes each."""
 
 COSTLIEST = 5
+
+MODES = {"cpu": ["volume", "slice"], "cuda": ["volume", "slice", "paper"]}
+"""Of whole volumes: ``paper`` is slice mode at the paper's settings, on a CPU a matter of hours."""
 
 
 @dataclass
@@ -204,25 +209,43 @@ def growth(device: torch.device, turns: int) -> dict[str, dict]:
 
 
 def costliest(device: torch.device) -> list[dict]:
-    """The operations that take most of an iteration, and on CUDA how busy the GPU is."""
+    """The operations that take most of an iteration."""
     image = picture(published.SIZE, device)
     side = engine_side(image, published.CHANNELS, networks_at_once(image, PAPER, device))
-    side.iterate()
-    on_gpu = device.type == "cuda"
-    activities = [ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU]
-    with profile(activities=activities) as profiled:
-        wall = machine.seconds(side.iterate, device)
-
-    def own_time(event) -> float:
-        return event.self_device_time_total if on_gpu else event.self_cpu_time_total
-
-    events = sorted(profiled.key_averages(), key=own_time, reverse=True)
-    whole = sum(own_time(event) for event in events)
-    rows = [
-        {"operation": event.key, "calls": event.count, "share": own_time(event) / whole}
-        for event in events[:COSTLIEST]
+    times, _ = profiled(side.iterate, device)
+    whole = sum(times.values())
+    return [
+        {"operation": name, "share": times[name] / whole}
+        for name in sorted(times, key=times.get, reverse=True)[:COSTLIEST]
     ]
-    return rows + ([{"operation": "GPU busy", "share": whole / 1e6 / wall}] if on_gpu else [])
+
+
+def gpu_busy(device: torch.device) -> dict[str, float]:
+    """Share of a whole fit in which the GPU computes, for what is fitted in one go."""
+    shares = {}
+    slice_mode = Settings(mode="slice")
+    for name, settings in {"volume": Settings(), "slice": slice_mode, "paper": PAPER}.items():
+        image = picture(settings.working_size, device)
+        networks, slices = networks_at_once(image, settings, device), 1
+        if settings.mode == "volume":
+            networks, slices = 1, settings.fitted_slices
+        stacks = image.expand(networks, slices, -1, -1, -1)
+        times, wall = profiled(
+            lambda stacks=stacks, settings=settings: fitting.fit_side_by_side(stacks, settings),
+            device,
+        )
+        shares[name] = sum(times.values()) / wall
+    return shares
+
+
+def profiled(work: Callable[[], object], device: torch.device) -> tuple[dict[str, float], float]:
+    """Seconds of each operation on the device, and of the whole, once after a warm-up."""
+    on_gpu = device.type == "cuda"
+    work()
+    with profile(activities=[ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU]) as taken:
+        wall = machine.seconds(work, device)
+    of_operation = attrgetter("self_device_time_total" if on_gpu else "self_cpu_time_total")
+    return {event.key: of_operation(event) / 1e6 for event in taken.key_averages()}, wall
 
 
 def resampled(sample: Path, slices: int, folder: Path) -> Path:
@@ -258,7 +281,7 @@ def segment(path: Path, settings: Settings) -> dict:
         "seconds": wall,
         "cpu_seconds": time.process_time() - cpu,
         "peak_gb": taken.ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20),
-        "gpu_gb": torch.cuda.max_memory_allocated() / 2**30 if on_gpu else None,
+        "gpu_gb": torch.cuda.max_memory_reserved() / 2**30 if on_gpu else None,
         "stages": result.timings,
     }
 
@@ -272,7 +295,8 @@ def volumes(sample: Path, runs: list[tuple[str, int]], device: torch.device) -> 
     with tempfile.TemporaryDirectory() as folder:
         for mode, slices in runs:
             path = resampled(sample, slices, Path(folder))
-            settings = Settings(mode=mode, device=str(device))
+            settings = PAPER if mode == "paper" else Settings(mode=mode)
+            settings = replace(settings, device=str(device))
             before = machine.seconds(yardstick.iterate, device)
             with ProcessPoolExecutor(1, mp_context=context) as pool:
                 row = pool.submit(segment, path, settings).result()
@@ -291,20 +315,22 @@ def paper_slices(sample: Path, device: torch.device) -> dict:
     scan = prepare(hounsfield, order.spacing, PAPER.working_size)
     images = torch.from_numpy(network_input(scan))[spread_slices(scan, PAPER_SLICES)]
     taken = {"published": 0.0, "engine": 0.0, "iterations": 0, "slices": len(images)}
-    for image in images.to(device).split(1):
+    at_once = networks_at_once(images[:1], PAPER, device)
+    for group in images.to(device).split(at_once):
         steps: list[int] = []
         taken["engine"] += machine.seconds(
-            lambda image=image, steps=steps: fitting.fit_side_by_side(
-                image[None], PAPER, lambda done, total: steps.append(done)
+            lambda group=group, steps=steps: fitting.fit_side_by_side(
+                group.unsqueeze(1), PAPER, lambda done, total: steps.append(done)
             ),
             device,
         )
         # Each attempt tells its end, and may tell of an iteration that it no longer makes.
         iterations = len(steps) - 2 * steps.count(PAPER.iterations)
-        side = published_side(image, published.CHANNELS)
-        for _ in range(iterations):
-            taken["published"] += machine.seconds(side.iterate, device)
-        taken["iterations"] += iterations
+        for image in group.split(1):
+            side = published_side(image, published.CHANNELS)
+            for _ in range(iterations):
+                taken["published"] += machine.seconds(side.iterate, device)
+            taken["iterations"] += iterations
     return {**taken, "chest": len(scan.body), "size": list(images.shape[2:])}
 
 
@@ -328,6 +354,11 @@ def report(figures: dict) -> list[str]:
         lines.append(f"{'ratio':<28}" + "".join(f"{ratio:10.1f}" for ratio in ratios))
     lines += ["", *_limits(figures), "", "costliest operations of an iteration"]
     lines += [f"{row['operation']:<44}{row['share']:7.1%}" for row in figures["costliest"]]
+    if figures["gpu_busy"]:
+        lines += ["", "GPU busy during a fit"]
+        lines += [
+            f"{name + ' mode':<44}{share:7.1%}" for name, share in figures["gpu_busy"].items()
+        ]
     for by, times in figures["growth"].items():
         lines += ["", f"ms an iteration, by {by}"]
         lines += [f"{value:>10}{1e3 * taken:10.1f}" for value, taken in times.items()]
@@ -394,7 +425,8 @@ def measure(device: torch.device, arguments: argparse.Namespace) -> dict:
     turns = 1 if arguments.quick else 3
     network = published.PublishedNet(INPUTS).to(device)
     is_thorough = arguments.sample and not arguments.quick
-    runs = [(mode, count) for mode in arguments.modes for count in arguments.slices]
+    modes = arguments.modes or (["volume"] if arguments.quick else MODES[device.type])
+    runs = [(mode, count) for mode in modes for count in arguments.slices]
     return {
         "machine": machine.describe(device),
         "equality": check_equality(),
@@ -402,6 +434,7 @@ def measure(device: torch.device, arguments: argparse.Namespace) -> dict:
         "demand": machine.demand(network, picture(published.SIZE, device)),
         "iterations": iterations(device, turns),
         "costliest": costliest(device),
+        "gpu_busy": gpu_busy(device) if device.type == "cuda" else {},
         "growth": {} if arguments.quick else growth(device, turns),
         "paper_slices": paper_slices(arguments.sample, device) if is_thorough else {},
         "volumes": volumes(arguments.sample, runs, device) if arguments.sample else [],
@@ -414,13 +447,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sample", type=Path, help="folder that s3net sample-data made")
     parser.add_argument("--slices", nargs="+", type=int, help="default: 64 133 300")
-    parser.add_argument("--modes", nargs="+", choices=("volume", "slice"))
+    parser.add_argument("--modes", nargs="+", choices=MODES["cuda"])
+    parser.add_argument("--devices", nargs="+", choices=("cpu", "cuda"))
     parser.add_argument("--quick", action="store_true", help="64 slices, volume mode, one turn")
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmark"))
     arguments = parser.parse_args()
     arguments.slices = arguments.slices or ([64] if arguments.quick else [64, 133, 300])
-    arguments.modes = arguments.modes or (["volume"] if arguments.quick else ["volume", "slice"])
-    devices = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
+    devices = arguments.devices or ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
     figures = {name: measure(torch.device(name), arguments) for name in devices}
     arguments.output.mkdir(parents=True, exist_ok=True)
     table = json.dumps(figures, indent=1)

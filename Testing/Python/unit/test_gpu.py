@@ -1,16 +1,23 @@
-"""What runs on a GPU, without one: tensors that have a device and a shape, but no values."""
+"""What runs on a GPU: without one, on tensors that have a device and a shape, but no values."""
 
 from dataclasses import replace
 
+import phantom
 import pytest
 import torch
+from S3NetSegmentationLib import segment_lungs
+from S3NetSegmentationLib.evaluation.overlap import dice
 from S3NetSegmentationLib.s3net import fitting, losses
 from S3NetSegmentationLib.s3net.network import S3Net
+from S3NetSegmentationLib.s3net.repeated import WARM_UP, repeated
 from S3NetSegmentationLib.settings import Settings
 from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 TINY = Settings(channels=4, clusters=5)
+
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
 
 
 @pytest.fixture
@@ -69,3 +76,30 @@ def test_a_mistake_would_be_seen(gpu):
         torch.ones(2, device=gpu) + torch.ones(2)
     with pytest.raises(DataDependentOutputException):
         bool(torch.ones(2, device=gpu).all())
+
+
+@needs_gpu
+@pytest.mark.parametrize("mode", ["volume", "slice"])
+def test_the_lungs_are_those_of_the_cpu(mode):
+    image = phantom.thorax(spacing=(4, 4, 12), size=(100, 80, 24)).image
+    settings = Settings(mode=mode, channels=16, clusters=16)
+    on_gpu, on_cpu = (
+        segment_lungs(image, replace(settings, device=device)) for device in ("cuda", "cpu")
+    )
+    assert on_gpu.warnings == on_cpu.warnings
+    assert dice(on_gpu.lung_array > 0, on_cpu.lung_array > 0) > 0.99
+
+
+@needs_gpu
+def test_an_iteration_that_the_gpu_repeats_by_itself_is_the_same():
+    stacks = torch.rand(3, 2, 1, 40, 36, device="cuda")
+    anew, repeating = (fitting.RunningFit(stacks, TINY, 0) for _ in range(2))
+    with repeated(repeating.iterate, stacks.device) as iterate:
+        for _ in range(WARM_UP + 2):
+            anew.iterate()
+            iterate()
+            torch.cuda.synchronize()
+        assert iterate._graph is not None
+    for name, value in repeating.network.state_dict().items():
+        torch.testing.assert_close(value, anew.network.state_dict()[name], rtol=1e-2, atol=1e-3)
+    assert repeating.best.iteration == WARM_UP + 2
