@@ -93,11 +93,13 @@ def assign_clusters(
             low, median[cluster], high = np.percentile(own, (25, 50, 75))
             # The quartiles of a normal distribution lie 1.35 standard deviations apart.
             spread[cluster] = max((high - low) / 1.35, LEAST_SPREAD)
+    told = np.flatnonzero(np.isfinite(spread))  # the others are likely nowhere
+    median, spread = median[told, None], spread[told, None]
     # Slice by slice, as the scores of all of them in single precision would take much memory.
     for axial, logits, intensity, inside in zip(labels, scores, hounsfield, body, strict=True):
-        distance = (intensity[inside].clip(*WINDOW) - median[:, None]) / spread[:, None]
-        likelihood = logits[:, inside] - distance**2 / 2 - np.log(spread)[:, None]
-        axial[inside] = likelihood.argmax(0)
+        distance = (intensity[inside].clip(*WINDOW) - median) / spread
+        likelihood = logits[told][:, inside] - distance**2 / 2 - np.log(spread)
+        axial[inside] = told[likelihood.argmax(0)]
     return labels
 
 
