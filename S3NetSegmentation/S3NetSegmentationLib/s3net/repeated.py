@@ -6,6 +6,7 @@ one by one takes longer than to do them. CUDA can record them as a graph and rep
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -61,24 +62,31 @@ class _Recorded:
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self) -> None:
-        # A GPU that is still at the calls before has enough to do. A graph would speed up nothing,
-        # and it has memory of its own.
-        if self._calls == WARM_UP and self._stream.query():
-            self._graph = self._record()
-        self._calls += 1
         current = torch.cuda.current_stream(self._stream.device)
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
             if self._graph is None:
-                self._work()
+                self._do_piece_by_piece()
             else:
                 self._graph.replay()
         current.wait_stream(self._stream)
 
+    def _do_piece_by_piece(self) -> None:
+        start = time.perf_counter()
+        self._work()
+        self._calls += 1
+        if self._calls == WARM_UP:
+            handed_out = time.perf_counter()
+            self._stream.synchronize()
+            # Where most of the time goes by in the GPU, a graph would speed up nothing, and it has
+            # memory of its own.
+            if time.perf_counter() - handed_out < handed_out - start:
+                self._graph = self._record()
+
     def _record(self) -> torch.cuda.CUDAGraph | None:
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.stream(self._stream), torch.cuda.graph(graph, stream=self._stream):
+            with torch.cuda.graph(graph, stream=self._stream):
                 self._work()
         except RuntimeError:  # for lack of memory, or of support by an operator or the driver
             return None
