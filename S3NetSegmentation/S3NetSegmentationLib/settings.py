@@ -106,7 +106,7 @@ class Settings:
                 f"There is no choice '{self.choice}'; choose one of {', '.join(CHOICES)}."
             )
         for name, least in _LEAST.items():
-            if getattr(self, name) < least:
+            if not getattr(self, name) >= least:  # which is so of what is no number, too
                 raise InputError(f"The setting '{name}' must be at least {least}.")
 
     @classmethod

@@ -39,6 +39,13 @@ def add_engine(command: argparse.ArgumentParser) -> None:
         + " (default: %(default)s)",
     )
     add("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
+    add(
+        "--gpu-memory",
+        type=float,
+        metavar="GB",
+        help="in slice mode, how much of a CUDA GPU's memory to use: the more, the faster "
+        "(default: 4)",
+    )
     add("--seed", type=int, default=0, help="same seed, same result (default: %(default)s)")
     add_debug(command)
 
@@ -53,10 +60,12 @@ def add_debug(command: argparse.ArgumentParser) -> None:
 def settings_of(arguments: argparse.Namespace) -> Settings:
     """The settings that the options of `add_engine` ask for."""
     changes = {"device": arguments.device, "seed": arguments.seed}
-    if arguments.mode:
-        changes["mode"] = arguments.mode
-    if arguments.method:
-        changes["method"] = arguments.method
+    asked = {
+        "mode": arguments.mode,
+        "method": arguments.method,
+        "gpu_memory_gb": arguments.gpu_memory,
+    }
+    changes |= {name: value for name, value in asked.items() if value is not None}
     return Settings.from_preset(arguments.preset, **changes)
 
 

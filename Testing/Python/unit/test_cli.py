@@ -167,10 +167,10 @@ def test_settings_reach_the_engine(folder, monkeypatch):
         raise Cancelled
 
     monkeypatch.setattr(pipeline, "segment_lungs", record)
-    options = ("--mode", "slice", "--device", "cpu", "--seed", 7)
+    options = ("--mode", "slice", "--device", "cpu", "--seed", 7, "--gpu-memory", 12.5)
     assert main(arguments(folder, *options)) == 130
     assert main(arguments(folder, "--preset", "lung-ct-paper")) == 130
-    assert seen[0] == Settings(mode="slice", device="cpu", seed=7)
+    assert seen[0] == Settings(mode="slice", device="cpu", seed=7, gpu_memory_gb=12.5)
     assert seen[1] == Settings.from_preset("lung-ct-paper")
 
 
@@ -262,6 +262,13 @@ def test_bad_option(folder, capsys, options):
     with pytest.raises(SystemExit) as caught:
         main(arguments(folder, *options))
     assert caught.value.code == 2
+    assert not os.listdir(folder / "out")
+
+
+@pytest.mark.parametrize("much", ["-1", "nan"])
+def test_a_setting_that_makes_no_sense(folder, capsys, much):
+    assert main(arguments(folder, "--gpu-memory", much)) == 2
+    assert "must be at least 0" in sentence(capsys)
     assert not os.listdir(folder / "out")
 
 
