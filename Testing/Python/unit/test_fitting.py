@@ -7,8 +7,9 @@ import torch
 from S3NetSegmentationLib.errors import Cancelled, FitError, InputError
 from S3NetSegmentationLib.s3net import fitting
 from S3NetSegmentationLib.s3net.device import fastest_device, resolve_device
-from S3NetSegmentationLib.s3net.fitting import fit, predict, variance_explained
+from S3NetSegmentationLib.s3net.fitting import fit, predict
 from S3NetSegmentationLib.s3net.network import S3Net
+from S3NetSegmentationLib.s3net.separation import variance_explained
 from S3NetSegmentationLib.settings import Settings
 
 SMALL = Settings(channels=8, clusters=8, iterations=12, refits=0)

@@ -10,6 +10,7 @@ from S3NetSegmentationLib.evaluation.overlap import dice
 from S3NetSegmentationLib.s3net import fitting, losses
 from S3NetSegmentationLib.s3net.network import S3Net
 from S3NetSegmentationLib.s3net.repeated import WARM_UP, repeated
+from S3NetSegmentationLib.s3net.separation import best_split_explains
 from S3NetSegmentationLib.settings import Settings
 from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
@@ -61,7 +62,7 @@ def test_an_iteration_stays_on_the_gpu_and_never_waits_for_it(gpu, monkeypatch, 
 
 def test_what_precedes_and_follows_the_iterations_stays_on_the_gpu(gpu):
     stacks = torch.rand(3, 2, 1, 40, 36, device=gpu)
-    assert fitting.best_split_explains(stacks).device == gpu
+    assert best_split_explains(stacks).device == gpu
     running = fitting.RunningFit(stacks, TINY, 0)
     fitting._settle_batch_statistics(running.network, running.images)
     for index in range(3):

@@ -6,14 +6,9 @@ import pytest
 import torch
 from S3NetSegmentationLib.errors import Cancelled
 from S3NetSegmentationLib.s3net import many
-from S3NetSegmentationLib.s3net.fitting import (
-    best_split_explains,
-    fit,
-    fit_side_by_side,
-    predict,
-    variance_explained,
-)
+from S3NetSegmentationLib.s3net.fitting import fit, fit_side_by_side, predict
 from S3NetSegmentationLib.s3net.many import bytes_to_fit, fit_each, networks_at_once
+from S3NetSegmentationLib.s3net.separation import best_split_explains, variance_explained
 from S3NetSegmentationLib.settings import Settings
 
 CPU = torch.device("cpu")
