@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
+from torch.torch_version import TorchVersion
 
 WARM_UP = 3
 """Times the work is done piece by piece first: libraries set themselves up, and the optimizer
@@ -33,7 +34,7 @@ def repeated(work: Callable[[], None], device: torch.device) -> Iterator[Callabl
     ------
     callable
     """
-    if device.type != "cuda":
+    if device.type != "cuda" or not operators_follow_streams():
         yield work
         return
     recorded = _Recorded(work, device)
@@ -41,6 +42,17 @@ def repeated(work: Callable[[], None], device: torch.device) -> Iterator[Callabl
         yield recorded
     finally:
         recorded.close()
+
+
+def operators_follow_streams() -> bool:
+    """Whether torchvision's operators run on the stream that torch works on.
+
+    Before 0.29, its deformable convolution runs on the default stream whatever the current one.
+    Work on another stream does not wait for it, and a graph lacks it.
+    """
+    from torchvision import __version__
+
+    return TorchVersion(__version__) >= (0, 29)
 
 
 @lru_cache

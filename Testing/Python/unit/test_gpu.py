@@ -5,11 +5,12 @@ from dataclasses import replace
 import phantom
 import pytest
 import torch
+import torchvision
 from S3NetSegmentationLib import segment_lungs
 from S3NetSegmentationLib.evaluation.overlap import dice
 from S3NetSegmentationLib.s3net import fitting, losses
 from S3NetSegmentationLib.s3net.network import S3Net
-from S3NetSegmentationLib.s3net.repeated import WARM_UP, repeated
+from S3NetSegmentationLib.s3net.repeated import WARM_UP, operators_follow_streams, repeated
 from S3NetSegmentationLib.s3net.separation import best_split_explains
 from S3NetSegmentationLib.settings import Settings
 from torch import nn
@@ -79,6 +80,22 @@ def test_a_mistake_would_be_seen(gpu):
         bool(torch.ones(2, device=gpu).all())
 
 
+@pytest.mark.parametrize("version", ["0.17.2+cu121", "0.28.0"])
+def test_nothing_is_recorded_that_torchvision_does_on_another_stream(monkeypatch, version):
+    monkeypatch.setattr(torchvision, "__version__", version)
+    done = []
+    with repeated(lambda: done.append(1), torch.device("cuda:0")) as iterate:
+        for _ in range(WARM_UP + 2):
+            iterate()
+    assert len(done) == WARM_UP + 2
+
+
+@pytest.mark.parametrize("version", ["0.29.0", "0.29.1+cu130", "0.30.0a0+1234567", "1.0.0"])
+def test_torchvision_from_0_29_on_may_be_recorded(monkeypatch, version):
+    monkeypatch.setattr(torchvision, "__version__", version)
+    assert operators_follow_streams()
+
+
 @needs_gpu
 @pytest.mark.parametrize("mode", ["volume", "slice"])
 def test_the_lungs_are_those_of_the_cpu(mode):
@@ -92,6 +109,7 @@ def test_the_lungs_are_those_of_the_cpu(mode):
 
 
 @needs_gpu
+@pytest.mark.skipif(not operators_follow_streams(), reason="torchvision can't be recorded")
 def test_an_iteration_that_the_gpu_repeats_by_itself_is_the_same():
     stacks = torch.rand(3, 2, 1, 40, 36, device="cuda")
     anew, repeating = (fitting.RunningFit(stacks, TINY, 0) for _ in range(2))
