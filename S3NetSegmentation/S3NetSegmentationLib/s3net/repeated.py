@@ -76,12 +76,15 @@ class _Recorded:
     def __call__(self) -> None:
         current = torch.cuda.current_stream(self._stream.device)
         self._stream.wait_stream(current)
-        with torch.cuda.stream(self._stream):
-            if self._graph is None:
-                self._do_piece_by_piece()
-            else:
-                self._graph.replay()
-        current.wait_stream(self._stream)
+        try:
+            with torch.cuda.stream(self._stream):
+                if self._graph is None:
+                    self._do_piece_by_piece()
+                else:
+                    self._graph.replay()
+        finally:
+            # Where the memory ran out, too: what was handed out before still uses the rest of it.
+            current.wait_stream(self._stream)
 
     def _do_piece_by_piece(self) -> None:
         start = time.perf_counter()
