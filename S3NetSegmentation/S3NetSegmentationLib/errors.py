@@ -34,6 +34,8 @@ NO_MEMORY = (
     "a box, or use a computer or a graphics card with more."
 )
 
+GPU_FAILED = "The GPU failed; update its driver, or choose the device cpu."
+
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error of Python, torch or ITK means that memory ran out, of CPU or GPU."""
@@ -42,22 +44,45 @@ def out_of_memory(error: BaseException) -> bool:
     if isinstance(error, OSError):
         winerror = getattr(error, "winerror", None)
         return error.errno == errno.ENOMEM or winerror == PAGING_FILE_TOO_SMALL
-    said = str(error).lower()
-    signs = (
+    return isinstance(error, RuntimeError) and _says(
+        error,
         "out of memory",
         "not enough memory",
         "allocate memory",
         "bad_alloc",
         "bad alloc",
         "alloc_failed",
+        "allocation_failed",
+        "nvml_success",  # which torch takes for granted when it tells that memory ran out
     )
-    return isinstance(error, RuntimeError) and any(sign in said for sign in signs)
 
 
-def failed_on_gpu(error: RuntimeError) -> bool:
-    """Whether torch says that CUDA or one of its libraries failed.
+def failed_on_gpu(error: BaseException) -> bool:
+    """Whether torch says that CUDA or one of its libraries failed."""
+    return isinstance(error, RuntimeError) and _says(
+        error,
+        "cuda error",
+        "cuda driver",
+        "cuda unknown error",
+        "cuda gpu",
+        "nvidia driver",
+        "hip error",
+        "cudnn",
+        "cublas",
+    )
+
+
+def lacks_support(error: BaseException) -> bool:
+    """Whether torch or torchvision was not built for this GPU, or not for each other.
 
     Where the GPU is older or newer than those that this torch was built for, say.
     """
-    signs = ("cuda error", "hip error", "cudnn", "cublas", "no kernel image")
-    return any(sign in str(error).lower() for sign in signs)
+    if isinstance(error, NotImplementedError | ImportError):
+        return True
+    signs = ("kernel image", "arch_mismatch", "unable to find an engine", "torchvision")
+    return isinstance(error, RuntimeError) and _says(error, *signs)
+
+
+def _says(error: BaseException, *signs: str) -> bool:
+    said = str(error).lower()
+    return any(sign in said for sign in signs)

@@ -8,7 +8,15 @@ import sys
 import traceback
 
 from .. import __version__
-from ..errors import NO_MEMORY, Cancelled, InputError, S3NetError, out_of_memory
+from ..errors import (
+    GPU_FAILED,
+    NO_MEMORY,
+    Cancelled,
+    InputError,
+    S3NetError,
+    failed_on_gpu,
+    out_of_memory,
+)
 from ..own_process import prepare_process
 from .batch import add_batch
 from .common import BAD_INPUT, FAILED, INTERRUPTED, fail
@@ -47,6 +55,8 @@ def main(argv: list[str] | None = None) -> int:
             traceback.print_exc()
         if out_of_memory(error):
             return fail(NO_MEMORY, FAILED)
+        if failed_on_gpu(error):
+            return fail(GPU_FAILED, FAILED)
         what = f"{type(error).__name__}: {error}".splitlines()[0]
         return fail(
             f"An unexpected error stopped the program ({what}); "

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from ..errors import failed_on_gpu, out_of_memory
+from ..errors import failed_on_gpu, lacks_support, out_of_memory
 from ..settings import Settings
 from .arrays import to_device
 from .fitting import Fit, fit, predict
@@ -24,6 +24,11 @@ ON_THE_CPU = (
 NOT_ON_THIS_GPU = (
     "This version of PyTorch can't do all of the work on this GPU, so that it went on on the CPU; "
     "choose the device cpu, or install the version of PyTorch that fits the GPU."
+)
+
+AFTER_A_FAILURE = (
+    "The GPU failed or is taken by another program, so that the work went on on the CPU; update "
+    "its driver, or choose the device cpu."
 )
 
 
@@ -66,7 +71,7 @@ class Processor:
             for found in fit_each(images, settings, self._device, step):
                 done += 1
                 yield found
-        except RuntimeError as error:
+        except (RuntimeError, ImportError) as error:
             reason = self._reason(error)
             if reason is None:
                 raise
@@ -97,29 +102,28 @@ class Processor:
         """What the work gives, or None where the GPU has no room for it."""
         try:
             return work()
-        except RuntimeError as error:
+        except (RuntimeError, ImportError) as error:
             reason = self._reason(error)
             if reason is None:
                 raise
         # After the handler: the error holds on to what the work had allocated.
-        if reason == NOT_ON_THIS_GPU:
+        if reason != ON_THE_CPU:
             self._go_to_the_cpu(reason)
             return work()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         return None
 
-    def _reason(self, error: RuntimeError) -> str | None:
+    def _reason(self, error: Exception) -> str | None:
         """Why work that raised an error may succeed on the CPU; None where it wouldn't."""
         if self._device.type == "cpu":
             return None
-        if isinstance(error, NotImplementedError):
-            return NOT_ON_THIS_GPU
         if out_of_memory(error):
             return ON_THE_CPU
         # That torch lacks something for Apple's GPUs, it says in many ways.
-        failed = self._device.type == "mps" or failed_on_gpu(error)
-        return NOT_ON_THIS_GPU if failed else None
+        if self._device.type == "mps" or lacks_support(error):
+            return NOT_ON_THIS_GPU
+        return AFTER_A_FAILURE if failed_on_gpu(error) else None
 
     def _go_to_the_cpu(self, reason: str) -> None:
         self._device = torch.device("cpu")

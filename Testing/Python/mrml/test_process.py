@@ -219,6 +219,12 @@ def test_a_worker_that_is_killed_at_work(scene, launcher, temporary):
             r"can't load.*no_such_library.*PyTorch",
             "Traceback",
         ),
+        (
+            'd=$(mktemp -d); echo "raise RuntimeError(\'CUDA error: unknown\')" > "$d/torch.py"\n'
+            'export PYTHONPATH="$d:$PYTHONPATH"\n{python}; rm -r "$d"',
+            "The GPU failed",
+            "Traceback",
+        ),
     ],
 )
 def test_what_goes_wrong_in_the_worker_is_told(launcher, temporary, lines, message, details):

@@ -251,6 +251,10 @@ def test_memory_of_the_graphics_card_counts_as_memory():
     import torch
 
     assert out_of_memory(torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate ..."))
+    assert out_of_memory(RuntimeError("CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"))
+    # What torch before 2.14 says instead where a container hides the driver's library.
+    nvml = 'NVML_SUCCESS == r INTERNAL ASSERT FAILED at "../c10/cuda/CUDACachingAllocator.cpp":830'
+    assert out_of_memory(RuntimeError(nvml))
     assert out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: 12 bytes"))
     assert not out_of_memory(RuntimeError("shapes do not match"))
 

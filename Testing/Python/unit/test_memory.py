@@ -8,7 +8,12 @@ import SimpleITK as sitk
 import torch
 from S3NetSegmentationLib import Settings, pipeline, segment_lungs
 from S3NetSegmentationLib.s3net import many, memory
-from S3NetSegmentationLib.s3net.memory import NOT_ON_THIS_GPU, ON_THE_CPU, SMALLER_BATCHES
+from S3NetSegmentationLib.s3net.memory import (
+    AFTER_A_FAILURE,
+    NOT_ON_THIS_GPU,
+    ON_THE_CPU,
+    SMALLER_BATCHES,
+)
 from S3NetSegmentationLib.s3net.network import AttentionBlock, S3Net
 
 QUICK = Settings(
@@ -24,6 +29,45 @@ def lacking(text):
 def too_old(text):
     """What torch raises on a GPU for which it was not built."""
     return RuntimeError("CUDA error: no kernel image is available for execution on the device")
+
+
+def without_engine(text):
+    """What torch says of a GPU that is too old for its cuDNN."""
+    return RuntimeError("GET was unable to find an engine to execute this computation")
+
+
+def without_torchvision(text):
+    return ModuleNotFoundError("No module named 'torchvision'", name="torchvision")
+
+
+def with_another_torchvision(text):
+    """What is raised where torchvision was made for another torch."""
+    return RuntimeError("operator torchvision::nms does not exist")
+
+
+def hung(text):
+    """What torch raises once Windows has started the driver anew."""
+    return RuntimeError("CUDA error: the launch timed out and was terminated")
+
+
+def taken(text):
+    return RuntimeError("CUDA error: CUDA-capable device(s) is/are busy or unavailable")
+
+
+def without_driver(text):
+    return RuntimeError("The NVIDIA driver on your system is too old (found version 11040).")
+
+
+UNUSABLE = [
+    (lacking, NOT_ON_THIS_GPU),
+    (too_old, NOT_ON_THIS_GPU),
+    (without_engine, NOT_ON_THIS_GPU),
+    (without_torchvision, NOT_ON_THIS_GPU),
+    (with_another_torchvision, NOT_ON_THIS_GPU),
+    (hung, AFTER_A_FAILURE),
+    (taken, AFTER_A_FAILURE),
+    (without_driver, AFTER_A_FAILURE),
+]
 
 
 class SmallGpu:
@@ -131,15 +175,15 @@ def test_a_fit_goes_on_on_the_cpu_with_all_its_slices(monkeypatch, mode):
 
 
 @pytest.mark.parametrize("mode", ["volume", "slice"])
-@pytest.mark.parametrize("error", [lacking, too_old])
-def test_a_gpu_that_torch_cannot_use_leaves_the_work_to_the_cpu(monkeypatch, error, mode):
+@pytest.mark.parametrize(("error", "warning"), UNUSABLE)
+def test_a_gpu_that_torch_cannot_use_leaves_the_work_to_the_cpu(monkeypatch, error, warning, mode):
     settings = replace(QUICK, mode=mode, fitted_slices=3)
     image = phantom.thorax(spacing=(6, 5, 40), size=(70, 54, 6)).image
     expected = segment_lungs(image, settings)
     SmallGpu(monkeypatch, error).room = 0
     result = segment_lungs(image, settings)
     check_same(result, expected)
-    assert result.warnings == (NOT_ON_THIS_GPU, *expected.warnings)
+    assert result.warnings == (warning, *expected.warnings)
 
 
 @pytest.mark.parametrize("error", [lacking, too_old])
