@@ -89,6 +89,7 @@ def networks_at_once(image: Tensor, settings: Settings, device: torch.device) ->
     """
     if device.type != "cuda":
         return 1
+    torch.cuda.empty_cache()  # what torch holds back since an earlier scan is free, too
     free, _ = torch.cuda.mem_get_info(device)
     usable = min(settings.gpu_memory_gb * 2**30, SHARE_OF_FREE * free)
     return max(1, int(usable // bytes_to_fit(image, settings)))

@@ -117,6 +117,14 @@ def test_as_many_at_once_as_memory_and_settings_allow(monkeypatch):
     assert networks_at_once(image, roomy, cuda) == 1
 
 
+def test_what_torch_holds_back_since_an_earlier_scan_is_used_again(monkeypatch):
+    image = pictures(1)
+    held = [2**33]
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**33 - held[0], 2**33))
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: held.__setitem__(0, 0))
+    assert networks_at_once(image, SMALL, torch.device("cuda")) > 1
+
+
 @pytest.mark.parametrize("networks", [1, 3])
 def test_the_estimate_of_memory_covers_what_an_iteration_keeps(networks):
     settings = replace(SMALL, iterations=1, refits=0)
