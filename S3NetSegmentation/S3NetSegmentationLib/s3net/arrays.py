@@ -32,4 +32,5 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """
     if device.type != "cuda" or tensor.is_cuda:
         return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)
+    with torch.cuda.device(device):  # else the first GPU would be set up for it, too
+        return tensor.pin_memory().to(device, non_blocking=True)
