@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -35,6 +36,9 @@ PATIENCE = 5
 LEAST_SEPARATION = 0.9
 """A fit that explains less of the intensity than this share of what the best split of the
 histogram in two explains has merged what is plainly different."""
+
+SEEDING = threading.Lock()
+"""Layers draw from torch's one generator, which no other thread may seed meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -333,7 +337,7 @@ def _network(inputs: int, settings: Settings, networks: int) -> S3Net:
 def _fresh_networks(stacks: Tensor, settings: Settings, seed: int) -> S3Net:
     """Networks side by side, all with the same random parameters."""
     networks, inputs = len(stacks), stacks.shape[2]
-    with torch.random.fork_rng(devices=[]):
+    with SEEDING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = _network(inputs, settings, 1)
     if networks > 1:

@@ -1,5 +1,6 @@
 """A network fits itself to an image."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -43,6 +44,15 @@ def test_same_seed_gives_the_same_clusters_bit_for_bit():
     assert torch.equal(first, second)
     other = predict(fit(image, replace(SMALL, seed=1)).network, image)
     assert not torch.equal(first, other)
+
+
+def test_fits_in_several_threads_do_not_disturb_one_another():
+    image, _ = two_disks()
+    brief = replace(SMALL, iterations=1)
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(lambda _: fit(image, brief).scores, range(40)))
+    alone = fit(image, brief).scores
+    assert all(torch.equal(each, alone) for each in together)
 
 
 @pytest.mark.parametrize(
