@@ -16,6 +16,7 @@ from .errors import InputError
 from .geometry import Geometry
 from .lung.clusters import (
     ClusterStatistics,
+    checked_numbers,
     choose_lung_clusters,
     cluster_map,
     describe_clusters,
@@ -198,7 +199,7 @@ class LungResult:
             If a number is not a cluster of this result.
         """
         table = tuple(table)
-        chosen = _checked(chosen, table)
+        chosen = checked_numbers(chosen, len(table))
         order = AxialOrder(geometry)
         scan = Scan.from_text(scan, order.apply(hounsfield))
         labels = scan.grid.centers(order.apply(clusters))[scan.box]
@@ -236,7 +237,7 @@ class LungResult:
             If a number is not a cluster of this result, or the voxels are other ones.
         """
         start = time.perf_counter()
-        chosen = _checked(cluster_numbers, self.table)
+        chosen = checked_numbers(cluster_numbers, len(self.table))
         if hounsfield.shape != self.lung_array.shape:
             raise InputError("This is not the image that was segmented: its size differs.")
         lungs = _lungs(hounsfield, self.geometry, self.scan, self.labels, chosen, self.settings)
@@ -287,15 +288,6 @@ class LungResult:
             warnings=tuple(description["warnings"]),
             scan=Scan.from_arrays(description["scan"], arrays),
         )
-
-
-def _checked(numbers: Iterable[int], table: tuple[ClusterStatistics, ...]) -> tuple[int, ...]:
-    """The numbers in order, each once, all of them clusters."""
-    chosen = tuple(sorted(set(numbers)))
-    for number in chosen:
-        if not 1 <= number <= len(table):
-            raise InputError(f"There is no cluster {number}; choose from 1 to {len(table)}.")
-    return chosen
 
 
 def _lungs(

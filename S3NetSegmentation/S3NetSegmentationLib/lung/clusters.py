@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import InputError
 from .scan import Scan
 
 WINDOW = (-1000, 400)
@@ -236,3 +238,25 @@ def choose_lung_clusters(table: tuple[ClusterStatistics, ...]) -> tuple[int, ...
         for row in table
         if row.median_hu <= LUNG_MEDIAN and row.body_fraction >= LUNG_INSIDE
     )
+
+
+def checked_numbers(numbers: Iterable[int], count: int) -> tuple[int, ...]:
+    """Numbers of clusters in order, each once, as Python's own integers.
+
+    Parameters
+    ----------
+    numbers : iterable of int
+        Of whatever type, numpy's too.
+    count : int
+        How many clusters there are.
+
+    Raises
+    ------
+    InputError
+        If one is not the number of a cluster.
+    """
+    chosen = set(numbers)
+    for number in chosen:
+        if number not in range(1, count + 1):
+            raise InputError(f"There is no cluster {number}; choose from 1 to {count}.")
+    return tuple(sorted(int(number) for number in chosen))

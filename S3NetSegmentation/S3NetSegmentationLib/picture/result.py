@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..errors import InputError
+from ..lung.clusters import checked_numbers
 from ..settings import Settings
 
 LEAST_SHARE = 0.01
@@ -89,12 +90,7 @@ class PictureResult:
         InputError
             If a number is not a region of this result.
         """
-        chosen = tuple(sorted(set(numbers)))
-        for number in chosen:
-            if not 1 <= number <= len(self.table):
-                raise InputError(
-                    f"There is no cluster {number}; choose from 1 to {len(self.table)}."
-                )
+        chosen = checked_numbers(numbers, len(self.table))
         return replace(self, mask=mask_of(self.clusters, chosen), chosen=chosen)
 
     def choose_at(self, x: int, y: int) -> PictureResult:

@@ -149,8 +149,9 @@ def test_regions_by_number(skin):
     _, truth, result = skin
     assert dice(result.choose([1]).mask, truth) > 0.95
     assert result.choose([1, 2]).mask.mean() > 0.7
-    with pytest.raises(InputError, match="no cluster 3"):
-        result.choose([3])
+    for number in (3, 1.5):
+        with pytest.raises(InputError, match=f"no cluster {number}"):
+            result.choose([number])
 
 
 def test_only_the_lens_is_seen_where_the_corners_are_dark():

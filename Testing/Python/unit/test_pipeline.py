@@ -10,6 +10,8 @@ from real_data import DATA, needs_data
 from S3NetSegmentationLib import Settings, segment_lungs
 from S3NetSegmentationLib.errors import Cancelled, InputError
 from S3NetSegmentationLib.evaluation.overlap import dice
+from S3NetSegmentationLib.io.write import write_json
+from S3NetSegmentationLib.report import as_dict
 from S3NetSegmentationLib.result import LungResult
 from scipy import ndimage
 
@@ -128,10 +130,21 @@ def test_choosing_other_clusters_needs_no_fit(plain):
     assert nothing.chosen == ()
     back = nothing.choose(found.hounsfield, result.chosen)
     assert (sitk.GetArrayFromImage(back.lungs) == sitk.GetArrayFromImage(result.lungs)).all()
-    with pytest.raises(InputError, match="no cluster 99"):
-        result.choose(found.hounsfield, [99])
+    for number in (99, 1.5, "1"):
+        with pytest.raises(InputError, match=f"no cluster {number}"):
+            result.choose(found.hounsfield, [number])
     with pytest.raises(InputError, match="not the image"):
         result.choose(np.zeros((20, 20, 20)), result.chosen)
+
+
+def test_clusters_are_chosen_by_numbers_of_any_type(plain, tmp_path):
+    """Those that numpy finds under a mask can be kept in a file like any others."""
+    found, result = plain
+    under = np.unique(result.cluster_array[result.lung_array > 0])
+    chosen = result.choose(found.hounsfield, under)
+    chosen.save(tmp_path)
+    assert LungResult.load(tmp_path).chosen == tuple(under)
+    write_json(tmp_path / "figures.json", as_dict(chosen, found.image))
 
 
 def test_choosing_more_clusters_takes_more_in(plain):
