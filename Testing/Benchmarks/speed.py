@@ -46,6 +46,7 @@ from S3NetSegmentationLib.s3net import fitting
 from S3NetSegmentationLib.s3net.affine import random_affine
 from S3NetSegmentationLib.s3net.deformable import deform_conv2d
 from S3NetSegmentationLib.s3net.many import networks_at_once
+from S3NetSegmentationLib.s3net.running import RunningFit
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
@@ -91,7 +92,7 @@ def published_side(image: Tensor, channels: int) -> Side:
 
 def engine_side(image: Tensor, channels: int, networks: int = 1) -> Side:
     settings = replace(PAPER, channels=channels, clusters=channels)
-    fit = fitting.RunningFit(image.expand(networks, 1, -1, -1, -1), settings, 0)
+    fit = RunningFit(image.expand(networks, 1, -1, -1, -1), settings, 0)
     generator = torch.Generator().manual_seed(0)
 
     def forward() -> Tensor:
@@ -178,7 +179,7 @@ def check_equality() -> float:
     network = published.PublishedNet(INPUTS, 8, 8).double()
     image = picture(48, torch.device("cpu")).double()
     transform = random_affine(torch.Generator().manual_seed(0)).double()
-    fit = fitting.RunningFit(image[None], replace(PAPER, channels=8, clusters=8), 0)
+    fit = RunningFit(image[None], replace(PAPER, channels=8, clusters=8), 0)
     fit.network.load_state_dict(network.state_dict())
     published.joint_loss(network, image, transform).backward()
     fit.forward(transform)[1].sum().backward()

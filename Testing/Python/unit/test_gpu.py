@@ -8,10 +8,13 @@ import torch
 import torchvision
 from S3NetSegmentationLib import segment_lungs
 from S3NetSegmentationLib.evaluation.overlap import dice
-from S3NetSegmentationLib.s3net import fitting, losses
+from S3NetSegmentationLib.s3net import losses
+from S3NetSegmentationLib.s3net.fitting import predict
 from S3NetSegmentationLib.s3net.network import S3Net
 from S3NetSegmentationLib.s3net.repeated import WARM_UP, operators_follow_streams, repeated
+from S3NetSegmentationLib.s3net.running import RunningFit, settle_batch_statistics
 from S3NetSegmentationLib.s3net.separation import best_split_explains
+from S3NetSegmentationLib.s3net.side_by_side import single_network
 from S3NetSegmentationLib.settings import Settings
 from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
@@ -48,9 +51,9 @@ def _moved(network: S3Net, *device_and_dtype, **memory_format) -> S3Net:
 @pytest.mark.parametrize("change", [{}, {"least_clusters": 3}])
 def test_an_iteration_stays_on_the_gpu_and_never_waits_for_it(gpu, monkeypatch, networks, change):
     # The engine of gradients asks for a driver.
-    monkeypatch.setattr(fitting.RunningFit, "backward", lambda running, losses: None)
+    monkeypatch.setattr(RunningFit, "backward", lambda running, losses: None)
     stacks = torch.rand(networks, 2, 1, 40, 36, device=gpu)
-    running = fitting.RunningFit(stacks, replace(TINY, **change), 0)
+    running = RunningFit(stacks, replace(TINY, **change), 0)
     for _ in range(3):
         running.iterate()
     labels, loss = running.forward(running.transform)
@@ -64,11 +67,11 @@ def test_an_iteration_stays_on_the_gpu_and_never_waits_for_it(gpu, monkeypatch, 
 def test_what_precedes_and_follows_the_iterations_stays_on_the_gpu(gpu):
     stacks = torch.rand(3, 2, 1, 40, 36, device=gpu)
     assert best_split_explains(stacks).device == gpu
-    running = fitting.RunningFit(stacks, TINY, 0)
-    fitting._settle_batch_statistics(running.network, running.images)
+    running = RunningFit(stacks, TINY, 0)
+    settle_batch_statistics(running.network, running.images)
     for index in range(3):
-        network = fitting._single(running.network, stacks, index, TINY)
-        scores = fitting.predict(network, stacks[0])
+        network = single_network(running.network, stacks, index, TINY)
+        scores = predict(network, stacks[0])
         assert scores.device == gpu
         assert scores.shape == (2, TINY.clusters, 40, 36)
 
@@ -112,7 +115,7 @@ def test_the_lungs_are_those_of_the_cpu(mode):
 @pytest.mark.skipif(not operators_follow_streams(), reason="torchvision can't be recorded")
 def test_an_iteration_that_the_gpu_repeats_by_itself_is_the_same():
     stacks = torch.rand(3, 2, 1, 40, 36, device="cuda")
-    anew, repeating = (fitting.RunningFit(stacks, TINY, 0) for _ in range(2))
+    anew, repeating = (RunningFit(stacks, TINY, 0) for _ in range(2))
     with repeated(repeating.iterate, stacks.device) as iterate:
         for _ in range(WARM_UP + 2):
             anew.iterate()

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 from S3NetSegmentationLib.s3net.affine import random_affine
-from S3NetSegmentationLib.s3net.fitting import RunningFit
 from S3NetSegmentationLib.s3net.repeated import WARM_UP, repeated
+from S3NetSegmentationLib.s3net.running import RunningFit
 from S3NetSegmentationLib.settings import Settings
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
