@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import Field, asdict, dataclass, fields, replace
 
 from .errors import InputError
 
@@ -11,6 +11,9 @@ MODES = ("volume", "slice")
 METHODS = ("s3net", "k-means")
 
 CHOICES = ("lung", "central", "darkest", "brightest")
+
+SEEDS = range(2**31)
+"""What every generator of random numbers takes, also some thousand farther on."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Settings:
         How much of a CUDA GPU's memory ``slice`` mode uses, at most, in gigabytes: the more, the
         more networks are fitted at once.
     seed : int
-        Same seed, same machine, CPU: the same result, bit for bit.
+        Same seed, same machine, CPU: the same result, bit for bit. One of `SEEDS`.
     working_size : int
         Pixels along the longer side of the body, as the network sees it.
     fitted_slices : int
@@ -47,7 +50,7 @@ class Settings:
     offset_rate : float
         Learning rate of the predicted offsets, as a share of `learning_rate`.
     weight_cross_entropy, weight_affine, weight_spatial : float
-        Weights of the three losses (paper, equation 7); 0 leaves a term out.
+        Weights of the three losses (paper, equation 7); 0 leaves a term out, but not all.
     refits : int
         How often a collapsed or diverged fit is repeated with another seed, at most.
     use_intensity : bool
@@ -95,6 +98,8 @@ class Settings:
     least_clusters: int = 0
 
     def __post_init__(self):
+        for field in fields(self):
+            object.__setattr__(self, field.name, _plain(field, getattr(self, field.name)))
         if self.mode not in MODES:
             raise InputError(f"There is no mode '{self.mode}'; choose one of {', '.join(MODES)}.")
         if self.method not in METHODS:
@@ -108,6 +113,10 @@ class Settings:
         for name, least in _LEAST.items():
             if not getattr(self, name) >= least:  # which is so of what is no number, too
                 raise InputError(f"The setting '{name}' must be at least {least}.")
+        if self.seed not in SEEDS:
+            raise InputError(f"The setting 'seed' must be from 0 to {SEEDS[-1]}.")
+        if self.weight_cross_entropy == self.weight_affine == self.weight_spatial == 0:
+            raise InputError("At least one of the weights of the losses must be more than 0.")
 
     @classmethod
     def from_preset(cls, name: str, **changes) -> Settings:
@@ -140,6 +149,31 @@ class Settings:
         """The settings as a flat dictionary that JSON can hold."""
         return asdict(self)
 
+
+def _plain(field: Field, value):
+    """The value of a setting as Python's own type, which JSON and torch take; numpy's they don't.
+
+    Raises
+    ------
+    InputError
+        If it is of another kind.
+    """
+    kind, called = _KINDS[field.type]
+    is_nan = value != value  # equal to nothing, and refused for being no number later
+    try:
+        if is_nan or kind(value) == value:
+            return kind(value)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise InputError(f"The setting '{field.name}' must be {called}, not {value!r}.")
+
+
+_KINDS = {
+    "str": (str, "text"),
+    "int": (int, "a whole number"),
+    "float": (float, "a number"),
+    "bool": (bool, "true or false"),
+}
 
 _LEAST = {
     "gpu_memory_gb": 0,
