@@ -26,6 +26,9 @@ LUMEN = 1.4
 AIRWAY_SHARE = 0.3
 """Share of a working voxel that is lumen, from which on it belongs to the airways."""
 
+LEAST_PIXELS = 3
+"""Along each side of an axial slice, for a network to see anything in it."""
+
 AIR_RANGE = (-1100, -980)
 """Hounsfield units of air, from a badly calibrated scanner too. Padding lies below, clothes and
 what the patient lies on above."""
@@ -199,11 +202,13 @@ def prepare(hounsfield: np.ndarray, spacing: tuple[float, float, float], working
     Raises
     ------
     InputError
-        If there is no body.
+        If there is no body, or next to nothing of it.
     """
     grid = _working_grid(hounsfield, spacing, working_size)
     working = grid.down(hounsfield)
     body = body_mask(working, grid.coarse_spacing(spacing))
+    box = _bounding_box(body)
+    _check_size(body[box].shape)
     lumen_grid = BlockGrid.in_plane(hounsfield.shape, spacing, LUMEN)
     lumen = find_airways(
         lumen_grid.down(hounsfield),
@@ -211,7 +216,6 @@ def prepare(hounsfield: np.ndarray, spacing: tuple[float, float, float], working
         lumen_grid.coarse_spacing(spacing),
     )
     airways = grid.down(lumen_grid.up_slices(lumen)) > AIRWAY_SHARE
-    box = _bounding_box(body)
     return Scan(
         grid,
         box,
@@ -228,13 +232,21 @@ def prepare(hounsfield: np.ndarray, spacing: tuple[float, float, float], working
 def _working_grid(hounsfield: np.ndarray, spacing, working_size: int) -> BlockGrid:
     """The grid on which the longer side of the body has about `working_size` pixels."""
     coarse = BlockGrid.in_plane(hounsfield.shape, spacing, COARSE)
+    _check_size(coarse.coarse_shape)
     body = body_mask(coarse.down(hounsfield), coarse.coarse_spacing(spacing))
-    if not body.any():
-        raise InputError("There is no body in this image; choose a CT of the chest.")
     _, rows, columns = _bounding_box(body)
     _, height, width = coarse.coarse_spacing(spacing)
     longer = max((rows.stop - rows.start) * height, (columns.stop - columns.start) * width)
     return BlockGrid.in_plane(hounsfield.shape, spacing, longer / working_size)
+
+
+def _check_size(shape: tuple[int, int, int]) -> None:
+    """Refuse axial slices of too few pixels, as of a single coronal slice."""
+    if min(shape[1:]) < LEAST_PIXELS:
+        raise InputError(
+            "The axial slices of this volume show too little of a body; choose more of the chest, "
+            "and check the size of the voxels."
+        )
 
 
 def _air_level(outside: np.ndarray) -> float:
@@ -244,4 +256,6 @@ def _air_level(outside: np.ndarray) -> float:
 
 def _bounding_box(body: np.ndarray) -> tuple[slice, slice, slice]:
     """All slices; the rows and columns of the body and one more on each side."""
+    if not body.any():
+        raise InputError("There is no body in this image; choose a CT of the chest.")
     return (slice(None), *widened(extent(body)[1:], 1))

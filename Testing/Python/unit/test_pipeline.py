@@ -231,6 +231,25 @@ def test_an_image_that_is_no_ct_is_refused():
         segment_lungs(sitk.Image(20, 20, 20, sitk.sitkInt16), QUICK)
 
 
+@pytest.mark.parametrize(
+    ("part", "shrunk"),
+    [
+        (np.s_[:, 40:41], 1),
+        (np.s_[:, 38:40], 1),
+        (np.s_[..., 30:31], 1),
+        (np.s_[:], 1e3),
+        (np.s_[:], 1e9),
+    ],
+    ids=["coronal slice", "coronal slices", "sagittal slice", "in meters", "next to nothing"],
+)
+def test_too_little_of_a_body_is_refused(plain, part, shrunk):
+    found, _ = plain
+    image = sitk.GetImageFromArray(np.ascontiguousarray(found.hounsfield[part]))
+    image.SetSpacing([size / shrunk for size in found.image.GetSpacing()])
+    with pytest.raises(InputError, match="too little of a body"):
+        segment_lungs(image, QUICK)
+
+
 @needs_data
 @pytest.mark.parametrize(
     ("image", "truth", "least"),
