@@ -80,7 +80,7 @@ def make_dicom_seg(lungs: sitk.Image, files: Sequence[Path]) -> pydicom.Dataset:
     Parameters
     ----------
     lungs : SimpleITK.Image
-        0 background, 1 right lung, 2 left lung; at least one voxel is lung.
+        0 background, 1 right lung, 2 left lung.
     files : sequence of Path
         The DICOM files of the scan.
 
@@ -92,7 +92,8 @@ def make_dicom_seg(lungs: sitk.Image, files: Sequence[Path]) -> pydicom.Dataset:
     Raises
     ------
     InputError
-        If highdicom is not installed, or the source is no DICOM or lacks what DICOM SEG needs.
+        If highdicom is not installed, the source is no DICOM or lacks what DICOM SEG needs, or
+        no voxel is lung.
     """
     check_available()
     check_source(files)
@@ -104,6 +105,11 @@ def make_dicom_seg(lungs: sitk.Image, files: Sequence[Path]) -> pydicom.Dataset:
             source.setdefault(keyword, "")
     array = sitk.GetArrayFromImage(lungs)
     present = [each for each in LUNG_SEGMENTS if (array == each.label).any()]
+    if not present:
+        raise InputError(
+            "No lungs were found in this scan, and a DICOM SEG can't be empty; choose another "
+            "format."
+        )
     # Segments are numbered from 1 without gaps.
     numbered = np.zeros(array.shape, np.uint8)
     for number, segment in enumerate(present, start=1):

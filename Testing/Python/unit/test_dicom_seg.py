@@ -90,6 +90,12 @@ def test_one_lung_is_one_segment(tmp_path):
     assert segment.SegmentLabel == "left lung"
 
 
+def test_no_lung_is_no_dicom_seg(tmp_path):
+    scan, lungs = source_of(tmp_path, chest())
+    with pytest.raises(InputError, match=r"can't be empty.*\.$"):
+        make_dicom_seg(lungs * 0, scan.files)
+
+
 def test_tilted_gantry(tmp_path):
     """The result's grid is not the source's; the segmentation has the result's."""
     frame, study = pydicom.uid.generate_uid(), pydicom.uid.generate_uid()
