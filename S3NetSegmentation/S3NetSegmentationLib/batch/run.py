@@ -148,7 +148,8 @@ def run_batch(
         What outputs are named by. With ``"path"``, the table, the report and messages may tell
         who the patients are if the paths do.
     names : path, optional
-        The table of names, by default ``names.csv`` in `output`; names it holds are used.
+        The table of names, by default ``names.csv`` in `output`; names it holds are used. Its
+        folder is made if missing.
     jobs : int
         How many scans run at once.
     scheduler : str, optional
@@ -186,6 +187,7 @@ def run_batch(
     for name in (RESULTS, REPORT):
         check_writable(output / name, (name,))
     names = Path(names) if names else output / TABLE
+    check_folder(names.parent)
     plan = plan_batch(source, output, settings, formats, name_by, names, progress, cancelled)
     if not plan.tasks:
         raise InputError(f"There is no CT scan in '{source}'.")

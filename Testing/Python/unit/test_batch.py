@@ -427,7 +427,7 @@ def test_the_command_says_what_has_become_of_each_scan(tmp_path):
     (source / "bad.nrrd").write_bytes(b"NRRD0004\n")
     (source / "sub" / "skip.seg.nrrd").touch()
     run = subprocess.run(
-        [*COMMAND, source, "-o", output, "--names", tmp_path / "private.csv"],
+        [*COMMAND, source, "-o", output, "--names", tmp_path / "private" / "names.csv"],
         capture_output=True,
         text=True,
         env=ENVIRONMENT,
@@ -440,7 +440,7 @@ def test_the_command_says_what_has_become_of_each_scan(tmp_path):
     assert "bad.nrrd" not in run.stdout
     assert total == ("1 scans: 1 failed; 1 files or series are no CT (--dry-run lists them)")
     assert [Path(each.split()[-1]).name for each in written] == ["results.csv", "report.html"]
-    assert (tmp_path / "private.csv").exists()
+    assert (tmp_path / "private" / "names.csv").exists()
     assert not (output / "names.csv").exists()
 
 
