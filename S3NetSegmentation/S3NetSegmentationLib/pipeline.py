@@ -41,6 +41,9 @@ POOR_FIT = (
 )
 
 
+# A fit needs gradients, also where its caller has switched them off.
+@torch.inference_mode(False)
+@torch.enable_grad()
 def segment_lungs(
     image: sitk.Image,
     settings: Settings | None = None,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import torch
 from scipy import ndimage
 
 from ..errors import InputError
@@ -38,6 +39,9 @@ DISAGREE = (
 )
 
 
+# A fit needs gradients, also where its caller has switched them off.
+@torch.inference_mode(False)
+@torch.enable_grad()
 def segment_picture(
     picture: np.ndarray,
     settings: Settings | None = None,

@@ -6,6 +6,7 @@ import numpy as np
 import phantom
 import pytest
 import SimpleITK as sitk
+import torch
 from real_data import DATA, needs_data
 from S3NetSegmentationLib import Settings, segment_lungs
 from S3NetSegmentationLib.errors import Cancelled, InputError
@@ -93,6 +94,15 @@ def test_same_seed_same_result_bit_for_bit(plain):
     for name in ("clusters", "lungs"):
         first, second = (sitk.GetArrayFromImage(getattr(r, name)) for r in (result, again))
         assert (first == second).all()
+
+
+@pytest.mark.parametrize("without_gradients", [torch.no_grad, torch.inference_mode])
+def test_gradients_may_be_switched_off_by_the_caller(plain, without_gradients):
+    found, result = plain
+    with without_gradients():
+        again = segment_lungs(found.image, QUICK)
+        assert not torch.is_grad_enabled()
+    assert (again.labels == result.labels).all()
 
 
 def test_measurements_are_those_of_the_truth(plain):
