@@ -32,7 +32,7 @@ ARRAYS = ("lung_array", "cluster_array", "labels")
 """What is saved of a result as it is."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays can neither be compared nor hashed as a whole
 class LungResult:
     """Clusters and lungs of one scan.
 

@@ -49,7 +49,7 @@ class Region:
         return float(np.mean(self.color))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays can neither be compared nor hashed as a whole
 class PictureResult:
     """Regions and mask of one picture.
 

@@ -157,6 +157,13 @@ def test_clusters_are_chosen_by_numbers_of_any_type(plain, tmp_path):
     write_json(tmp_path / "figures.json", as_dict(chosen, found.image))
 
 
+def test_results_can_be_kept_in_lists_and_sets(plain):
+    found, result = plain
+    other = result.choose(found.hounsfield, [])
+    assert [result, other].index(other) == 1
+    assert len({result, other, result}) == 2
+
+
 def test_choosing_more_clusters_takes_more_in(plain):
     found, result = plain
     more = result.choose(found.hounsfield, [row.number for row in result.table])
