@@ -90,7 +90,10 @@ def add_segment(commands) -> None:
 
 def _point(text: str) -> tuple[int, int]:
     """Column and row of a pixel, as "X,Y"."""
-    x, y = (int(part) for part in text.split(","))
+    try:
+        x, y = (int(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' is no pixel, such as 120,80") from error
     return x, y
 
 

@@ -265,6 +265,12 @@ def test_bad_option(folder, capsys, options):
     assert not os.listdir(folder / "out")
 
 
+def test_a_point_that_is_none(folder, capsys):
+    with pytest.raises(SystemExit):
+        main(arguments(folder, "--at", "3"))
+    assert capsys.readouterr().err.endswith("argument --at: '3' is no pixel, such as 120,80\n")
+
+
 @pytest.mark.parametrize("much", ["-1", "nan"])
 def test_a_setting_that_makes_no_sense(folder, capsys, much):
     assert main(arguments(folder, "--gpu-memory", much)) == 2
