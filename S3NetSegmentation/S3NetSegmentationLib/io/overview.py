@@ -17,7 +17,7 @@ WINDOW = (-1350.0, 250.0)
 AXIAL_SLICES = 6
 COLUMNS = 3
 PANEL = 320
-"""Width of an axial slice in pixels."""
+"""Longer side of an axial slice in pixels."""
 
 GAP = 8
 TINT = 0.22
@@ -60,7 +60,7 @@ def _compose(image: sitk.Image, lungs: sitk.Image) -> np.ndarray:
     image, lungs = sitk.DICOMOrient(image, "LPS"), sitk.DICOMOrient(lungs, "LPS")
     width, depth, height = (n * s for n, s in zip(image.GetSize(), image.GetSpacing(), strict=True))
     scan, labels = sitk.GetArrayViewFromImage(image), sitk.GetArrayViewFromImage(lungs)
-    zoom = PANEL / width
+    zoom = PANEL / max(width, depth)
     levels, row, column = _places(labels)
 
     def panel(section, extent, mark):

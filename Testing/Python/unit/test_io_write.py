@@ -280,3 +280,8 @@ def test_overview_of_a_scan_without_lungs_is_grey(tmp_path):
 def test_overview_of_a_single_slice(tmp_path):
     image, labels = patient("LPS")
     assert picture(tmp_path, image[:, :, 10:11], labels[:, :, 10:11]).shape[1] >= 320
+
+
+def test_overview_of_a_few_sagittal_slices_is_no_larger(tmp_path):
+    image, labels = patient("LPS")
+    assert max(picture(tmp_path, image[10:12], labels[10:12]).shape) < 1500
