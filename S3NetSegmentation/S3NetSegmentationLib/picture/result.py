@@ -70,7 +70,8 @@ class PictureResult:
     warnings : tuple of str
         Sentences for the user; empty where nothing is wrong.
     quality : float
-        0 to 1, an estimate from the picture alone of how far the mask can be trusted.
+        0 to 1, an estimate from the picture alone of how far the mask of the program's own choice
+        can be trusted; it stays what it is where other regions are chosen.
     """
 
     mask: np.ndarray
