@@ -454,7 +454,10 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmark"))
     arguments = parser.parse_args()
     arguments.slices = arguments.slices or ([64] if arguments.quick else [64, 133, 300])
-    devices = arguments.devices or ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
+    there = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
+    devices = arguments.devices or there
+    if not set(devices) <= set(there):
+        parser.error("PyTorch finds no CUDA GPU on this machine")
     figures = {name: measure(torch.device(name), arguments) for name in devices}
     arguments.output.mkdir(parents=True, exist_ok=True)
     table = json.dumps(figures, indent=1)
