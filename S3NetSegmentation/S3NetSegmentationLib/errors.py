@@ -44,7 +44,7 @@ def out_of_memory(error: BaseException) -> bool:
     if isinstance(error, OSError):
         winerror = getattr(error, "winerror", None)
         return error.errno == errno.ENOMEM or winerror == PAGING_FILE_TOO_SMALL
-    return isinstance(error, RuntimeError) and _says(
+    return _says(
         error,
         "out of memory",
         "not enough memory",
@@ -59,7 +59,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 def failed_on_gpu(error: BaseException) -> bool:
     """Whether torch says that CUDA or one of its libraries failed."""
-    return isinstance(error, RuntimeError) and _says(
+    return _says(
         error,
         "cuda error",
         "cuda driver",
@@ -79,10 +79,17 @@ def lacks_support(error: BaseException) -> bool:
     """
     if isinstance(error, NotImplementedError | ImportError):
         return True
-    signs = ("kernel image", "arch_mismatch", "unable to find an engine", "torchvision")
-    return isinstance(error, RuntimeError) and _says(error, *signs)
+    return _says(error, "kernel image", "arch_mismatch", "unable to find an engine", "torchvision")
+
+
+def fault_of_the_machine(error: BaseException) -> str | None:
+    """What to tell the user of an error that is none of the program; None of any other."""
+    if out_of_memory(error):
+        return NO_MEMORY
+    return GPU_FAILED if failed_on_gpu(error) else None
 
 
 def _says(error: BaseException, *signs: str) -> bool:
+    """Whether it is of the type that torch and ITK raise for all that happens, and says one."""
     said = str(error).lower()
-    return any(sign in said for sign in signs)
+    return isinstance(error, RuntimeError) and any(sign in said for sign in signs)

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from .errors import GPU_FAILED, NO_MEMORY, S3NetError, failed_on_gpu, out_of_memory
+from .errors import S3NetError, fault_of_the_machine
 from .own_process import load_torch, prepare_process
 from .process import TEMPORARY
 from .settings import Settings
@@ -154,10 +154,9 @@ def _batch(folder: Path, send: Send) -> None:
 
 def _sentence(error: Exception) -> str:
     """What an unexpected error means to the user."""
-    if out_of_memory(error):
-        return NO_MEMORY
-    if failed_on_gpu(error):
-        return GPU_FAILED
+    sentence = fault_of_the_machine(error)
+    if sentence:
+        return sentence
     if isinstance(error, OSError):
         return (
             f"The folder for temporary files can't be used ({error.strerror or error}); "

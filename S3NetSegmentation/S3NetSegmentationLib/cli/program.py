@@ -8,15 +8,7 @@ import sys
 import traceback
 
 from .. import __version__
-from ..errors import (
-    GPU_FAILED,
-    NO_MEMORY,
-    Cancelled,
-    InputError,
-    S3NetError,
-    failed_on_gpu,
-    out_of_memory,
-)
+from ..errors import Cancelled, InputError, S3NetError, fault_of_the_machine
 from ..own_process import prepare_process
 from .batch import add_batch
 from .common import BAD_INPUT, FAILED, INTERRUPTED, fail
@@ -53,10 +45,9 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last resort: one sentence, not a traceback
         if arguments.debug:
             traceback.print_exc()
-        if out_of_memory(error):
-            return fail(NO_MEMORY, FAILED)
-        if failed_on_gpu(error):
-            return fail(GPU_FAILED, FAILED)
+        sentence = fault_of_the_machine(error)
+        if sentence:
+            return fail(sentence, FAILED)
         what = f"{type(error).__name__}: {error}".splitlines()[0]
         return fail(
             f"An unexpected error stopped the program ({what}); "

@@ -51,8 +51,7 @@ class RunningFit:
         self.images = images.contiguous(memory_format=memory_format(stacks.device, len(stacks)))
         self.transform = IDENTITY.to(stacks, copy=True)
         # Where few clusters are the end, the last iterate counts, however early.
-        by_count = bool(settings.least_clusters)
-        earliest = 0 if by_count else min(EARLIEST_KEPT, settings.iterations - 1)
+        earliest = 0 if settings.least_clusters else min(EARLIEST_KEPT, settings.iterations - 1)
         self.best = BestIterates(self.network, len(stacks), earliest)
         self._stacks, self._networks = stacks, len(stacks)
         self._settings = settings
@@ -139,7 +138,7 @@ class BestIterates:
 
     def keep(self, network: S3Net) -> None:
         """Keep the current iterate of those networks that have not settled."""
-        self.offer(network, self.iteration.expand_as(self._explained).to(self._explained))
+        self.offer(network, self.iteration.to(self._explained))
 
     def restore(self, network: S3Net) -> None:
         """Give every network its best iterate."""

@@ -21,59 +21,47 @@ QUICK = Settings(
 )
 
 
-def lacking(text):
-    """What torch raises on a GPU for which it lacks an operator."""
-    return NotImplementedError("The operator 'aten::grid_sampler_2d_backward' is not implemented.")
+FULL = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
+LACKING = NotImplementedError("The operator 'aten::grid_sampler_2d_backward' is not implemented.")
 
-def too_old(text):
-    """What torch raises on a GPU for which it was not built."""
-    return RuntimeError("CUDA error: no kernel image is available for execution on the device")
+TOO_OLD = RuntimeError("CUDA error: no kernel image is available for execution on the device")
+"""What torch raises on a GPU for which it was not built."""
 
-
-def without_engine(text):
-    """What torch says of a GPU that is too old for its cuDNN."""
-    return RuntimeError("GET was unable to find an engine to execute this computation")
-
-
-def without_torchvision(text):
-    return ModuleNotFoundError("No module named 'torchvision'", name="torchvision")
-
-
-def with_another_torchvision(text):
-    """What is raised where torchvision was made for another torch."""
-    return RuntimeError("operator torchvision::nms does not exist")
-
-
-def hung(text):
-    """What torch raises once Windows has started the driver anew."""
-    return RuntimeError("CUDA error: the launch timed out and was terminated")
-
-
-def taken(text):
-    return RuntimeError("CUDA error: CUDA-capable device(s) is/are busy or unavailable")
-
-
-def without_driver(text):
-    return RuntimeError("The NVIDIA driver on your system is too old (found version 11040).")
-
-
-UNUSABLE = [
-    (lacking, NOT_ON_THIS_GPU),
-    (too_old, NOT_ON_THIS_GPU),
-    (without_engine, NOT_ON_THIS_GPU),
-    (without_torchvision, NOT_ON_THIS_GPU),
-    (with_another_torchvision, NOT_ON_THIS_GPU),
-    (hung, AFTER_A_FAILURE),
-    (taken, AFTER_A_FAILURE),
-    (without_driver, AFTER_A_FAILURE),
-]
+UNUSABLE = {
+    "lacks an operator": (LACKING, NOT_ON_THIS_GPU),
+    "too old for torch": (TOO_OLD, NOT_ON_THIS_GPU),
+    "too old for cuDNN": (
+        RuntimeError("GET was unable to find an engine to execute this computation"),
+        NOT_ON_THIS_GPU,
+    ),
+    "without torchvision": (
+        ModuleNotFoundError("No module named 'torchvision'", name="torchvision"),
+        NOT_ON_THIS_GPU,
+    ),
+    "torchvision for another torch": (
+        RuntimeError("operator torchvision::nms does not exist"),
+        NOT_ON_THIS_GPU,
+    ),
+    "driver started anew by Windows": (
+        RuntimeError("CUDA error: the launch timed out and was terminated"),
+        AFTER_A_FAILURE,
+    ),
+    "taken": (
+        RuntimeError("CUDA error: CUDA-capable device(s) is/are busy or unavailable"),
+        AFTER_A_FAILURE,
+    ),
+    "driver too old": (
+        RuntimeError("The NVIDIA driver on your system is too old (found version 11040)."),
+        AFTER_A_FAILURE,
+    ),
+}
 
 
 class SmallGpu:
     """The CPU in the role of a GPU that has room for some slices, or for none."""
 
-    def __init__(self, monkeypatch, error=torch.cuda.OutOfMemoryError):
+    def __init__(self, monkeypatch, error=FULL):
         self.room = 100
         self.most = 0
         self._in_use = False
@@ -100,7 +88,7 @@ class SmallGpu:
         def limited(block, features):
             if self._in_use:
                 if len(features) > self.room:
-                    raise self._error("CUDA out of memory. Tried to allocate 2.00 GiB.")
+                    raise self._error
                 self.most = len(features)
             return forward(block, features)
 
@@ -150,7 +138,7 @@ def test_predictions_go_on_in_smaller_batches(chest, monkeypatch, room):
     assert result.warnings == (SMALLER_BATCHES,)
 
 
-@pytest.mark.parametrize("error", [torch.cuda.OutOfMemoryError, RuntimeError])
+@pytest.mark.parametrize("error", [FULL, RuntimeError(str(FULL))])
 def test_predictions_go_on_on_the_cpu_where_no_slice_fits(chest, monkeypatch, error):
     gpu = SmallGpu(monkeypatch, error)
 
@@ -175,7 +163,7 @@ def test_a_fit_goes_on_on_the_cpu_with_all_its_slices(monkeypatch, mode):
 
 
 @pytest.mark.parametrize("mode", ["volume", "slice"])
-@pytest.mark.parametrize(("error", "warning"), UNUSABLE)
+@pytest.mark.parametrize(("error", "warning"), UNUSABLE.values(), ids=UNUSABLE)
 def test_a_gpu_that_torch_cannot_use_leaves_the_work_to_the_cpu(monkeypatch, error, warning, mode):
     settings = replace(QUICK, mode=mode, fitted_slices=3)
     image = phantom.thorax(spacing=(6, 5, 40), size=(70, 54, 6)).image
@@ -186,7 +174,7 @@ def test_a_gpu_that_torch_cannot_use_leaves_the_work_to_the_cpu(monkeypatch, err
     assert result.warnings == (warning, *expected.warnings)
 
 
-@pytest.mark.parametrize("error", [lacking, too_old])
+@pytest.mark.parametrize("error", [LACKING, TOO_OLD])
 def test_only_predictions_fail_on_the_gpu(chest, monkeypatch, error):
     gpu = SmallGpu(monkeypatch, error)
 
@@ -200,7 +188,7 @@ def test_only_predictions_fail_on_the_gpu(chest, monkeypatch, error):
 
 
 def test_other_errors_are_not_taken_for_a_full_memory(chest, monkeypatch):
-    gpu = SmallGpu(monkeypatch, lambda text: RuntimeError("a kernel failed"))
+    gpu = SmallGpu(monkeypatch, RuntimeError("a kernel failed"))
     gpu.room = 0
     with pytest.raises(RuntimeError, match="a kernel failed"):
         segment_lungs(chest[0], QUICK)
