@@ -17,7 +17,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -276,12 +275,11 @@ def segment(path: Path, settings: Settings) -> dict:
     start, cpu = time.perf_counter(), time.process_time()
     result = segment_lungs(image, settings)
     wall = time.perf_counter() - start
-    taken = resource.getrusage(resource.RUSAGE_SELF)
     on_gpu = settings.device.startswith("cuda")
     return {
         "seconds": wall,
         "cpu_seconds": time.process_time() - cpu,
-        "peak_gb": taken.ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20),
+        "peak_gb": machine.peak_gb(),
         "gpu_gb": torch.cuda.max_memory_reserved() / 2**30 if on_gpu else None,
         "stages": result.timings,
     }
