@@ -23,7 +23,7 @@ from .progress import Progress, Reporter
 from .result import LungResult
 from .s3net.arrays import to_array, to_tensor
 from .s3net.device import resolve_device
-from .s3net.memory import Processor
+from .s3net.processor import Processor
 from .settings import Settings
 
 STAGES = {

@@ -17,7 +17,7 @@ from ..pipeline import segment_lungs
 from ..progress import Progress, Reporter
 from ..s3net.arrays import to_array, to_tensor
 from ..s3net.device import resolve_device
-from ..s3net.memory import Processor
+from ..s3net.processor import Processor
 from ..settings import Settings
 from .grayscale import slice_as_scan
 from .regions import decide_regions, merged_regions, resized

@@ -1,4 +1,4 @@
-"""A GPU whose memory is full: the work goes on, the result is right, and the user is told."""
+"""Where a GPU cannot do the work: it goes on, the result is right, and the user is told."""
 
 from dataclasses import replace
 
@@ -7,14 +7,14 @@ import pytest
 import SimpleITK as sitk
 import torch
 from S3NetSegmentationLib import Settings, pipeline, segment_lungs
-from S3NetSegmentationLib.s3net import many, memory
-from S3NetSegmentationLib.s3net.memory import (
+from S3NetSegmentationLib.s3net import many, processor
+from S3NetSegmentationLib.s3net.network import AttentionBlock, S3Net
+from S3NetSegmentationLib.s3net.processor import (
     AFTER_A_FAILURE,
     NOT_ON_THIS_GPU,
     ON_THE_CPU,
     SMALLER_BATCHES,
 )
-from S3NetSegmentationLib.s3net.network import AttentionBlock, S3Net
 
 QUICK = Settings(
     device="cpu", working_size=64, channels=8, clusters=8, fitted_slices=4, iterations=8
@@ -68,7 +68,7 @@ class SmallGpu:
         self._error = error
         monkeypatch.setattr(pipeline, "resolve_device", lambda name: torch.device("cuda"))
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**33, 2**33))
-        for module in (memory, many):
+        for module in (processor, many):
             monkeypatch.setattr(module, "to_device", self._send)
         monkeypatch.setattr(S3Net, "to", self._move(S3Net.to))
         monkeypatch.setattr(AttentionBlock, "forward", self._forward(AttentionBlock.forward))
