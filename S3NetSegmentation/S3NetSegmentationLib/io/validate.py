@@ -10,6 +10,9 @@ from ..errors import InputError, LabelMapError
 LEAST_PIXELS = 16
 """Rows and columns of a slice that can be segmented."""
 
+WIDEST = 1500
+"""Millimeters; no CT scanner is as wide, though the bed may be longer."""
+
 SAMPLE = 2_000_000
 """Voxels that the shares are estimated from."""
 
@@ -52,8 +55,8 @@ def check_volume(image: sitk.Image) -> None:
 def check_ct(image: sitk.Image) -> None:
     """Refuse what is no CT volume in Hounsfield units.
 
-    A CT has air near -1000 HU or fat near -100 HU, soft tissue near 0 HU, and a range that no
-    display window has cut.
+    A CT has air near -1000 HU or fat near -100 HU, soft tissue near 0 HU, a range that no
+    display window has cut, and voxels in millimeters.
 
     Raises
     ------
@@ -73,6 +76,13 @@ def check_ct(image: sitk.Image) -> None:
     ):
         kind = LabelMapError if _is_label_map(values, low, high) else InputError
         raise kind(f"The volume is not CT in Hounsfield units: {_reason(values, low, high)}.")
+    lengths = [n * size for n, size in zip(image.GetSize(), image.GetSpacing(), strict=True)]
+    width = sorted(lengths)[1]
+    if width > WIDEST:
+        raise InputError(
+            f"The volume is {width / 1000:.1f} m wide, so that the size of its voxels can't be in "
+            "millimeters; correct it first."
+        )
 
 
 def _is_label_map(values: np.ndarray, low: float, high: float) -> bool:

@@ -75,6 +75,21 @@ def test_what_is_no_ct_is_refused_with_the_reason(name):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("spacing", [(8, 8, 8), (0.8, 0.8, 0.8), (8, 8, 180), (8, 180, 8)])
+def test_chest_or_whole_body_or_small_animal_passes(spacing):
+    ct = image(CT["chest"])
+    ct.SetSpacing(spacing)
+    check_ct(ct)
+
+
+@pytest.mark.parametrize("factor", [10, 1000])
+def test_voxels_that_are_not_in_millimeters_are_refused(factor):
+    ct = image(CT["chest"])
+    ct.SetSpacing([8 * factor] * 3)
+    with pytest.raises(InputError, match=f"{48 * 8 * factor / 1000:.1f} m wide.* millimeters"):
+        check_ct(ct)
+
+
 @needs_data
 @pytest.mark.parametrize(
     "name",
