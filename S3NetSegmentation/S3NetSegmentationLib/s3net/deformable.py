@@ -7,11 +7,15 @@ followed by one matrix product.
 
 from __future__ import annotations
 
+import threading
 import warnings
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+QUIET = threading.Lock()
+"""Which warnings are shown is one list for all threads."""
 
 MARGIN = 2
 """Pixels of zeros around an image: the four neighbors of a position outside are among them."""
@@ -184,10 +188,11 @@ def _products(sums: Tensor, rows: Tensor, index: Tensor) -> Tensor:
         ).view_as(index)
     # Those entries of a large product that a sparse matrix has. Torch warns of such matrices,
     # though nothing about them has changed for years.
-    with warnings.catch_warnings():
+    nothing = sums.new_zeros(len(flat))
+    with QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         wanted = torch.sparse_csr_tensor(
-            starts, flat, sums.new_zeros(len(flat)), (len(sums), len(rows)), check_invariants=False
+            starts, flat, nothing, (len(sums), len(rows)), check_invariants=False
         )
     return torch.sparse.sampled_addmm(wanted, sums, rows.T, beta=0).values().view_as(index)
 

@@ -11,9 +11,14 @@ from ..errors import out_of_memory
 from ..settings import Settings
 from .arrays import to_device
 from .fitting import Fit, fit_side_by_side
+from .in_threads import fit_in_threads
 
 SHARE_OF_FREE = 0.8
 """Share of the free memory that is used, at most; the rest goes to what can't be foreseen."""
+
+CPU_MEMORY = 2**30
+"""Bytes of what is fitted at the same time on a CPU, at most. Larger fits keep its cores busy one
+by one, and would only push one another out of the cache."""
 
 MAPS_PER_BLOCK, MAPS, CLUSTER_MAPS = 14, 30, 16
 """Maps of C channels that an iteration keeps for each I-LKA block and beside them, the columns of
@@ -28,7 +33,8 @@ def fit_each(
 ) -> Iterator[Fit | None]:
     """Fit an independent network to each image.
 
-    On a GPU several are fitted in one go; where its memory runs out, half as many.
+    On a GPU several are fitted in one go; where its memory runs out, half as many. On a CPU
+    several are fitted at the same time, each by threads of its own.
 
     Parameters
     ----------
@@ -38,7 +44,7 @@ def fit_each(
     device : torch.device
         Where to work.
     step : callable
-        Called with (done, total) images in each iteration; what it raises ends the fits.
+        Called with (done, total) images again and again; what it raises ends the fits.
 
     Yields
     ------
@@ -51,6 +57,19 @@ def fit_each(
         If the memory doesn't suffice for one.
     """
     at_once = networks_at_once(images[:1], settings, device)
+    if device.type == "cpu":
+        return fit_in_threads(images, settings, at_once, step)
+    return fit_in_groups(images, settings, device, at_once, step)
+
+
+def fit_in_groups(
+    images: Tensor,
+    settings: Settings,
+    device: torch.device,
+    at_once: int,
+    step: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[Fit | None]:
+    """As `fit_each`, for `at_once` images in one go, or fewer where the memory runs out."""
     done = 0
     while done < len(images):
         step(done, len(images))
@@ -77,7 +96,7 @@ def _try(images, settings, device, step, progress) -> list[Fit | None] | None:
 
 
 def networks_at_once(image: Tensor, settings: Settings, device: torch.device) -> int:
-    """How many networks are fitted in one go.
+    """How many networks are fitted at the same time.
 
     Parameters
     ----------
@@ -85,14 +104,16 @@ def networks_at_once(image: Tensor, settings: Settings, device: torch.device) ->
         What one of them is fitted to.
     settings : Settings
     device : torch.device
-        On a CPU it is one: each then stays within the cache, and ends when it has settled.
     """
+    need = bytes_to_fit(image, settings)
+    if device.type == "cpu":
+        return max(1, min(torch.get_num_threads(), CPU_MEMORY // need))
     if device.type != "cuda":
         return 1
     torch.cuda.empty_cache()  # what torch holds back since an earlier scan is free, too
     free, _ = torch.cuda.mem_get_info(device)
     usable = min(settings.gpu_memory_gb * 2**30, SHARE_OF_FREE * free)
-    return max(1, int(usable // bytes_to_fit(image, settings)))
+    return max(1, int(usable // need))
 
 
 def bytes_to_fit(image: Tensor, settings: Settings) -> int:

@@ -7,7 +7,7 @@ import torch
 from S3NetSegmentationLib.errors import Cancelled
 from S3NetSegmentationLib.s3net import many
 from S3NetSegmentationLib.s3net.fitting import fit, fit_side_by_side, predict
-from S3NetSegmentationLib.s3net.many import bytes_to_fit, fit_each, networks_at_once
+from S3NetSegmentationLib.s3net.many import bytes_to_fit, fit_in_groups, networks_at_once
 from S3NetSegmentationLib.s3net.separation import best_split_explains, variance_explained
 from S3NetSegmentationLib.settings import Settings
 
@@ -62,13 +62,6 @@ def test_a_network_that_diverges_leaves_its_neighbors_alone():
         assert_same(together[index], fit(image, SMALL), image)
 
 
-def test_same_seed_same_networks_bit_for_bit():
-    images = pictures().float()
-    first, second = (list(fit_each(images, SMALL, CPU)) for _ in range(2))
-    for one, other, image in zip(first, second, images.split(1), strict=True):
-        assert torch.equal(predict(one.network, image), predict(other.network, image))
-
-
 def with_room_for(monkeypatch, networks, error=torch.cuda.OutOfMemoryError):
     """A device whose memory holds so many networks; gives the sizes that were tried."""
     tried, fit_them = [], many.fit_side_by_side
@@ -88,8 +81,7 @@ def test_out_of_memory_halves_the_number_and_goes_on(monkeypatch, error):
     images, settings = pictures(5), replace(SMALL, iterations=4)
     alone = [fit(image, settings) for image in images.split(1)]
     tried = with_room_for(monkeypatch, 2, error)
-    monkeypatch.setattr(many, "networks_at_once", lambda *_: 9)
-    found = list(fit_each(images, settings, CPU))
+    found = list(fit_in_groups(images, settings, CPU, 9))
     assert tried == [5, 2, 2, 1]
     for one, other, image in zip(found, alone, images.split(1), strict=True):
         assert_same(one, other, image)
@@ -97,9 +89,8 @@ def test_out_of_memory_halves_the_number_and_goes_on(monkeypatch, error):
 
 def test_out_of_memory_for_a_single_network_is_told(monkeypatch):
     tried = with_room_for(monkeypatch, 0)
-    monkeypatch.setattr(many, "networks_at_once", lambda *_: 3)
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        list(fit_each(pictures(), SMALL, CPU))
+        list(fit_in_groups(pictures(), SMALL, CPU, 3))
     assert tried == [3, 1]
 
 
@@ -109,7 +100,6 @@ def test_as_many_at_once_as_memory_and_settings_allow(monkeypatch):
     free = [100 * need]
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free[0], 10**12))
     roomy = replace(SMALL, gpu_memory_gb=10.5 * need / 2**30)
-    assert networks_at_once(image, SMALL, CPU) == 1
     assert networks_at_once(image, roomy, cuda) == 10
     free[0] = 4 * need
     assert networks_at_once(image, roomy, cuda) == 3
@@ -150,7 +140,7 @@ def test_progress_and_cancel_between_iterations():
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        list(fit_each(pictures(), SMALL, CPU, step))
+        list(fit_in_groups(pictures(), SMALL, CPU, 1, step))
     assert seen == sorted(seen)
     assert seen[0] == (0, 3)
     assert len(seen) == 20
