@@ -57,7 +57,7 @@ def fit_each(
         If the memory doesn't suffice for one.
     """
     at_once = networks_at_once(images[:1], settings, device)
-    if device.type == "cpu":
+    if device.type == "cpu" and at_once > 1:
         return fit_in_threads(images, settings, at_once, step)
     return fit_in_groups(images, settings, device, at_once, step)
 

@@ -70,20 +70,12 @@ class SmallGpu:
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**33, 2**33))
         for module in (processor, many):
             monkeypatch.setattr(module, "to_device", self._send)
-        monkeypatch.setattr(many, "fit_in_threads", self._on_the_cpu(many.fit_in_threads))
         monkeypatch.setattr(S3Net, "to", self._move(S3Net.to))
         monkeypatch.setattr(AttentionBlock, "forward", self._forward(AttentionBlock.forward))
 
     def _send(self, images, device):
         self._in_use = device.type == "cuda"
         return images
-
-    def _on_the_cpu(self, fit_in_threads):
-        def leave_the_gpu(*arguments):
-            self._in_use = False
-            return fit_in_threads(*arguments)
-
-        return leave_the_gpu
 
     def _move(self, to):
         def move(network, *arguments, **options):
