@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pydicom
 
 from ..errors import InputError
+from .dicom_quiet import quiet_pydicom
 from .dicom_stack import TAGS, read_stack, slices_of
 from .files import files_below
 from .scan import ReadScan
@@ -119,20 +119,19 @@ def read_header(path: Path) -> pydicom.Dataset | None:
     Raises no error, whatever the file is.
     """
     try:
-        with path.open("rb") as file, warnings.catch_warnings():
+        with path.open("rb") as file, quiet_pydicom():
             start = file.read(132)
             if start[128:] != b"DICM" and start[:2] not in _GROUPS:
                 return None
             file.seek(0)
-            warnings.simplefilter("ignore")  # they would name what is in the file
             header = pydicom.dcmread(
                 file, force=True, stop_before_pixels=True, specific_tags=list(TAGS)
             )
-        # Values are parsed when they are first asked for, so ask here.
-        for keyword in TAGS:
-            header.get(keyword)
-        known = header.get("SOPClassUID") and header.get("SeriesInstanceUID")
-        str(header.get("SeriesNumber")), _frame_count(header)
+            # Values are parsed when they are first asked for, so ask here.
+            for keyword in TAGS:
+                header.get(keyword)
+            known = header.get("SOPClassUID") and header.get("SeriesInstanceUID")
+            str(header.get("SeriesNumber")), _frame_count(header)
     except Exception:  # noqa: BLE001 - pydicom stumbles in many ways over what was never DICOM
         return None
     return header if known else None
@@ -188,7 +187,8 @@ def read_series(series: Series) -> ReadScan:
     InputError
         If the slices make no volume.
     """
-    slices = [piece for path, header in series.headers for piece in slices_of(path, header)]
+    with quiet_pydicom():
+        slices = [piece for path, header in series.headers for piece in slices_of(path, header)]
     scan = read_stack(slices)
     return replace(scan, warnings=(*series.notes, *scan.warnings))
 

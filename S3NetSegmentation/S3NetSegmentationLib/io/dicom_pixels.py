@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import tempfile
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from pydicom.uid import (
 )
 
 from ..errors import InputError, out_of_memory
+from .dicom_quiet import quiet_pydicom
 from .files import check_name
 
 _FORMAT = (
@@ -55,8 +55,7 @@ def read_pixels(path: Path) -> np.ndarray:
     """
     check_name(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet_pydicom():
             image = pydicom.dcmread(path, force=True, specific_tags=[*_FORMAT, "PixelData"])
             syntax = UID(image.file_meta.get("TransferSyntaxUID", "1.2.840.10008.1.2"))
             if int(image.get("SamplesPerPixel") or 1) != 1:

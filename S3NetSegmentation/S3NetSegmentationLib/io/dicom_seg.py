@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from .. import __version__
 from ..errors import InputError
 from ..geometry import Geometry
+from .dicom_quiet import quiet_pydicom
 from .segments import LUNG_SEGMENTS, LungSegment
 from .write import replacing
 
@@ -62,6 +63,7 @@ def check_source(files: Sequence[Path]) -> None:
         raise InputError("The scan is no DICOM, so there can be no DICOM SEG of it.")
 
 
+@quiet_pydicom()
 def write_dicom_seg(path: Path, segmentation: pydicom.Dataset) -> None:
     """Write what `make_dicom_seg` has made.
 
@@ -74,6 +76,7 @@ def write_dicom_seg(path: Path, segmentation: pydicom.Dataset) -> None:
         segmentation.save_as(temporary, enforce_file_format=True)
 
 
+@quiet_pydicom()
 def make_dicom_seg(lungs: sitk.Image, files: Sequence[Path]) -> pydicom.Dataset:
     """The lungs as DICOM SEG, with the patient and the study of their source.
 

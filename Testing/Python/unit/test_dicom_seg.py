@@ -21,6 +21,7 @@ from dicom_files import (
     write_scan,
     write_series,
 )
+from pydicom.config import disable_value_validation
 from S3NetSegmentationLib.errors import InputError
 from S3NetSegmentationLib.io.read import read_scan
 
@@ -159,3 +160,19 @@ def test_dcmqi_reads_it(tmp_path, name):
     assert right["SegmentedPropertyTypeCodeSequence"]["CodeMeaning"] == "Lung"
     assert right["SegmentedPropertyTypeModifierCodeSequence"]["CodeMeaning"] == "Right"
     assert left["SegmentedPropertyTypeModifierCodeSequence"]["CodeMeaning"] == "Left"
+
+
+def test_identifiers_that_break_rules_are_in_no_warning_and_no_log(tmp_path, recwarn, caplog):
+    write_scan(tmp_path, chest().image)
+    with disable_value_validation():
+        for path in tmp_path.iterdir():
+            image = pydicom.dcmread(path)
+            image.SeriesInstanceUID = image.StudyInstanceUID = "1.2.004711"
+            image.PatientID = "004711" * 20
+            image.save_as(path)
+    recwarn.clear()
+    scan = read_scan(tmp_path)
+    made = make_dicom_seg(scan.image < -500, scan.files)
+    write_dicom_seg(tmp_path / "lungs.dcm", made)
+    assert made.PatientID == "004711" * 20
+    assert "4711" not in "".join(str(each.message) for each in recwarn) + caplog.text
