@@ -91,7 +91,7 @@ def test_who_needs_no_more_ends_all_fits():
     fits.close()
 
 
-def test_an_error_in_one_fit_ends_all(monkeypatch):
+def test_an_error_in_one_fit_ends_all():
     images = pictures().double()
     images = torch.cat([images[:1], images[1:] * 1j])
     with pytest.raises(RuntimeError):

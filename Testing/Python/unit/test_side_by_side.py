@@ -7,7 +7,12 @@ import torch
 from S3NetSegmentationLib.errors import Cancelled
 from S3NetSegmentationLib.s3net import many
 from S3NetSegmentationLib.s3net.fitting import fit, fit_side_by_side, predict
-from S3NetSegmentationLib.s3net.many import bytes_to_fit, fit_in_groups, networks_at_once
+from S3NetSegmentationLib.s3net.many import (
+    bytes_to_fit,
+    fit_each,
+    fit_in_groups,
+    networks_at_once,
+)
 from S3NetSegmentationLib.s3net.separation import best_split_explains, variance_explained
 from S3NetSegmentationLib.settings import Settings
 
@@ -60,6 +65,13 @@ def test_a_network_that_diverges_leaves_its_neighbors_alone():
     for index in (0, 2):
         image = images[index : index + 1]
         assert_same(together[index], fit(image, SMALL), image)
+
+
+def test_same_seed_same_networks_bit_for_bit():
+    images = pictures().float()
+    first, second = (list(fit_each(images, SMALL, CPU)) for _ in range(2))
+    for one, other, image in zip(first, second, images.split(1), strict=True):
+        assert torch.equal(predict(one.network, image), predict(other.network, image))
 
 
 def with_room_for(monkeypatch, networks, error=torch.cuda.OutOfMemoryError):
