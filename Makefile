@@ -1,7 +1,10 @@
-# make demo    segment the lungs of a real chest CT
-# make test    lint and every test
-# make format  format the code
-# make clean   remove everything that was generated or downloaded
+# make demo         segment the lungs of a real chest CT
+# make test         lint and every test, with the versions in requirements.lock
+# make test-newest  every test with the newest versions that pyproject.toml allows
+# make test-oldest  the same with the oldest ones
+# make lock         renew requirements.lock
+# make format       format the code
+# make clean        remove everything that was generated or downloaded
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,19 +12,24 @@ READY := .venv/.ready
 DATA := .cache/sample
 OUT := demo
 
-.PHONY: help demo test format clean
+.PHONY: help demo test test-newest test-oldest lock format clean
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^# //p' Makefile | sed -n '/^make/p'
 
-$(READY): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-	  { echo "Python 3.10 or later is needed; name one by 'make PYTHON=...'." >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
-	  { echo "Python's venv is missing; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
+# A new virtual environment in $(1).
+define new_venv
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+  { echo "Python 3.10 or later is needed; choose one with 'make PYTHON=...'." >&2; exit 1; }
+@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+  { echo "Python's venv is missing; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+$(PYTHON) -m venv --clear $(1)
+endef
+
+$(READY): pyproject.toml requirements.lock
+	$(call new_venv,.venv)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: $(READY)
@@ -36,11 +44,34 @@ test: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
 
+# Both are made anew each time: what is newest depends on the day.
+test-newest:
+	$(call new_venv,.venv-newest)
+	.venv-newest/bin/python -m pip install --quiet --editable '.[test,cluster,dicomseg]'
+	.venv-newest/bin/python -m pip list
+	.venv-newest/bin/python -m pytest
+
+# Without highdicom, which needs pydicom 3; Slicer 5.10 ships pydicom 2.4.
+test-oldest:
+	$(call new_venv,.venv-oldest)
+	.venv-oldest/bin/python -m pip install --quiet uv
+	.venv-oldest/bin/uv pip install --quiet --python .venv-oldest --resolution lowest-direct \
+	  --editable '.[test,cluster]'
+	.venv-oldest/bin/uv pip list --python .venv-oldest
+	.venv-oldest/bin/python -m pytest
+
+lock: $(READY)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
+	  --no-annotate --custom-compile-command 'make lock' \
+	  --all-extras --output-file requirements.lock pyproject.toml
+
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .cache $(OUT) build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-newest .venv-oldest .cache $(OUT) build dist
+	rm -rf .pytest_cache .ruff_cache .hypothesis
 	rm -rf S3NetSegmentation/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -91,11 +91,23 @@ def test_who_needs_no_more_ends_all_fits():
     fits.close()
 
 
-def test_an_error_in_one_fit_ends_all():
-    images = pictures().double()
-    images = torch.cat([images[:1], images[1:] * 1j])
-    with pytest.raises(RuntimeError):
-        list(fit_in_threads(images, SMALL, 2, ignore))
+def test_an_error_in_one_fit_ends_all(monkeypatch):
+    class BrokenError(Exception):
+        pass
+
+    iterations = []
+    iterate = RunningFit.iterate
+
+    def break_after_ten(running):
+        iterations.append(1)
+        if len(iterations) == 10:
+            raise BrokenError
+        return iterate(running)
+
+    monkeypatch.setattr(RunningFit, "iterate", break_after_ten)
+    with pytest.raises(BrokenError):
+        list(fit_in_threads(pictures(), LONG, 3, ignore))
+    assert len(iterations) < LONG.iterations
 
 
 def test_small_fits_share_the_cores_and_large_ones_have_them_all():
