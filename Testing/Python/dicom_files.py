@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import SimpleITK as sitk
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, generate_uid
@@ -47,6 +48,21 @@ def dataset(pixels: np.ndarray, series: str, number: int = 1) -> FileDataset:
     return image
 
 
+def save_dicom(image: Dataset, path: Path) -> None:
+    """Write a file, with all that the standard asks of one, in its transfer syntax."""
+    syntax = image.file_meta.TransferSyntaxUID
+    implicit, little = syntax.is_implicit_VR, syntax.is_little_endian
+    if pydicom.__version_info__[0] == "2":
+        image.is_implicit_VR, image.is_little_endian = implicit, little
+        image.save_as(path, write_like_original=False)
+    elif little:
+        image.save_as(path, enforce_file_format=True)
+    else:
+        pydicom.dcmwrite(
+            path, image, implicit_vr=implicit, little_endian=False, force_encoding=True
+        )
+
+
 def write_series(
     folder: Path,
     voxels: np.ndarray,
@@ -70,7 +86,7 @@ def write_series(
         change(index, image)
         # Names in the opposite order of the positions: only the headers count.
         paths.append(folder / f"{series[-6:]}-{100 - index}")
-        image.save_as(paths[-1], enforce_file_format=True)
+        save_dicom(image, paths[-1])
     return paths
 
 

@@ -130,6 +130,7 @@ def voxel_files(path: Path) -> list[Path]:
         head = file.read(2**14).split(b"\n\n")[0]
     named = VOXELS_ELSEWHERE.search(head)
     name = named[1].strip().decode("utf-8", "surrogateescape") if named else "LOCAL"
+    name = name.replace("\0", "")  # no file has such a name, and none can be asked for it
     return [path] if name.upper() == "LOCAL" else [path, path.parent / name]
 
 

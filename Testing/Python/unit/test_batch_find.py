@@ -39,6 +39,13 @@ def source(tmp_path):
     return tmp_path / "in"
 
 
+def test_a_null_byte_in_the_name_of_the_voxels_stops_no_batch(source, out):
+    path = volume(source / "null.mha")
+    path.write_bytes(path.read_bytes().replace(b"LOCAL", b"\0LOCAL"))
+    (scan,), _ = find_scans(source, out)
+    assert path.stat().st_size in [size for _, size, _ in scan.state()]
+
+
 @pytest.mark.parametrize("suffix", ["nii", "nii.gz", "nrrd", "nhdr", "mha", "mhd", "NII.GZ"])
 def test_every_format_is_found_and_its_label_map_is_not(source, out, suffix):
     volume(source / f"a.{suffix.lower()}").rename(source / f"scan.{suffix}")

@@ -11,8 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-from dicom_files import OBLIQUE, UPRIGHT, dataset, enhanced, hounsfield, write_series
-from pydicom.filewriter import dcmwrite
+from dicom_files import OBLIQUE, UPRIGHT, dataset, enhanced, hounsfield, save_dicom, write_series
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -47,30 +46,30 @@ def refusal(path: Path, series: str | None = None) -> str:
 
 def deflated(path: Path, image) -> None:
     image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    image.save_as(path, enforce_file_format=True)
+    save_dicom(image, path)
 
 
 def implicit(path: Path, image) -> None:
     image.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
-    image.save_as(path, enforce_file_format=True)
+    save_dicom(image, path)
 
 
 def big_endian(path: Path, image) -> None:
     image.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
     image.PixelData = np.frombuffer(image.PixelData, "<u2").astype(">u2").tobytes()
     image["PixelData"].VR = "OW"
-    dcmwrite(path, image, implicit_vr=False, little_endian=False, force_encoding=True)
+    save_dicom(image, path)
 
 
 def run_length(path: Path, image) -> None:
     image.compress(RLELossless, generate_instance_uid=False)
-    image.save_as(path, enforce_file_format=True)
+    save_dicom(image, path)
 
 
 def jpeg_ls(path: Path, image) -> None:
     pytest.importorskip("jpeg_ls", reason="pydicom needs pyjpegls to write JPEG-LS")
     image.compress(JPEGLSLossless, generate_instance_uid=False)
-    image.save_as(path, enforce_file_format=True)
+    save_dicom(image, path)
 
 
 @pytest.mark.parametrize("write", [deflated, implicit, big_endian, run_length, jpeg_ls])
@@ -164,7 +163,7 @@ def test_each_frame_of_an_enhanced_image_has_its_own_rescale(tmp_path):
         return (2 if index == 3 else 1), -1000 - 10 * index
 
     image = enhanced(hounsfield(), [3, 0, 5, 1, 4, 2], rescale=rescale)
-    image.save_as(tmp_path / "enhanced", enforce_file_format=True)
+    save_dicom(image, tmp_path / "enhanced")
     expected = [
         (plane + 1000.0) * rescale(index)[0] + rescale(index)[1]
         for index, plane in enumerate(hounsfield())
@@ -382,7 +381,7 @@ def test_frames_that_are_not_there_are_refused(tmp_path):
     image = enhanced(hounsfield())
     image.PixelData = image.PixelData[: len(image.PixelData) // 2]
     image.NumberOfFrames = 3
-    image.save_as(tmp_path / "a", enforce_file_format=True)
+    save_dicom(image, tmp_path / "a")
     assert "damaged" in refusal(tmp_path)
 
 
@@ -451,8 +450,12 @@ def test_folders_nested_deeper_than_python_recurses(deep_folder):
 def test_image_without_preamble(tmp_path):
     for path in write_series(tmp_path, hounsfield()):
         image = pydicom.dcmread(path)
-        with path.open("wb") as file:
-            dcmwrite(file, pydicom.Dataset(image), implicit_vr=True, little_endian=True)
+        image.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+        save_dicom(image, path)
+        whole = path.read_bytes()
+        # Without preamble and meta information, whose first element, of 12 bytes, is its length.
+        length = int.from_bytes(whole[140:144], "little")
+        path.write_bytes(whole[144 + length :])
     assert len(find_series(files_below(tmp_path))[0].headers) == 6
 
 
@@ -466,7 +469,7 @@ def test_series_of_another_modality_is_no_ct(tmp_path):
 
 def test_a_file_that_only_claims_to_be_dicom(tmp_path):
     image = dataset(hounsfield(1), generate_uid())
-    image.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    save_dicom(image, tmp_path / "a.dcm")
     data = (tmp_path / "a.dcm").read_bytes()
     (tmp_path / "a.dcm").write_bytes(data[:140])
     assert "is not an image" in refusal(tmp_path / "a.dcm")

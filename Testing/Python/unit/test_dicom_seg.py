@@ -18,6 +18,7 @@ from dicom_files import (
     enhanced,
     hounsfield,
     read_dicom_seg,
+    save_dicom,
     write_scan,
     write_series,
 )
@@ -120,7 +121,7 @@ def test_tilted_gantry(tmp_path):
 def test_enhanced_source(tmp_path):
     image = enhanced(hounsfield(), order=[3, 0, 5, 1, 4, 2])
     image.FrameOfReferenceUID = pydicom.uid.generate_uid()
-    image.save_as(tmp_path / "enhanced.dcm", enforce_file_format=True)
+    save_dicom(image, tmp_path / "enhanced.dcm")
     scan = read_scan(tmp_path / "enhanced.dcm")
     lungs = sitk.Image(scan.image.GetSize(), sitk.sitkUInt8)
     lungs.CopyInformation(scan.image)

@@ -18,10 +18,9 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-from dicom_files import enhanced, hounsfield, write_series
+from dicom_files import enhanced, hounsfield, save_dicom, write_series
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydicom.filewriter import dcmwrite
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -114,12 +113,8 @@ def seeds(folder: Path) -> dict[str, bytes]:
         one.file_meta.TransferSyntaxUID = syntax
         if syntax == ExplicitVRBigEndian:
             one["PixelData"].VR = "OW"
-            dcmwrite(
-                folder / name, one, implicit_vr=False, little_endian=False, force_encoding=True
-            )
-        else:
-            one.save_as(folder / name, enforce_file_format=True)
-    enhanced(hounsfield()).save_as(folder / "k.dcm", enforce_file_format=True)
+        save_dicom(one, folder / name)
+    save_dicom(enhanced(hounsfield()), folder / "k.dcm")
     found = {each.name: each.read_bytes() for each in folder.iterdir() if each.is_file()}
     for name in ("JPEG2000", "JPEGLS", "JPEGProcess14"):
         for real in (DATA / "dicom_awkward" / "cornerstone_testImages").glob(f"*_{name}*"):
@@ -294,7 +289,7 @@ def test_any_dicom_header(folder, values, texts, depth):
     for keyword, value in values.items():
         setattr(image, keyword, value)
     path = folder / "any.dcm"
-    image.save_as(path, enforce_file_format=True)
+    save_dicom(image, path)
     data = path.read_bytes()
     for keyword, parts in texts.items():
         tag = struct.pack("<2H", *divmod(pydicom.datadict.tag_for_keyword(keyword), 65536))

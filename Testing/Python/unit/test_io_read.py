@@ -9,7 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-from dicom_files import OBLIQUE, UPRIGHT, enhanced, hounsfield, write_series
+from dicom_files import OBLIQUE, UPRIGHT, enhanced, hounsfield, save_dicom, write_series
 from pydicom.uid import generate_uid
 from real_data import DATA, needs_data
 from S3NetSegmentationLib.errors import InputError
@@ -102,7 +102,7 @@ def test_one_file_is_a_volume_of_one_slice(tmp_path):
 def test_enhanced_multiframe_is_ordered_by_position(tmp_path):
     voxels = hounsfield()
     image = enhanced(voxels, order=[3, 0, 5, 1, 4, 2], axes=OBLIQUE)
-    image.save_as(tmp_path / "enhanced.dcm", enforce_file_format=True)
+    save_dicom(image, tmp_path / "enhanced.dcm")
     assert_volume(read_volume(tmp_path / "enhanced.dcm"), voxels, OBLIQUE)
     assert_volume(read_volume(tmp_path), voxels, OBLIQUE)
 
@@ -265,6 +265,14 @@ def test_truncated_file_is_refused(tmp_path, suffix, compressed):
     sitk.WriteImage(volume(np.eye(3), noise), str(path), useCompression=compressed)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert "damaged" in refusal(path)
+
+
+@pytest.mark.parametrize("name", [b"\0LOCAL", b"chest\0.raw"])
+def test_a_null_byte_in_the_name_of_the_voxels_is_refused(tmp_path, name):
+    path = tmp_path / "null.mha"
+    sitk.WriteImage(volume(np.eye(3)), str(path))
+    path.write_bytes(path.read_bytes().replace(b"LOCAL", name))
+    assert "missing" in refusal(path) or "damaged" in refusal(path)
 
 
 def test_sheared_axes_are_refused(tmp_path):
