@@ -13,8 +13,16 @@ import torch
 from .errors import FitError, InputError
 from .geometry import Geometry
 from .io.validate import check_ct
-from .lung.clusters import assign_clusters, order_clusters, split_mixed_clusters
-from .lung.kmeans import kmeans_labels
+from .lung.clusters import (
+    assign_clusters,
+    choose_lung_clusters,
+    cluster_map,
+    describe_clusters,
+    order_clusters,
+    split_mixed_clusters,
+)
+from .lung.decision import decide_lungs
+from .lung.figures import measure
 from .lung.matching import match_along_z
 from .lung.orientation import AxialOrder
 from .lung.scan import Scan, prepare
@@ -32,9 +40,6 @@ STAGES = {
 }
 """Share of each stage in the whole work, by mode."""
 
-KMEANS_CLUSTERS = 4
-"""Of k-means: air, lung, and two for what is brighter."""
-
 POOR_FIT = (
     "The network told the tissues of this scan poorly apart; check the lungs, "
     "and if they are wrong, try another seed."
@@ -48,8 +53,8 @@ def segment_lungs(
     image: sitk.Image,
     settings: Settings | None = None,
     *,
-    progress: Callable[[Progress], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    is_cancelled: Callable[[], bool] | None = None,
 ) -> LungResult:
     """Segment the lungs in a CT volume.
 
@@ -59,9 +64,9 @@ def segment_lungs(
         Scalar 3D image in Hounsfield units, any storage order and orientation.
     settings : Settings, optional
         Default: the preset ``"lung-ct"``.
-    progress : callable, optional
+    on_progress : callable, optional
         Called with a `Progress` a few times a second.
-    cancelled : callable, optional
+    is_cancelled : callable, optional
         Asked a few times a second; where it answers true, the work stops.
 
     Returns
@@ -76,44 +81,58 @@ def segment_lungs(
     FitError
         If every fit collapsed.
     Cancelled
-        If `cancelled` answered true.
+        If `is_cancelled` answered true.
     """
     settings = settings or Settings()
     if settings.choice != "lung":
         raise InputError("These settings are for pictures; choose the preset lung-ct for a scan.")
     device = resolve_device(settings.device)
     settings = replace(settings, device=str(device))
-    report = Reporter(progress, cancelled, STAGES[settings.mode])
+    report = Reporter(on_progress, is_cancelled, STAGES[settings.mode])
     clock = _Clock()
 
     report.step("Preparing", 0, 1)
     check_ct(image)
-    hounsfield, geometry = sitk.GetArrayViewFromImage(image), Geometry.of(image)
+    geometry = Geometry.of(image)
     order = AxialOrder(geometry)
-    scan = prepare(order.apply(hounsfield), order.spacing, settings.working_size)
+    hounsfield = order.apply(sitk.GetArrayViewFromImage(image))
+    scan = prepare(hounsfield, order.spacing, settings.working_size)
     clock.lap("preparing")
 
-    if settings.method == "k-means":
-        cluster = _kmeans
-    else:
-        cluster = _fit_volume if settings.mode == "volume" else _fit_slices
-    labels, warnings = cluster(scan, settings, device, report)
+    fit_and_assign = _one_network if settings.mode == "volume" else _network_per_slice
+    labels, warnings = fit_and_assign(scan, settings, device, report)
     clock.lap("fitting")
 
     report.step("Deciding", 0, 1)
     if settings.use_intensity:
         labels = split_mixed_clusters(labels, scan)
     labels = order_clusters(labels, scan)
-    result = LungResult.decide(hounsfield, geometry, scan, labels, settings, warnings)
+    clusters = cluster_map(labels, scan)
+    table = describe_clusters(labels, scan, clusters, hounsfield, geometry.voxel_ml)
+    chosen = choose_lung_clusters(table)
+    lungs = decide_lungs(labels, chosen, scan, hounsfield, order, settings)
+    figures = measure(lungs, scan, hounsfield, order, geometry.voxel_ml)
     clock.lap("deciding")
     report.step("Deciding", 1, 1)
-    return replace(result, timings=clock.seconds)
+    return LungResult(
+        lung_array=order.restore(lungs),
+        cluster_array=order.restore(clusters),
+        geometry=geometry,
+        table=table,
+        chosen=chosen,
+        figures=figures,
+        settings=settings,
+        timings=clock.seconds,
+        warnings=warnings,
+        scan=scan,
+        labels=labels,
+    )
 
 
-def _fit_volume(
+def _one_network(
     scan: Scan, settings: Settings, device: torch.device, report: Reporter
-) -> tuple[np.ndarray, list[str]]:
-    """One network for the scan, fitted to slices spread over it; clusters of all slices."""
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """One network for the scan, fitted to slices spread over it; the clusters of all slices."""
     images = to_tensor(network_input(scan))
     fitted = images[spread_slices(scan, settings.fitted_slices).tolist()]
     processor = Processor(device)
@@ -127,45 +146,35 @@ def _fit_volume(
         predicted = processor.predict(found.network, images[batch])
         scores[batch] = to_array(predicted[:, alive].half())
     labels = assign_clusters(scores, scan.hounsfield, scan.body, settings.use_intensity)
-    return labels, processor.warnings + ([POOR_FIT] if found.is_merged else [])
+    return labels, (*processor.warnings, *[POOR_FIT] * found.is_merged)
 
 
-def _fit_slices(
+def _network_per_slice(
     scan: Scan, settings: Settings, device: torch.device, report: Reporter
-) -> tuple[np.ndarray, list[str]]:
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """A network for every slice, as in the paper; their clusters matched along z."""
     images = to_tensor(network_input(scan))
     processor = Processor(device)
     labels = np.zeros(scan.body.shape, np.int64)
-    failed = []
+    failed = 0
     fits = processor.fit_each(images, settings, lambda *count: report.step("Fitting", *count))
     for z, found in enumerate(fits):
         if found is None:
-            failed.append(z)
+            failed += 1
             continue
         inside = slice(z, z + 1)
-        scores = to_array(found.scores)
         labels[inside] = assign_clusters(
-            scores, scan.hounsfield[inside], scan.body[inside], settings.use_intensity
+            to_array(found.scores),
+            scan.hounsfield[inside],
+            scan.body[inside],
+            settings.use_intensity,
         )
-    if len(failed) == len(images):
+    if failed == len(images):
         raise FitError("No slice of this scan could be fitted; try another seed.")
     report.step("Clustering", 0, 1)
     matched = match_along_z(labels, scan.hounsfield, scan.body, settings.clusters)
-    unfitted = [f"{len(failed)} slices hold too little to be fitted."] if failed else []
-    return matched, processor.warnings + unfitted
-
-
-def _kmeans(
-    scan: Scan, settings: Settings, device: torch.device, report: Reporter
-) -> tuple[np.ndarray, list[str]]:
-    """Clusters of the intensities inside the body, without a network."""
-    report.step("Clustering", 0, 1)
-    # Outside is no cluster: it would count as the share of one that lies outside the body.
-    labels = np.full(scan.body.shape, KMEANS_CLUSTERS)
-    inside = network_input(scan).transpose(0, 2, 3, 1)[scan.body]
-    labels[scan.body] = kmeans_labels(inside, KMEANS_CLUSTERS, settings.seed)
-    return labels, []
+    unfitted = [f"{failed} slices hold too little to be fitted."] if failed else []
+    return matched, (*processor.warnings, *unfitted)
 
 
 class _Clock:

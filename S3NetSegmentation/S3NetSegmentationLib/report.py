@@ -6,8 +6,6 @@ import platform
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 
-import SimpleITK as sitk
-
 from . import __version__
 from .picture.result import PictureResult
 from .result import LungResult
@@ -15,28 +13,27 @@ from .result import LungResult
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "SimpleITK", "pydicom")
 
 
-def as_dict(result: LungResult, image: sitk.Image) -> dict:
+def as_dict(result: LungResult) -> dict:
     """Everything about a result that is a figure; no path and nothing about the patient.
 
     Parameters
     ----------
     result : LungResult
-    image : SimpleITK.Image
-        The image that was segmented.
     """
+    figures = result.figures
     return {
         "lungs_found": result.lungs_found,
-        "quality": result.quality,
-        "slice_quality": result.stored_slice_quality.tolist(),
-        "hints": list(result.hints),
-        "lungs": [asdict(lung) for lung in result.measurements(sitk.GetArrayViewFromImage(image))],
+        "quality": figures.quality,
+        "slice_quality": figures.slice_quality.tolist(),
+        "hints": list(figures.hints),
+        "lungs": [asdict(lung) for lung in figures.lungs],
         "clusters": [
             {**asdict(row), "chosen": row.number in result.chosen} for row in result.table
         ],
         "chosen_clusters": list(result.chosen),
         "image": {
-            "size": list(image.GetSize()),
-            "spacing_mm": list(image.GetSpacing()),
+            "size": list(reversed(result.lung_array.shape)),
+            "spacing_mm": list(result.geometry.spacing),
         },
         "settings": result.settings.as_dict(),
         "timings_s": result.timings,
@@ -84,10 +81,10 @@ def versions() -> dict[str, str | None]:
     return found
 
 
-def as_lines(result: LungResult, image: sitk.Image) -> list[str]:
+def as_lines(result: LungResult) -> list[str]:
     """A short summary for a person."""
     lines = []
-    for lung in result.measurements(sitk.GetArrayViewFromImage(image)):
+    for lung in result.figures.lungs:
         if lung.volume_ml:
             lines.append(
                 f"{lung.name:<11} {lung.volume_ml:6.0f} mL, mean {lung.mean_hu:5.0f} HU, "
@@ -95,8 +92,8 @@ def as_lines(result: LungResult, image: sitk.Image) -> list[str]:
             )
         else:
             lines.append(f"{lung.name:<11} not found")
-    lines.append(f"{'quality':<11} {result.quality:6.2f} (estimated; 1 is best)")
-    lines += [f"{'':<11} {hint}" for hint in result.hints]
+    lines.append(f"{'quality':<11} {result.figures.quality:6.2f} (estimated; 1 is best)")
+    lines += [f"{'':<11} {hint}" for hint in result.figures.hints]
     lines.append(f"{'time':<11} {result.timings['total']:6.1f} s on {result.settings.device}")
     lines += [f"Warning: {warning}" for warning in result.warnings]
     return lines

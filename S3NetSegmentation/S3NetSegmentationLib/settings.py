@@ -8,8 +8,6 @@ from .errors import InputError
 
 MODES = ("volume", "slice")
 
-METHODS = ("s3net", "k-means")
-
 CHOICES = ("lung", "central", "darkest", "brightest")
 
 SEEDS = range(2**31)
@@ -22,9 +20,6 @@ class Settings:
 
     Attributes
     ----------
-    method : {"s3net", "k-means"}
-        What makes the clusters: the network, or k-means on intensity or color, which needs no
-        fit and is worse.
     mode : {"volume", "slice"}
         ``"volume"`` fits one network to slices spread over the scan and applies it to all of
         them; ``"slice"`` fits an independent network to every slice, as the paper does.
@@ -69,7 +64,6 @@ class Settings:
         (the authors' code); 0 keeps the iterate that explains most of the intensity.
     """
 
-    method: str = "s3net"
     mode: str = "volume"
     device: str = "auto"
     gpu_memory_gb: float = 4.0
@@ -102,10 +96,6 @@ class Settings:
             object.__setattr__(self, field.name, _plain(field, getattr(self, field.name)))
         if self.mode not in MODES:
             raise InputError(f"There is no mode '{self.mode}'; choose one of {', '.join(MODES)}.")
-        if self.method not in METHODS:
-            raise InputError(
-                f"There is no method '{self.method}'; choose one of {', '.join(METHODS)}."
-            )
         if self.choice not in CHOICES:
             raise InputError(
                 f"There is no choice '{self.choice}'; choose one of {', '.join(CHOICES)}."

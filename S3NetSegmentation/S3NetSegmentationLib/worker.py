@@ -130,7 +130,7 @@ def _segment(folder: Path, send: Send) -> None:
     result = segment_lungs(
         image,
         Settings.from_dict(job["settings"]),
-        progress=lambda progress: send(event="progress", **asdict(progress)),
+        on_progress=lambda progress: send(event="progress", **asdict(progress)),
     )
     result.save(folder)
 

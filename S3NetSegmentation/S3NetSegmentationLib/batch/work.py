@@ -14,7 +14,6 @@ from ..errors import InputError, LabelMapError
 from ..io.overview import write_overview
 from ..io.read import read_files
 from ..io.scan import ReadScan
-from ..io.validate import check_ct
 from ..io.write import without_nan, write_segmentation
 from ..own_process import load_torch
 from ..progress import Progress
@@ -60,10 +59,6 @@ def segment_scan(folder: Path, job: dict, progress: Callable[[Progress], None]) 
     """
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     scan = read_files([Path(path) for path in job["paths"]])
-    try:
-        check_ct(scan.image)
-    except LabelMapError as error:
-        return {"status": SKIPPED, "error": str(error)}
     load_torch()
     from ..pipeline import segment_lungs
     from ..report import as_dict
@@ -72,7 +67,10 @@ def segment_scan(folder: Path, job: dict, progress: Callable[[Progress], None]) 
     settings = Settings.from_dict(job["settings"])
     if settings.device == "auto":
         settings = replace(settings, device=fastest_device(job["lane"]))
-    result = segment_lungs(scan.image, settings, progress=progress)
+    try:
+        result = segment_lungs(scan.image, settings, on_progress=progress)
+    except LabelMapError as error:
+        return {"status": SKIPPED, "error": str(error)}
     result = replace(result, warnings=(*scan.warnings, *result.warnings))
     _write_picture(folder / (job["name"] + PICTURE), scan.image, result.lungs)
     warnings = list(result.warnings)
@@ -85,7 +83,7 @@ def segment_scan(folder: Path, job: dict, progress: Callable[[Progress], None]) 
     return without_nan(
         {
             "status": DONE if result.lungs_found else NO_LUNGS,
-            **as_dict(result, scan.image),
+            **as_dict(result),
             "warnings": warnings,
             "files": files,
         }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import Cancelled, InputError
 from ..progress import Progress
-from ..settings import METHODS, MODES, PRESET_TITLES, PRESETS, Settings
+from ..settings import MODES, PRESET_TITLES, PRESETS, Settings
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -30,7 +30,6 @@ def add_engine(command: argparse.ArgumentParser) -> None:
         help="volume: one network for the whole scan (default); slice: one for every slice, as "
         "in the paper, slow",
     )
-    add("--method", choices=METHODS, help="default: s3net; k-means is simpler, faster and worse")
     add(
         "--preset",
         choices=list(PRESETS),
@@ -62,7 +61,6 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     changes = {"device": arguments.device, "seed": arguments.seed}
     asked = {
         "mode": arguments.mode,
-        "method": arguments.method,
         "gpu_memory_gb": arguments.gpu_memory,
     }
     changes |= {name: value for name, value in asked.items() if value is not None}

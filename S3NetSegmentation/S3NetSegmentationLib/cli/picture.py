@@ -46,7 +46,7 @@ def segment_a_picture(arguments: argparse.Namespace, settings: Settings) -> int:
 
         with progress_bar() as progress:
             result = segment_picture(
-                picture, settings, at=arguments.at, progress=progress, cancelled=cancelled
+                picture, settings, at=arguments.at, on_progress=progress, is_cancelled=cancelled
             )
         if not result.mask.any() and not arguments.allow_empty:
             return fail(

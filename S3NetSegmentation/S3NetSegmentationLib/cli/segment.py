@@ -112,10 +112,9 @@ def _segment(arguments: argparse.Namespace) -> int:
         from ..io.read import read_scan
 
         scan = read_scan(arguments.input, arguments.series)
-        image = scan.image
         if arguments.output.name.lower().endswith(SUFFIX):
             check_source(scan.files)
-        result = _run(image, settings, cancelled)
+        result = _run(scan.image, settings, cancelled)
         result = replace(result, warnings=(*scan.warnings, *result.warnings))
         if not result.lungs_found and not arguments.allow_empty:
             return fail(
@@ -124,7 +123,7 @@ def _segment(arguments: argparse.Namespace) -> int:
                 NO_LUNGS,
             )
         _write(arguments, scan, result, cancelled)
-    _summarize(arguments, image, result)
+    _summarize(arguments, result)
     if not result.lungs_found:
         return fail("No lungs were found in this scan; the segmentation is empty.", NO_LUNGS)
     return 0
@@ -136,8 +135,8 @@ def _run(image: sitk.Image, settings: Settings, cancelled: Callable[[], bool]) -
 
     if cancelled():
         raise Cancelled
-    with progress_bar() as progress:
-        return segment_lungs(image, settings, progress=progress, cancelled=cancelled)
+    with progress_bar() as on_progress:
+        return segment_lungs(image, settings, on_progress=on_progress, is_cancelled=cancelled)
 
 
 def _write(
@@ -152,8 +151,6 @@ def _write(
     from ..io.write import write_image, write_json, write_segmentation
     from ..report import as_dict
 
-    image = scan.image
-
     def write_lungs(path: Path) -> None:
         if path.name.lower().endswith(SUFFIX):
             write_dicom_seg(path, make_dicom_seg(result.lungs, scan.files))
@@ -163,14 +160,14 @@ def _write(
     writers = (
         (arguments.output, write_lungs),
         (arguments.clusters, lambda path: write_image(path, result.clusters)),
-        (arguments.overview, lambda path: write_overview(path, image, result.lungs)),
-        (arguments.json, lambda path: write_json(path, as_dict(result, image))),
+        (arguments.overview, lambda path: write_overview(path, scan.image, result.lungs)),
+        (arguments.json, lambda path: write_json(path, as_dict(result))),
     )
     write_all(writers, cancelled)
 
 
-def _summarize(arguments: argparse.Namespace, image: sitk.Image, result: LungResult) -> None:
+def _summarize(arguments: argparse.Namespace, result: LungResult) -> None:
     """Print the figures and which files there are now."""
     from ..report import as_lines
 
-    print(*as_lines(result, image), *written(arguments), sep="\n")
+    print(*as_lines(result), *written(arguments), sep="\n")

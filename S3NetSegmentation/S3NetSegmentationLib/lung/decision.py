@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from ..settings import Settings
 from .gas import CROSS, bowel_gas, is_gas
+from .orientation import AxialOrder
 from .scan import Scan
 from .sides import LEFT, RIGHT, right_and_left
 from .working import extent
@@ -65,10 +66,9 @@ def decide_lungs(
     chosen: Iterable[int],
     scan: Scan,
     hounsfield: np.ndarray,
-    leftward: np.ndarray,
+    order: AxialOrder,
     settings: Settings,
-    decided: np.ndarray,
-) -> None:
+) -> np.ndarray:
     """Right and left lung from the clusters that were chosen as lung.
 
     The score map says where the lungs are; within a band around their boundary each voxel is
@@ -82,24 +82,28 @@ def decide_lungs(
         Numbers of the lung clusters, from 1.
     scan : Scan
     hounsfield : ndarray, (z, y, x)
-        On the scan's own grid.
-    leftward : ndarray, (z, y, x)
-        Position on the working grid toward the patient's left, in mm.
+        The scan at full resolution, in axial order.
+    order : AxialOrder
+        Of the scan.
     settings : Settings
         Its post-processing switches.
-    decided : ndarray of uint8, (z, y, x)
-        Zeros on the scan's own grid, perhaps a view of another order; in it, the right lung
-        becomes 1, the left lung 2.
+
+    Returns
+    -------
+    ndarray of uint8, (z, y, x)
+        At full resolution, in axial order: 0 background, 1 right lung, 2 left lung.
     """
     if not settings.remove_airways:
         scan = scan.without_airways()
     lungs = np.isin(labels, list(chosen)) & scan.body & ~scan.beside_airways
     lungs = _without_islands_and_gas(lungs & ~bowel_gas(lungs, scan), scan)
-    sides = right_and_left(lungs, scan, leftward)
+    decided = np.zeros(hounsfield.shape, np.uint8)
     if lungs.any():
+        sides = right_and_left(lungs, scan, order.leftward(lungs.shape, scan.grid.block))
         part, inside, fine = scan.around(lungs, MARGIN)
         decided[fine] = _decide_around(sides[inside], part, hounsfield[fine], settings)
         _remove_lumen(decided, scan)
+    return decided
 
 
 def _without_islands_and_gas(lungs: np.ndarray, scan: Scan) -> np.ndarray:

@@ -48,8 +48,8 @@ class AxialOrder:
         return array.transpose(self._axes)[self._flips]
 
     def restore(self, array: np.ndarray) -> np.ndarray:
-        """The inverse of `apply`."""
-        return array[self._flips].transpose(np.argsort(self._axes))
+        """The inverse of `apply`; the array is contiguous in storage order."""
+        return np.ascontiguousarray(array[self._flips].transpose(np.argsort(self._axes)))
 
     def along_storage(self, profile: np.ndarray) -> np.ndarray:
         """Values of the axial slices (z,) in the order in which the slices are stored."""

@@ -11,8 +11,8 @@ import numpy as np
 import SimpleITK as sitk
 import slicer
 
+from ..choosing import choose_clusters, restore_result
 from ..errors import Cancelled, InputError
-from ..io.validate import check_ct
 from ..progress import Progress
 from ..result import LungResult
 from ..settings import Settings
@@ -227,7 +227,6 @@ class SegmentationLogic:
             checkSegmentation(segmentationNode, volumeNode)
         box = voxelBox(volumeNode, roiNode, sliceRange)
         image = imageFromVolume(volumeNode, box)
-        check_ct(image)
         job = self._startJob(image, settings or Settings(), slicer.app.temporaryPath)
         return Run(job, volumeNode, segmentationNode, box, image)
 
@@ -345,9 +344,9 @@ class SegmentationLogic:
         segmentationNode.SetAttribute(SCAN, result.scan.to_text())
         found = () if result.lungs_found else (NO_LUNGS,)
         segmentationNode.SetAttribute(
-            WARNINGS, json.dumps([*found, *result.warnings, *result.hints])
+            WARNINGS, json.dumps([*found, *result.warnings, *result.figures.hints])
         )
-        segmentationNode.SetAttribute(QUALITY, json.dumps(result.quality))
+        segmentationNode.SetAttribute(QUALITY, json.dumps(result.figures.quality))
         self._showClusters(run, result, segmentationNode)
         _write(segmentationNode, result, run.volumeNode, run.box)
 
@@ -371,14 +370,14 @@ class SegmentationLogic:
         checkSegmentation(segmentationNode, volumeNode)
         box = boxFromCorners(labelMapNode, json.loads(segmentationNode.GetAttribute(BOX)))
         if self._latest and self._latest[:2] == (segmentationNode.GetID(), _key(segmentationNode)):
-            return self._latest[2].choose(voxelsOf(volumeNode, box), numbers), box
+            return choose_clusters(self._latest[2], voxelsOf(volumeNode, box), numbers), box
         clusters = slicer.util.arrayFromVolume(labelMapNode)
         sameShape = clusters.shape == slicer.util.arrayFromVolume(volumeNode).shape
         if not sameShape or not sameAxes(volumeNode, labelMapNode):
             raise InputError("The volume no longer fits its clusters; apply again.")
         settings = Settings.from_dict(json.loads(segmentationNode.GetAttribute(SETTINGS)))
         table, _ = self.clusters(segmentationNode)
-        result = LungResult.restore(
+        result = restore_result(
             voxelsOf(volumeNode, box),
             geometryOf(volumeNode, box),
             clusters[box.slices],
@@ -431,8 +430,7 @@ def _key(segmentationNode) -> tuple:
 def _write(segmentationNode, result: LungResult, volumeNode, box: VoxelBox) -> None:
     """Both tables and, in the end, the lungs of a segmentation."""
     writeClusterTable(segmentationNode.GetNodeReference(CLUSTER_TABLE), result.table, result.chosen)
-    measurements = result.measurements(voxelsOf(volumeNode, box))
-    writeResultsTable(segmentationNode.GetNodeReference(RESULTS_TABLE), measurements)
+    writeResultsTable(segmentationNode.GetNodeReference(RESULTS_TABLE), result.figures.lungs)
     shape = slicer.util.arrayFromVolume(volumeNode).shape
     writeLungs(segmentationNode, box.paste(result.lung_array, shape), volumeNode)
 

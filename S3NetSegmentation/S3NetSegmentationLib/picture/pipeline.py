@@ -12,7 +12,6 @@ from scipy import ndimage
 
 from ..errors import InputError
 from ..evaluation.overlap import dice
-from ..lung.kmeans import kmeans_labels
 from ..pipeline import segment_lungs
 from ..progress import Progress, Reporter
 from ..s3net.arrays import to_array, to_tensor
@@ -47,8 +46,8 @@ def segment_picture(
     settings: Settings | None = None,
     *,
     at: tuple[int, int] | None = None,
-    progress: Callable[[Progress], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    is_cancelled: Callable[[], bool] | None = None,
 ) -> PictureResult:
     """Segment a picture: a skin lesion, the lungs in a CT slice without Hounsfield units.
 
@@ -61,9 +60,9 @@ def segment_picture(
         axial CT slice, the patient's front up.
     at : tuple of int, optional
         Column and row of a point inside of what is looked for; overrides `choice`.
-    progress : callable, optional
+    on_progress : callable, optional
         Called with a `Progress` a few times a second.
-    cancelled : callable, optional
+    is_cancelled : callable, optional
         Asked a few times a second; where it answers true, the work stops.
 
     Raises
@@ -73,7 +72,7 @@ def segment_picture(
     FitError
         If every fit collapsed.
     Cancelled
-        If `cancelled` answered true.
+        If `is_cancelled` answered true.
     """
     settings = settings or Settings.from_preset("skin")
     start = time.perf_counter()
@@ -81,9 +80,9 @@ def segment_picture(
     if at is not None:
         _check_point(at, picture.shape)
     if settings.choice == "lung":
-        result = _lungs(picture, settings, progress, cancelled)
+        result = _lungs(picture, settings, on_progress, is_cancelled)
     else:
-        result = _regions(picture, settings, progress, cancelled)
+        result = _regions(picture, settings, on_progress, is_cancelled)
     if at is not None:
         result = result.choose_at(*at)
     return replace(result, timings={"total": time.perf_counter() - start})
@@ -113,12 +112,12 @@ def _check_point(at: tuple[int, int], shape: tuple[int, ...]) -> None:
         )
 
 
-def _lungs(picture: np.ndarray, settings: Settings, progress, cancelled) -> PictureResult:
+def _lungs(picture: np.ndarray, settings: Settings, on_progress, is_cancelled) -> PictureResult:
     """The lungs in a CT slice whose Hounsfield units are estimated."""
     if np.ptp(picture, axis=-1).max() > 0:
         raise InputError("This picture has colors, a CT slice has none; try the preset skin.")
     scan = slice_as_scan(picture[..., 0])
-    found = segment_lungs(scan, settings, progress=progress, cancelled=cancelled)
+    found = segment_lungs(scan, settings, on_progress=on_progress, is_cancelled=is_cancelled)
     clusters = found.cluster_array[0]
     return PictureResult(
         mask=found.lung_array[0] > 0,
@@ -128,15 +127,15 @@ def _lungs(picture: np.ndarray, settings: Settings, progress, cancelled) -> Pict
         settings=found.settings,
         timings={},
         warnings=found.warnings,
-        quality=found.quality,
+        quality=found.figures.quality,
     )
 
 
-def _regions(picture: np.ndarray, settings: Settings, progress, cancelled) -> PictureResult:
+def _regions(picture: np.ndarray, settings: Settings, on_progress, is_cancelled) -> PictureResult:
     """The regions of a picture, and the one that is looked for."""
     device = resolve_device(settings.device)
     processor = Processor(device)
-    report = Reporter(progress, cancelled, {"Fitting": 0.95, "Deciding": 0.05})
+    report = Reporter(on_progress, is_cancelled, {"Fitting": 0.95, "Deciding": 0.05})
     colors = _to_bytes(picture)
     view = lens_view(colors)
     image, coarse, coarse_view = _network_input(colors, view, settings.working_size)
@@ -148,11 +147,8 @@ def _regions(picture: np.ndarray, settings: Settings, progress, cancelled) -> Pi
 
         seeded = replace(settings, seed=settings.seed + index)
         count = settings.regions or settings.clusters
-        if settings.method == "k-means":
-            scores = _kmeans_scores(image, seeded)
-        else:
-            fitted = processor.fit(to_tensor(image)[None], seeded, step)
-            scores = to_array(fitted.scores[0])
+        fitted = processor.fit(to_tensor(image)[None], seeded, step)
+        scores = to_array(fitted.scores[0])
         maps.append(merged_regions(scores, coarse, coarse_view, count))
     report.step("Deciding", 0, 1)
     count = min(len(soft) for soft in maps)
@@ -172,13 +168,6 @@ def _regions(picture: np.ndarray, settings: Settings, progress, cancelled) -> Pi
         warnings=(*processor.warnings, *[DISAGREE] * (quality < UNSURE)),
         quality=quality,
     )
-
-
-def _kmeans_scores(image: np.ndarray, settings: Settings) -> np.ndarray:
-    """Scores (K, y, x) of clusters of the colors, without a network."""
-    count = settings.regions or settings.clusters
-    labels = kmeans_labels(image.reshape(len(image), -1).T, count, settings.seed)
-    return np.eye(count)[labels].T.reshape(count, *image.shape[1:])
 
 
 def _to_bytes(picture: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ def _volume(preset: str, **changes):
     def segment(image: sitk.Image, seed: int) -> Prediction:
         settings = Settings.from_preset(preset, seed=seed, device="cpu", **changes)
         result = segment_lungs(image, settings)
-        return Prediction(result.lung_array > 0, result.cluster_array, result.quality)
+        return Prediction(result.lung_array > 0, result.cluster_array, result.figures.quality)
 
     return segment
 

@@ -6,6 +6,7 @@ import SimpleITK as sitk
 import slicer
 import vtk
 from engine_here import QUICK, JobHere, segmented, small_chest
+from S3NetSegmentationLib.choosing import choose_clusters
 from S3NetSegmentationLib.errors import InputError, S3NetError
 from S3NetSegmentationLib.mrml.logic import SegmentationLogic, clusterMapOf, volumeOf
 from slicer_scene import (
@@ -21,7 +22,7 @@ from slicer_scene import (
 
 
 def chosen_lungs(image, numbers):
-    return segmented(image).choose(sitk.GetArrayViewFromImage(image), numbers).lung_array
+    return choose_clusters(segmented(image), sitk.GetArrayViewFromImage(image), numbers).lung_array
 
 
 @pytest.mark.parametrize("geometry", ["axial", "left-handed", "oblique"])
@@ -36,7 +37,7 @@ def test_a_choice_gives_what_the_engine_gives(logic, geometry):
         assert logic.clusters(segmentation)[1] == tuple(sorted(numbers))
         results = segmentation.GetNodeReference("S3Net.resultsTable").GetTable()
         hounsfield = sitk.GetArrayViewFromImage(image)
-        lung = segmented(image).choose(hounsfield, numbers).measurements(hounsfield)[0]
+        lung = choose_clusters(segmented(image), hounsfield, numbers).figures.lungs[0]
         assert results.GetValue(0, 1).ToString() == f"{lung.volume_ml:.0f}"
 
 

@@ -202,7 +202,7 @@ def test_the_tables_hold_the_figures(logic, chest):
         [results.GetValue(row, column).ToString() for column in range(4)]
         for row in range(results.GetNumberOfRows())
     ]
-    for row, lung in zip(rows, expected.measurements(chest.hounsfield), strict=True):
+    for row, lung in zip(rows, expected.figures.lungs, strict=True):
         assert row[0] == lung.name
         assert float(row[1]) == pytest.approx(lung.volume_ml, abs=0.51)
         assert float(row[2]) == pytest.approx(lung.mean_hu, abs=0.51)

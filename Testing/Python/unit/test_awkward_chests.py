@@ -162,16 +162,6 @@ def test_ribs_with_more_bone_than_the_spine_do_not_turn_the_sides():
     assert (right_and_left(lungs > 0, bony, leftward) == lungs).all()
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_clusters_of_k_means_hold_nothing_from_outside(seed):
-    found = phantom.thorax()
-    result = segment_lungs(found.image, replace(QUICK, method="k-means", seed=seed))
-    lung = [row for row in result.table if row.number in result.chosen]
-    assert lung and min(row.body_fraction for row in lung) > 0.9
-    made = sitk.GetArrayFromImage(result.lungs) > 0
-    assert dice(made, sitk.GetArrayFromImage(found.lungs) > 0) > 0.9
-
-
 def test_a_circle_that_is_not_in_the_middle_of_a_gray_slice():
     y, x = np.indices((64, 64))
     gray = np.full((64, 64), 0.3)

@@ -18,6 +18,7 @@ import SimpleITK as sitk
 from dicom_files import write_scan
 from real_data import DATA, needs_data
 from S3NetSegmentationLib import pipeline, sample_data
+from S3NetSegmentationLib.choosing import choose_clusters
 from S3NetSegmentationLib.cli import main
 from S3NetSegmentationLib.errors import Cancelled, FitError
 from S3NetSegmentationLib.io import write
@@ -183,7 +184,7 @@ def test_progress_names_the_stage(folder, capsys, quick):
 def test_scan_without_lungs(folder, capsys, monkeypatch, allowed):
     def nothing_found(image, settings, **rest):
         result = engine(image, settings, **rest)
-        return replace(result, lung_array=result.lung_array * 0, chosen=())
+        return choose_clusters(result, sitk.GetArrayViewFromImage(image), [])
 
     monkeypatch.setattr(pipeline, "segment_lungs", nothing_found)
     more = ["--allow-empty"] if allowed else []
@@ -340,9 +341,9 @@ def test_debug_shows_the_traceback(folder, capsys, monkeypatch):
 
 
 def test_interrupt_stops_at_the_next_step(folder, capsys, monkeypatch):
-    def interrupted(image, settings, *, progress, cancelled):
+    def interrupted(image, settings, *, on_progress, is_cancelled):
         os.kill(os.getpid(), signal.SIGINT)
-        return engine(image, settings, progress=progress, cancelled=cancelled)
+        return engine(image, settings, on_progress=on_progress, is_cancelled=is_cancelled)
 
     before = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(pipeline, "segment_lungs", interrupted)

@@ -211,12 +211,12 @@ def test_settings_for_pictures_are_not_for_scans():
 
 def test_progress_and_cancel():
     picture, seen = lesion()[0], []
-    segment_picture(picture, SKIN, progress=seen.append)
+    segment_picture(picture, SKIN, on_progress=seen.append)
     fractions = [report.fraction for report in seen]
     assert fractions == sorted(fractions)
     assert fractions[-1] == pytest.approx(1)
     with pytest.raises(Cancelled):
-        segment_picture(picture, SKIN, cancelled=lambda: True)
+        segment_picture(picture, SKIN, is_cancelled=lambda: True)
 
 
 @pytest.mark.parametrize(
@@ -346,15 +346,3 @@ def test_real_slices():
         images, masks = arrays["images"][:3], arrays["masks"][:3] > 0
     for image, mask in zip(images, masks, strict=True):
         assert dice(segment_picture(image, Settings(device="cpu")).mask, mask) > 0.94
-
-
-def test_kmeans_needs_no_fit():
-    picture, truth = lesion()
-    result = segment_picture(picture, replace(SKIN, method="k-means", fits=1))
-    assert dice(result.mask, truth) > 0.9
-    found = phantom.thorax()
-    lungs = segment_lungs(found.image, replace(LUNG, method="k-means")).lungs
-    truth = sitk.GetArrayFromImage(found.lungs)
-    assert dice(sitk.GetArrayFromImage(lungs) > 0, truth > 0) > 0.97
-    with pytest.raises(InputError, match="no method"):
-        replace(SKIN, method="magic")

@@ -9,6 +9,7 @@ import SimpleITK as sitk
 import torch
 from real_data import DATA, needs_data
 from S3NetSegmentationLib import Settings, segment_lungs
+from S3NetSegmentationLib.choosing import choose_clusters
 from S3NetSegmentationLib.errors import Cancelled, InputError
 from S3NetSegmentationLib.evaluation.overlap import dice
 from S3NetSegmentationLib.io.write import write_json
@@ -74,7 +75,7 @@ def test_one_lung_is_found_on_its_side(side):
     found = phantom.thorax(lungs=side)
     result = segment_lungs(found.image, QUICK)
     assert min(side_dice(result, found)) > 0.98
-    missing = result.measurements(found.hounsfield)[1 if side == "right" else 0]
+    missing = result.figures.lungs[1 if side == "right" else 0]
     assert missing.volume_ml == 0
     assert np.isnan(missing.mean_hu)
 
@@ -109,7 +110,7 @@ def test_measurements_are_those_of_the_truth(plain):
     found, result = plain
     truth = sitk.GetArrayFromImage(found.lungs)
     hounsfield = sitk.GetArrayFromImage(found.image)
-    for lung in result.measurements(found.hounsfield):
+    for lung in result.figures.lungs:
         inside = hounsfield[truth == lung.label]
         assert lung.volume_ml == pytest.approx(inside.size * 56 / 1000, rel=0.02)
         assert lung.mean_hu == pytest.approx(inside.mean(), abs=5)
@@ -135,38 +136,38 @@ def test_clusters_are_described(plain):
 
 def test_choosing_other_clusters_needs_no_fit(plain):
     found, result = plain
-    nothing = result.choose(found.hounsfield, [])
+    nothing = choose_clusters(result, found.hounsfield, [])
     assert not nothing.lungs_found
     assert nothing.chosen == ()
-    back = nothing.choose(found.hounsfield, result.chosen)
+    back = choose_clusters(nothing, found.hounsfield, result.chosen)
     assert (sitk.GetArrayFromImage(back.lungs) == sitk.GetArrayFromImage(result.lungs)).all()
     for number in (99, 1.5, "1"):
         with pytest.raises(InputError, match=f"no cluster {number}"):
-            result.choose(found.hounsfield, [number])
+            choose_clusters(result, found.hounsfield, [number])
     with pytest.raises(InputError, match="not the image"):
-        result.choose(np.zeros((20, 20, 20)), result.chosen)
+        choose_clusters(result, np.zeros((20, 20, 20)), result.chosen)
 
 
 def test_clusters_are_chosen_by_numbers_of_any_type(plain, tmp_path):
     """Those that numpy finds under a mask can be kept in a file like any others."""
     found, result = plain
     under = np.unique(result.cluster_array[result.lung_array > 0])
-    chosen = result.choose(found.hounsfield, under)
+    chosen = choose_clusters(result, found.hounsfield, under)
     chosen.save(tmp_path)
     assert LungResult.load(tmp_path).chosen == tuple(under)
-    write_json(tmp_path / "figures.json", as_dict(chosen, found.image))
+    write_json(tmp_path / "figures.json", as_dict(chosen))
 
 
 def test_results_can_be_kept_in_lists_and_sets(plain):
     found, result = plain
-    other = result.choose(found.hounsfield, [])
+    other = choose_clusters(result, found.hounsfield, [])
     assert [result, other].index(other) == 1
     assert len({result, other, result}) == 2
 
 
 def test_choosing_more_clusters_takes_more_in(plain):
     found, result = plain
-    more = result.choose(found.hounsfield, [row.number for row in result.table])
+    more = choose_clusters(result, found.hounsfield, [row.number for row in result.table])
     assert (sitk.GetArrayFromImage(more.lungs) > 0).sum() > (
         sitk.GetArrayFromImage(result.lungs) > 0
     ).sum()
@@ -185,7 +186,7 @@ def test_a_result_survives_a_folder(plain, tmp_path):
     for name in ("clusters", "lungs"):
         first, second = (sitk.GetArrayFromImage(getattr(r, name)) for r in (result, again))
         assert (first == second).all()
-    chosen = again.choose(found.hounsfield, result.chosen)
+    chosen = choose_clusters(again, found.hounsfield, result.chosen)
     assert (sitk.GetArrayFromImage(chosen.lungs) == sitk.GetArrayFromImage(result.lungs)).all()
 
 
@@ -216,7 +217,7 @@ def test_a_result_holds_nothing_of_the_image(plain):
 def test_progress_rises_to_the_end_and_names_its_stages(plain):
     found, _ = plain
     seen = []
-    segment_lungs(found.image, QUICK, progress=seen.append)
+    segment_lungs(found.image, QUICK, on_progress=seen.append)
     fractions = [report.fraction for report in seen]
     assert fractions == sorted(fractions)
     assert fractions[0] == 0
@@ -237,8 +238,8 @@ def test_cancel_at_any_stage(plain, stage):
         segment_lungs(
             found.image,
             QUICK,
-            progress=lambda report: reached.append(report.stage),
-            cancelled=lambda: stage in reached,
+            on_progress=lambda report: reached.append(report.stage),
+            is_cancelled=lambda: stage in reached,
         )
     assert reached[-1] == stage
 
@@ -282,7 +283,7 @@ def test_real_chests(image, truth, least):
     if "elastix" in image:
         assert not (lungs == 2).any()
     else:
-        assert result.measurements(result.lung_array)[0].volume_ml > 2000
+        assert result.figures.lungs[0].volume_ml > 2000
 
 
 @needs_data

@@ -132,7 +132,7 @@ def test_predictions_go_on_in_smaller_batches(chest, monkeypatch, room):
         if progress.stage == "Clustering":
             gpu.room = room
 
-    result = segment_lungs(chest[0], QUICK, progress=another_program_takes_memory)
+    result = segment_lungs(chest[0], QUICK, on_progress=another_program_takes_memory)
     check_same(result, chest[1])
     assert gpu.most <= room
     assert result.warnings == (SMALLER_BATCHES,)
@@ -146,7 +146,7 @@ def test_predictions_go_on_on_the_cpu_where_no_slice_fits(chest, monkeypatch, er
         if progress.stage == "Clustering" and progress.done > 8:
             gpu.room = 0
 
-    result = segment_lungs(chest[0], QUICK, progress=another_program_takes_all)
+    result = segment_lungs(chest[0], QUICK, on_progress=another_program_takes_all)
     check_same(result, chest[1])
     assert result.warnings == (ON_THE_CPU,)
 
@@ -182,7 +182,7 @@ def test_only_predictions_fail_on_the_gpu(chest, monkeypatch, error):
         if progress.stage == "Clustering":
             gpu.room = 0
 
-    result = segment_lungs(chest[0], QUICK, progress=from_now_on)
+    result = segment_lungs(chest[0], QUICK, on_progress=from_now_on)
     check_same(result, chest[1])
     assert result.warnings == (NOT_ON_THIS_GPU,)
 

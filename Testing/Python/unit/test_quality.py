@@ -1,12 +1,12 @@
 """The estimate of the quality: high where the lungs are right, and it says where they are not."""
 
-from dataclasses import replace
-
 import numpy as np
 import phantom
 import pytest
 import SimpleITK as sitk
 from S3NetSegmentationLib import Settings, segment_lungs
+from S3NetSegmentationLib.lung.figures import measure
+from S3NetSegmentationLib.lung.orientation import AxialOrder
 from S3NetSegmentationLib.lung.quality import assess, ranges
 from S3NetSegmentationLib.report import as_dict, as_lines
 
@@ -21,17 +21,20 @@ def segmented(request):
     return found, segment_lungs(found.image, QUICK)
 
 
-def changed(result, change):
-    """The result with its lungs changed in place, in storage order."""
+def changed(segmented, change):
+    """Figures of the lungs when they are changed in place, in storage order."""
+    found, result = segmented
     lungs = result.lung_array.copy()
     change(lungs)
-    return replace(result, lung_array=lungs)
+    order = AxialOrder(result.geometry)
+    hounsfield = order.apply(found.hounsfield)
+    return measure(order.apply(lungs), result.scan, hounsfield, order, result.geometry.voxel_ml)
 
 
 def test_right_lungs_are_trusted(segmented):
     _, result = segmented
-    assert result.quality > 0.95
-    assert result.hints == ()
+    assert result.figures.quality > 0.95
+    assert result.figures.hints == ()
 
 
 def test_slices_that_miss_a_lung_are_named(segmented):
@@ -40,19 +43,17 @@ def test_slices_that_miss_a_lung_are_named(segmented):
     def drop(lungs):
         lungs[30:36][lungs[30:36] == 1] = 0
 
-    worse = changed(result, drop)
-    assert worse.quality < result.quality
+    worse = changed(segmented, drop)
+    assert worse.quality < result.figures.quality
     assert len(worse.hints) == 1
     assert "slices 31 to 36 of 76: the right lung is missing" in worse.hints[0]
 
 
 def test_a_lung_that_was_not_found_is_named(segmented):
-    _, result = segmented
-
     def drop(lungs):
         lungs[lungs == 2] = 0
 
-    assert any("left lung was not found" in hint for hint in changed(result, drop).hints)
+    assert any("left lung was not found" in hint for hint in changed(segmented, drop).hints)
 
 
 def test_slices_that_take_tissue_in_are_named(segmented):
@@ -62,25 +63,25 @@ def test_slices_that_take_tissue_in_are_named(segmented):
     def spill(lungs):
         lungs[40:42][tissue[40:42]] = 2
 
-    worse = changed(result, spill)
-    assert worse.quality < result.quality
+    worse = changed(segmented, spill)
+    assert worse.quality < result.figures.quality
     assert "slices 41 to 42" in " ".join(worse.hints)
 
 
 def test_no_lungs_no_trust(segmented):
     _, result = segmented
-    assert changed(result, lambda lungs: lungs.fill(0)).quality == 0
+    assert changed(segmented, lambda lungs: lungs.fill(0)).quality == 0
     nothing = assess(np.zeros_like(result.scan.body), result.scan)
     assert nothing.score == 0
     assert not nothing.doubtful.any()
 
 
 def test_quality_is_reported(segmented):
-    found, result = segmented
-    content = as_dict(result, found.image)
-    assert content["quality"] == result.quality
+    _, result = segmented
+    content = as_dict(result)
+    assert content["quality"] == result.figures.quality
     assert len(content["slice_quality"]) == 76
-    assert any(line.startswith("quality") for line in as_lines(result, found.image))
+    assert any(line.startswith("quality") for line in as_lines(result))
 
 
 def test_ranges_of_doubtful_slices():
@@ -91,5 +92,5 @@ def test_ranges_of_doubtful_slices():
 def test_a_blurred_border_lowers_the_estimate():
     found = phantom.thorax()
     blurred = sitk.SmoothingRecursiveGaussian(sitk.Cast(found.image, sitk.sitkFloat32), 6.0)
-    sharp, soft = (segment_lungs(image, QUICK).quality for image in (found.image, blurred))
+    sharp, soft = (segment_lungs(image, QUICK).figures.quality for image in (found.image, blurred))
     assert soft < sharp - 0.02

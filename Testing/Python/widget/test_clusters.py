@@ -5,6 +5,7 @@ import pytest
 import SimpleITK as sitk
 import slicer
 from PySide6.QtCore import Qt
+from S3NetSegmentationLib.choosing import choose_clusters
 from S3NetSegmentationLib.mrml.logic import clusterMapOf
 from S3NetSegmentationLib.mrml.segmentation import clusterColor, show3D
 from slicer_scene import ijk_to_ras, lungs_array
@@ -20,7 +21,7 @@ def chosen(done):
 
 
 def expected(done, numbers):
-    return done.result.choose(done.chest.hounsfield, numbers).lung_array
+    return choose_clusters(done.result, done.chest.hounsfield, numbers).lung_array
 
 
 def a_point_in(done, number):
@@ -120,7 +121,7 @@ def test_figures_of_both_lungs(done):
     table = done.ui.resultsTable
     header = [table.horizontalHeaderItem(column).text() for column in range(table.columnCount)]
     assert header == ["Lung", "Volume (mL)", "Mean (HU)", "< -950 HU (%)"]
-    for row, lung in enumerate(done.result.measurements(done.chest.hounsfield)):
+    for row, lung in enumerate(done.result.figures.lungs):
         assert table.item(row, 0).text() == lung.name
         assert table.item(row, 1).text() == f"{lung.volume_ml:.0f}"
         assert table.item(row, 2).text() == f"{lung.mean_hu:.0f}"

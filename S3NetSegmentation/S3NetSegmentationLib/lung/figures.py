@@ -1,0 +1,89 @@
+"""What is known of the lungs once they are decided: figures, quality, and where to look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .measure import NAMES, LungMeasurements, measure_lungs
+from .orientation import AxialOrder
+from .quality import assess, interruptions, ranges
+from .scan import Scan
+
+
+@dataclass(frozen=True, eq=False)  # arrays can neither be compared nor hashed as a whole
+class LungFigures:
+    """Figures of the segmented lungs.
+
+    Attributes
+    ----------
+    lungs : tuple of LungMeasurements
+        Of the right and of the left lung.
+    quality : float
+        How far the lungs can be trusted, estimated from the scan alone, 0 to 1.
+    slice_quality : ndarray of float, (slices,)
+        The same for each axial slice, in the order of storage; NaN without lung.
+    hints : tuple of str
+        Sentences that say where to look; empty where nothing is doubtful.
+    """
+
+    lungs: tuple[LungMeasurements, ...]
+    quality: float
+    slice_quality: np.ndarray
+    hints: tuple[str, ...]
+
+
+def measure(
+    lungs: np.ndarray, scan: Scan, hounsfield: np.ndarray, order: AxialOrder, voxel_ml: float
+) -> LungFigures:
+    """Measure the lungs, estimate how good they are, and say where to look.
+
+    Parameters
+    ----------
+    lungs : ndarray of uint8, (z, y, x)
+        From `decide_lungs`, in axial order: 1 right lung, 2 left lung.
+    scan : Scan
+    hounsfield : ndarray, (z, y, x)
+        The scan at full resolution, in axial order.
+    order : AxialOrder
+        Of the scan; slices are numbered as they are stored.
+    voxel_ml : float
+        Volume of a voxel in milliliters.
+    """
+    quality = assess(scan.grid.down(lungs > 0)[scan.box] > 0.5, scan)
+    return LungFigures(
+        lungs=measure_lungs(lungs, hounsfield, voxel_ml),
+        quality=quality.score,
+        slice_quality=order.along_storage(quality.slices),
+        hints=tuple(_hints(lungs, quality.doubtful, order)),
+    )
+
+
+def _hints(lungs: np.ndarray, doubtful: np.ndarray, order: AxialOrder) -> list[str]:
+    count = len(lungs)
+    present = {name: (lungs == label).any((1, 2)) for label, name in NAMES.items()}
+    sentences = [
+        f"The {name} was not found; if the scan shows it, choose its clusters or paint it."
+        for name, slices in present.items()
+        if not slices.any() and lungs.any()
+    ]
+    for name, slices in present.items():
+        missing = interruptions(slices)
+        doubtful = doubtful & ~missing
+        sentences += [
+            f"Look at {_slices(first, last)} of {count}: the {name} is missing there, and is "
+            "found above and below."
+            for first, last in ranges(order.along_storage(missing))
+        ]
+    sentences += [
+        f"Look at the lungs in {_slices(first, last)} of {count}: they hold much that is as "
+        "bright as tissue, or leave out much that is as dark as lung."
+        for first, last in ranges(order.along_storage(doubtful))
+    ]
+    return sentences
+
+
+def _slices(first: int, last: int) -> str:
+    """Slices counted from 1."""
+    return f"slice {first + 1}" if first == last else f"slices {first + 1} to {last + 1}"
