@@ -7,7 +7,7 @@
 # make clean        remove everything that was generated or downloaded
 
 PYTHON ?= python3
-BIN := .venv/bin
+BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := .venv/.ready
 DATA := .cache/sample
 OUT := demo
