@@ -133,6 +133,16 @@ def test_license_is_at_the_root_and_named_where_users_read(cmake):
     assert cmake["EXTENSION_README_FILE"].endswith("/README.md")
 
 
+def test_citation_agrees_with_entry_and_readme(entry):
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    papers = re.findall(r"\(https://arxiv\.org/abs/([\d.]+)\)", readme)
+    assert f"repository-code: {entry['scm_url']}" in citation
+    assert "license: BSD-3-Clause" in citation
+    assert len(papers) == 1
+    assert f"  url: https://arxiv.org/abs/{papers[0]}" in citation
+
+
 def test_module_has_no_requirements_beyond_slicer_and_the_pytorch_extension():
     path = MODULE / "Resources" / "requirements.txt"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
