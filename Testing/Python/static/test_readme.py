@@ -51,6 +51,18 @@ def test_each_link_inside_the_project_leads_somewhere(name: str):
             assert (ROOT / name).parent.joinpath(link).exists(), link
 
 
+def test_each_make_target_that_a_document_names_is_in_the_makefile():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
+    named = {
+        target
+        for name in DOCUMENTS
+        for target in re.findall(r"`[^`\n]*make ([a-z-]+)`", (ROOT / name).read_text("utf-8"))
+    }
+    assert named
+    assert sorted(named - targets) == []
+
+
 def test_readme_shows_a_picture_and_names_the_module():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert re.search(r"!\[[^\]]+\]\([^)]+\.png\)", text)
