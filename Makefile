@@ -7,7 +7,8 @@
 # make clean        remove everything that was generated or downloaded
 
 PYTHON ?= python3
-BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+BIN := .venv/$(SCRIPTS)
 READY := .venv/.ready
 DATA := .cache/sample
 OUT := demo
@@ -47,18 +48,18 @@ test: $(READY)
 # Both are made anew each time: what is newest depends on the day.
 test-newest:
 	$(call new_venv,.venv-newest)
-	.venv-newest/bin/python -m pip install --quiet --editable '.[test,cluster,dicomseg]'
-	.venv-newest/bin/python -m pip list
-	.venv-newest/bin/python -m pytest
+	.venv-newest/$(SCRIPTS)/python -m pip install --quiet --editable '.[test,cluster,dicomseg]'
+	.venv-newest/$(SCRIPTS)/python -m pip list
+	.venv-newest/$(SCRIPTS)/python -m pytest
 
 # Without highdicom, which needs pydicom 3; Slicer 5.10 ships pydicom 2.4.
 test-oldest:
 	$(call new_venv,.venv-oldest)
-	.venv-oldest/bin/python -m pip install --quiet uv
-	.venv-oldest/bin/uv pip install --quiet --python .venv-oldest --resolution lowest-direct \
+	.venv-oldest/$(SCRIPTS)/python -m pip install --quiet uv
+	.venv-oldest/$(SCRIPTS)/uv pip install --quiet --python .venv-oldest --resolution lowest-direct \
 	  --editable '.[test,cluster]'
-	.venv-oldest/bin/uv pip list --python .venv-oldest
-	.venv-oldest/bin/python -m pytest
+	.venv-oldest/$(SCRIPTS)/uv pip list --python .venv-oldest
+	.venv-oldest/$(SCRIPTS)/python -m pytest
 
 lock: $(READY)
 	$(BIN)/python -m pip install --quiet uv
