@@ -1,5 +1,6 @@
 # make demo         segment the lungs of a real chest CT
-# make test         lint and every test, with the versions in requirements.lock
+# make docs         build the documentation in site/, and check its links
+# make test         lint, documentation and every test, with the versions in requirements.lock
 # make test-newest  every test with the newest versions that pyproject.toml allows
 # make test-oldest  the same with the oldest ones
 # make lock         renew requirements.lock
@@ -13,7 +14,7 @@ READY := .venv/.ready
 DATA := .cache/sample
 OUT := demo
 
-.PHONY: help demo test test-newest test-oldest lock format clean
+.PHONY: help demo docs test test-newest test-oldest lock format clean
 
 help:
 	@sed -n 's/^# //p' Makefile | sed -n '/^make/p'
@@ -40,7 +41,10 @@ demo: $(READY)
 	  --clusters $(OUT)/clusters.nii.gz --overview $(OUT)/overview.png --json $(OUT)/result.json
 	@$(BIN)/python Testing/Benchmarks/demo_dice.py $(OUT)/lungs.seg.nrrd $(DATA)/chest_structures.nii.gz
 
-test: $(READY)
+docs: $(READY)
+	$(BIN)/mkdocs build --strict
+
+test: docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
@@ -72,7 +76,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-newest .venv-oldest .cache $(OUT) build dist
+	rm -rf .venv .venv-newest .venv-oldest .cache $(OUT) build dist site
 	rm -rf .pytest_cache .ruff_cache .hypothesis
 	rm -rf S3NetSegmentation/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
