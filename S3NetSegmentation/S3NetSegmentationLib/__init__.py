@@ -4,20 +4,28 @@
 >>> result = segment_lungs(image, Settings(seed=1))  # doctest: +SKIP
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from .settings import PRESETS, Settings
 
+if TYPE_CHECKING:
+    from .choosing import choose_clusters
+    from .picture.pipeline import segment_picture
+    from .pipeline import segment_lungs
+
 __version__ = "0.1.0"
-__all__ = ["PRESETS", "Settings", "segment_lungs", "segment_picture"]
+__all__ = ["PRESETS", "Settings", "choose_clusters", "segment_lungs", "segment_picture"]
+
+# torch takes seconds to import, and Slicer loads this package at start-up.
+_LAZY = {
+    "choose_clusters": ".choosing",
+    "segment_lungs": ".pipeline",
+    "segment_picture": ".picture.pipeline",
+}
 
 
-def __getattr__(name: str):
-    # torch takes seconds to import, and Slicer loads this package at start-up.
-    if name == "segment_lungs":
-        from .pipeline import segment_lungs
-
-        return segment_lungs
-    if name == "segment_picture":
-        from .picture.pipeline import segment_picture
-
-        return segment_picture
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
