@@ -30,7 +30,7 @@ from .lung.slices import network_input, spread_slices
 from .progress import Progress, Reporter
 from .result import LungResult
 from .s3net.arrays import to_array, to_tensor
-from .s3net.device import resolve_device
+from .s3net.device import Device, resolve_device
 from .s3net.processor import Processor
 from .settings import Settings
 
@@ -87,7 +87,7 @@ def segment_lungs(
     if settings.choice != "lung":
         raise InputError("These settings are for pictures; choose the preset lung-ct for a scan.")
     device = resolve_device(settings.device)
-    settings = replace(settings, device=str(device))
+    settings = replace(settings, device=device.name)
     report = Reporter(on_progress, is_cancelled, STAGES[settings.mode])
     clock = _Clock()
 
@@ -130,7 +130,7 @@ def segment_lungs(
 
 
 def _one_network(
-    scan: Scan, settings: Settings, device: torch.device, report: Reporter
+    scan: Scan, settings: Settings, device: Device, report: Reporter
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """One network for the scan, fitted to slices spread over it; the clusters of all slices."""
     images = to_tensor(network_input(scan))
@@ -150,7 +150,7 @@ def _one_network(
 
 
 def _network_per_slice(
-    scan: Scan, settings: Settings, device: torch.device, report: Reporter
+    scan: Scan, settings: Settings, device: Device, report: Reporter
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """A network for every slice, as in the paper; their clusters matched along z."""
     images = to_tensor(network_input(scan))

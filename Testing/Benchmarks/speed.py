@@ -44,6 +44,7 @@ from S3NetSegmentationLib.lung.slices import network_input, spread_slices
 from S3NetSegmentationLib.s3net import fitting
 from S3NetSegmentationLib.s3net.affine import random_affine
 from S3NetSegmentationLib.s3net.deformable import deform_conv2d
+from S3NetSegmentationLib.s3net.device import Device
 from S3NetSegmentationLib.s3net.many import networks_at_once
 from S3NetSegmentationLib.s3net.running import RunningFit
 from torch import Tensor
@@ -211,7 +212,8 @@ def growth(device: torch.device, turns: int) -> dict[str, dict]:
 def costliest(device: torch.device) -> list[dict]:
     """The operations that take most of an iteration."""
     image = picture(published.SIZE, device)
-    side = engine_side(image, published.CHANNELS, networks_at_once(image, PAPER, device))
+    networks = networks_at_once(image, PAPER, Device(str(device)))
+    side = engine_side(image, published.CHANNELS, networks)
     times, _ = profiled(side.iterate, device)
     whole = sum(times.values())
     return [
@@ -226,7 +228,7 @@ def gpu_busy(device: torch.device) -> dict[str, float]:
     slice_mode = Settings(mode="slice")
     for name, settings in {"volume": Settings(), "slice": slice_mode, "paper": PAPER}.items():
         image = picture(settings.working_size, device)
-        networks, slices = networks_at_once(image, settings, device), 1
+        networks, slices = networks_at_once(image, settings, Device(str(device))), 1
         if settings.mode == "volume":
             networks, slices = 1, settings.fitted_slices
         stacks = image.expand(networks, slices, -1, -1, -1)
@@ -323,7 +325,7 @@ def paper_slices(sample: Path, device: torch.device) -> dict:
     scan = prepare(hounsfield, order.spacing, PAPER.working_size)
     images = torch.from_numpy(network_input(scan))[spread_slices(scan, PAPER_SLICES)]
     taken = {"published": 0.0, "engine": 0.0, "iterations": 0, "slices": len(images)}
-    at_once = networks_at_once(images[:1], PAPER, device)
+    at_once = networks_at_once(images[:1], PAPER, Device(str(device)))
     for group in images.to(device).split(at_once):
         steps: list[int] = []
         taken["engine"] += machine.seconds(

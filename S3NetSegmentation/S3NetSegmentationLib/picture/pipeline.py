@@ -163,7 +163,7 @@ def _regions(picture: np.ndarray, settings: Settings, on_progress, is_cancelled)
         clusters=clusters,
         table=table,
         chosen=chosen,
-        settings=replace(settings, device=str(device)),
+        settings=replace(settings, device=device.name),
         timings={},
         warnings=(*processor.warnings, *[DISAGREE] * (quality < UNSURE)),
         quality=quality,

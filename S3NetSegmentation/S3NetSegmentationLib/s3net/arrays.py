@@ -23,14 +23,3 @@ def to_array(tensor: Tensor) -> np.ndarray:
     fetched = tensor.to("cpu", non_blocking=True)  # which torch does into page-locked memory
     torch.cuda.current_stream(tensor.device).synchronize()
     return np.from_dlpack(fetched)
-
-
-def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor on a device.
-
-    A CUDA GPU fetches it by itself, from page-locked memory, while the host goes on.
-    """
-    if device.type != "cuda" or tensor.is_cuda:
-        return tensor.to(device)
-    with torch.cuda.device(device):  # else the first GPU would be set up for it, too
-        return tensor.pin_memory().to(device, non_blocking=True)

@@ -3,13 +3,48 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from ..errors import InputError
 
 
-def resolve_device(name: str) -> torch.device:
+@dataclass(frozen=True)
+class Device:
+    """The CPU or a GPU, with all that is asked of it as a whole.
+
+    Parameters
+    ----------
+    name : str
+        As torch names it, ``"cuda:0"`` say.
+    """
+
+    name: str
+
+    @property
+    def type(self) -> str:
+        """``"cpu"``, ``"cuda"`` or ``"mps"``."""
+        return torch.device(self.name).type
+
+    def place(self, tensor: Tensor) -> Tensor:
+        """A tensor on this device.
+
+        A CUDA GPU fetches it by itself, from page-locked memory, while the host goes on.
+        """
+        if self.type != "cuda" or tensor.is_cuda:
+            return tensor.to(self.name)
+        with torch.cuda.device(self.name):  # else the first GPU would be set up for it, too
+            return tensor.pin_memory().to(self.name, non_blocking=True)
+
+    def free_memory(self) -> int:
+        """Bytes that are free on a CUDA GPU."""
+        torch.cuda.empty_cache()  # what torch holds back since an earlier scan is free, too
+        return torch.cuda.mem_get_info(self.name)[0]
+
+
+def resolve_device(name: str) -> Device:
     """The device of that name, checked to exist.
 
     Parameters
@@ -33,7 +68,7 @@ def resolve_device(name: str) -> torch.device:
         _check_cuda(device)
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise InputError("This machine has no Apple GPU (mps); choose the device auto or cpu.")
-    return device
+    return Device(name)
 
 
 def fastest_device(lane: int = 0) -> str:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import out_of_memory
 from ..settings import Settings
-from .arrays import to_device
+from .device import Device
 from .fitting import Fit, fit_side_by_side
 from .in_threads import fit_in_threads
 
@@ -28,7 +28,7 @@ the deformable convolution among them, and maps of K clusters."""
 def fit_each(
     images: Tensor,
     settings: Settings,
-    device: torch.device,
+    device: Device,
     step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[Fit | None]:
     """Fit an independent network to each image.
@@ -41,7 +41,7 @@ def fit_each(
     images : Tensor, (N, C, H, W)
         Of roughly unit scale, on the CPU.
     settings : Settings
-    device : torch.device
+    device : Device
         Where to work.
     step : callable
         Called with (done, total) images again and again; what it raises ends the fits.
@@ -65,7 +65,7 @@ def fit_each(
 def fit_in_groups(
     images: Tensor,
     settings: Settings,
-    device: torch.device,
+    device: Device,
     at_once: int,
     step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[Fit | None]:
@@ -85,7 +85,7 @@ def fit_in_groups(
 def _try(images, settings, device, step, progress) -> list[Fit | None] | None:
     """The fits of a group of images; None where the memory runs out and fewer may fit."""
     try:
-        stacks = to_device(images.unsqueeze(1), device)
+        stacks = device.place(images.unsqueeze(1))
         return fit_side_by_side(stacks, settings, lambda *iterations: step(*progress))
     except RuntimeError as error:  # torchvision's operator doesn't say it by the error's type
         if len(images) == 1 or not out_of_memory(error):
@@ -95,7 +95,7 @@ def _try(images, settings, device, step, progress) -> list[Fit | None] | None:
     return None
 
 
-def networks_at_once(image: Tensor, settings: Settings, device: torch.device) -> int:
+def networks_at_once(image: Tensor, settings: Settings, device: Device) -> int:
     """How many networks are fitted at the same time.
 
     Parameters
@@ -103,16 +103,14 @@ def networks_at_once(image: Tensor, settings: Settings, device: torch.device) ->
     image : Tensor, (1, C, H, W)
         What one of them is fitted to.
     settings : Settings
-    device : torch.device
+    device : Device
     """
     need = bytes_to_fit(image, settings)
     if device.type == "cpu":
         return max(1, min(torch.get_num_threads(), CPU_MEMORY // need))
     if device.type != "cuda":
         return 1
-    torch.cuda.empty_cache()  # what torch holds back since an earlier scan is free, too
-    free, _ = torch.cuda.mem_get_info(device)
-    usable = min(settings.gpu_memory_gb * 2**30, SHARE_OF_FREE * free)
+    usable = min(settings.gpu_memory_gb * 2**30, SHARE_OF_FREE * device.free_memory())
     return max(1, int(usable // need))
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import failed_on_gpu, lacks_support, out_of_memory
 from ..settings import Settings
-from .arrays import to_device
+from .device import Device
 from .fitting import Fit, fit, predict
 from .many import fit_each
 from .network import S3Net
@@ -40,7 +40,7 @@ class Processor:
 
     Parameters
     ----------
-    device : torch.device
+    device : Device
 
     Attributes
     ----------
@@ -48,18 +48,16 @@ class Processor:
         What the user should know of it.
     """
 
-    def __init__(self, device: torch.device):
+    def __init__(self, device: Device):
         self._device = device
         self.warnings: list[str] = []
 
     def fit(self, images: Tensor, settings: Settings, step: Callable[[int, int], None]) -> Fit:
         """As `fitting.fit`, for images that are anywhere."""
-        fitted = self._if_there_is_room(
-            lambda: fit(to_device(images, self._device), settings, step)
-        )
+        fitted = self._if_there_is_room(lambda: fit(self._device.place(images), settings, step))
         if fitted is None:
             self._go_to_the_cpu(ON_THE_CPU)
-            fitted = fit(to_device(images, self._device), settings, step)
+            fitted = fit(self._device.place(images), settings, step)
         return fitted
 
     def fit_each(
@@ -86,9 +84,12 @@ class Processor:
 
     def predict(self, network: S3Net, images: Tensor) -> Tensor:
         """As `fitting.predict`, for a network and images that are anywhere."""
-        scores = self._if_there_is_room(
-            lambda: predict(network.to(self._device), to_device(images, self._device))
-        )
+
+        def work() -> Tensor:
+            placed = self._device.place(images)
+            return predict(network.to(placed.device), placed)
+
+        scores = self._if_there_is_room(work)
         if scores is not None:
             return scores
         if len(images) > 1:
@@ -126,7 +127,7 @@ class Processor:
         return AFTER_A_FAILURE if failed_on_gpu(error) else None
 
     def _go_to_the_cpu(self, reason: str) -> None:
-        self._device = torch.device("cpu")
+        self._device = Device("cpu")
         self.warnings = [reason]
 
     def _warn(self, warning: str) -> None:

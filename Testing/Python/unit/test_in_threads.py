@@ -6,13 +6,14 @@ from dataclasses import replace
 import pytest
 import torch
 from S3NetSegmentationLib.errors import Cancelled
+from S3NetSegmentationLib.s3net.device import Device
 from S3NetSegmentationLib.s3net.fitting import fit
 from S3NetSegmentationLib.s3net.in_threads import fit_in_threads
 from S3NetSegmentationLib.s3net.many import bytes_to_fit, fit_each, networks_at_once
 from S3NetSegmentationLib.s3net.running import RunningFit
 from S3NetSegmentationLib.settings import PRESETS, Settings
 
-CPU = torch.device("cpu")
+CPU = Device("cpu")
 SMALL = Settings(channels=6, clusters=7, iterations=12, refits=1)
 LONG = replace(SMALL, iterations=5000, least_clusters=1)
 

@@ -7,8 +7,7 @@ import pytest
 import SimpleITK as sitk
 import torch
 from S3NetSegmentationLib import Settings, pipeline, segment_lungs
-from S3NetSegmentationLib.s3net import many, processor
-from S3NetSegmentationLib.s3net.network import AttentionBlock, S3Net
+from S3NetSegmentationLib.s3net.device import Device
 from S3NetSegmentationLib.s3net.processor import (
     AFTER_A_FAILURE,
     NOT_ON_THIS_GPU,
@@ -58,41 +57,34 @@ UNUSABLE = {
 }
 
 
-class SmallGpu:
-    """The CPU in the role of a GPU that has room for some slices, or for none."""
+class SmallGpu(Device):
+    """The CPU in the role of a GPU that has room for some images, or for none."""
 
-    def __init__(self, monkeypatch, error=FULL):
-        self.room = 100
-        self.most = 0
-        self._in_use = False
+    def __init__(self, error=FULL, room=100, name="cuda"):
+        super().__init__(name)
+        self.room = room
+        self.latest = 0
         self._error = error
-        monkeypatch.setattr(pipeline, "resolve_device", lambda name: torch.device("cuda"))
-        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**33, 2**33))
-        for module in (processor, many):
-            monkeypatch.setattr(module, "to_device", self._send)
-        monkeypatch.setattr(S3Net, "to", self._move(S3Net.to))
-        monkeypatch.setattr(AttentionBlock, "forward", self._forward(AttentionBlock.forward))
 
-    def _send(self, images, device):
-        self._in_use = device.type == "cuda"
-        return images
+    def place(self, tensor):
+        if len(tensor) > self.room:
+            raise self._error
+        self.latest = len(tensor)
+        return tensor
 
-    def _move(self, to):
-        def move(network, *arguments, **options):
-            on_cpu = ["cpu" if isinstance(each, torch.device) else each for each in arguments]
-            return to(network, *on_cpu, **options)
+    def free_memory(self):
+        return 2**33
 
-        return move
 
-    def _forward(self, forward):
-        def limited(block, features):
-            if self._in_use:
-                if len(features) > self.room:
-                    raise self._error
-                self.most = len(features)
-            return forward(block, features)
+@pytest.fixture
+def use(monkeypatch):
+    """Lets the work begin on a device."""
 
-        return limited
+    def begin_on(device):
+        monkeypatch.setattr(pipeline, "resolve_device", lambda name: device)
+        return device
+
+    return begin_on
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -117,16 +109,16 @@ def check_same(result, expected):
     assert result.lungs_found
 
 
-def test_with_room_there_is_nothing_to_tell(chest, monkeypatch):
-    gpu = SmallGpu(monkeypatch)
+def test_with_room_there_is_nothing_to_tell(chest, use):
+    gpu = use(SmallGpu())
     result = segment_lungs(chest[0], QUICK)
-    assert gpu.most == 2  # the 38 slices in fours, and the rest
+    assert gpu.latest == 2  # the 38 slices in fours, and the rest
     assert result.warnings == ()
 
 
 @pytest.mark.parametrize("room", [3, 1])
-def test_predictions_go_on_in_smaller_batches(chest, monkeypatch, room):
-    gpu = SmallGpu(monkeypatch)
+def test_predictions_go_on_in_smaller_batches(chest, use, room):
+    gpu = use(SmallGpu())
 
     def another_program_takes_memory(progress):
         if progress.stage == "Clustering":
@@ -134,13 +126,13 @@ def test_predictions_go_on_in_smaller_batches(chest, monkeypatch, room):
 
     result = segment_lungs(chest[0], QUICK, on_progress=another_program_takes_memory)
     check_same(result, chest[1])
-    assert gpu.most <= room
+    assert gpu.latest <= room
     assert result.warnings == (SMALLER_BATCHES,)
 
 
 @pytest.mark.parametrize("error", [FULL, RuntimeError(str(FULL))])
-def test_predictions_go_on_on_the_cpu_where_no_slice_fits(chest, monkeypatch, error):
-    gpu = SmallGpu(monkeypatch, error)
+def test_predictions_go_on_on_the_cpu_where_no_slice_fits(chest, use, error):
+    gpu = use(SmallGpu(error))
 
     def another_program_takes_all(progress):
         if progress.stage == "Clustering" and progress.done > 8:
@@ -152,11 +144,11 @@ def test_predictions_go_on_on_the_cpu_where_no_slice_fits(chest, monkeypatch, er
 
 
 @pytest.mark.parametrize("mode", ["volume", "slice"])
-def test_a_fit_goes_on_on_the_cpu_with_all_its_slices(monkeypatch, mode):
+def test_a_fit_goes_on_on_the_cpu_with_all_its_slices(use, mode):
     settings = replace(QUICK, mode=mode, fitted_slices=3)
     image = phantom.thorax(spacing=(6, 5, 40), size=(70, 54, 6)).image
     expected = segment_lungs(image, settings)
-    SmallGpu(monkeypatch).room = 0
+    use(SmallGpu(room=0))
     result = segment_lungs(image, settings)
     check_same(result, expected)
     assert result.warnings == (ON_THE_CPU, *expected.warnings)
@@ -164,19 +156,19 @@ def test_a_fit_goes_on_on_the_cpu_with_all_its_slices(monkeypatch, mode):
 
 @pytest.mark.parametrize("mode", ["volume", "slice"])
 @pytest.mark.parametrize(("error", "warning"), UNUSABLE.values(), ids=UNUSABLE)
-def test_a_gpu_that_torch_cannot_use_leaves_the_work_to_the_cpu(monkeypatch, error, warning, mode):
+def test_a_gpu_that_torch_cannot_use_leaves_the_work_to_the_cpu(use, error, warning, mode):
     settings = replace(QUICK, mode=mode, fitted_slices=3)
     image = phantom.thorax(spacing=(6, 5, 40), size=(70, 54, 6)).image
     expected = segment_lungs(image, settings)
-    SmallGpu(monkeypatch, error).room = 0
+    use(SmallGpu(error, room=0))
     result = segment_lungs(image, settings)
     check_same(result, expected)
     assert result.warnings == (warning, *expected.warnings)
 
 
 @pytest.mark.parametrize("error", [LACKING, TOO_OLD])
-def test_only_predictions_fail_on_the_gpu(chest, monkeypatch, error):
-    gpu = SmallGpu(monkeypatch, error)
+def test_only_predictions_fail_on_the_gpu(chest, use, error):
+    gpu = use(SmallGpu(error))
 
     def from_now_on(progress):
         if progress.stage == "Clustering":
@@ -187,17 +179,13 @@ def test_only_predictions_fail_on_the_gpu(chest, monkeypatch, error):
     assert result.warnings == (NOT_ON_THIS_GPU,)
 
 
-def test_other_errors_are_not_taken_for_a_full_memory(chest, monkeypatch):
-    gpu = SmallGpu(monkeypatch, RuntimeError("a kernel failed"))
-    gpu.room = 0
+def test_other_errors_are_not_taken_for_a_full_memory(chest, use):
+    use(SmallGpu(RuntimeError("a kernel failed"), room=0))
     with pytest.raises(RuntimeError, match="a kernel failed"):
         segment_lungs(chest[0], QUICK)
 
 
-def test_the_cpu_has_nothing_to_fall_back_to(chest, monkeypatch):
-    def full(block, features):
-        raise torch.cuda.OutOfMemoryError("out of memory")
-
-    monkeypatch.setattr(AttentionBlock, "forward", full)
+def test_the_cpu_has_nothing_to_fall_back_to(chest, use):
+    use(SmallGpu(room=0, name="cpu"))
     with pytest.raises(torch.cuda.OutOfMemoryError):
         segment_lungs(chest[0], QUICK)

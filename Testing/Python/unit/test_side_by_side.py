@@ -6,6 +6,7 @@ import pytest
 import torch
 from S3NetSegmentationLib.errors import Cancelled
 from S3NetSegmentationLib.s3net import many
+from S3NetSegmentationLib.s3net.device import Device
 from S3NetSegmentationLib.s3net.fitting import fit, fit_side_by_side, predict
 from S3NetSegmentationLib.s3net.many import (
     bytes_to_fit,
@@ -16,7 +17,7 @@ from S3NetSegmentationLib.s3net.many import (
 from S3NetSegmentationLib.s3net.separation import best_split_explains, variance_explained
 from S3NetSegmentationLib.settings import Settings
 
-CPU = torch.device("cpu")
+CPU = Device("cpu")
 SMALL = Settings(channels=6, clusters=7, iterations=12, refits=1)
 
 
@@ -107,7 +108,7 @@ def test_out_of_memory_for_a_single_network_is_told(monkeypatch):
 
 
 def test_as_many_at_once_as_memory_and_settings_allow(monkeypatch):
-    image, cuda = pictures(1), torch.device("cuda")
+    image, cuda = pictures(1), Device("cuda")
     need = bytes_to_fit(image, SMALL)
     free = [100 * need]
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free[0], 10**12))
@@ -124,7 +125,7 @@ def test_what_torch_holds_back_since_an_earlier_scan_is_used_again(monkeypatch):
     held = [2**33]
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**33 - held[0], 2**33))
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: held.__setitem__(0, 0))
-    assert networks_at_once(image, SMALL, torch.device("cuda")) > 1
+    assert networks_at_once(image, SMALL, Device("cuda")) > 1
 
 
 @pytest.mark.parametrize("networks", [1, 3])
