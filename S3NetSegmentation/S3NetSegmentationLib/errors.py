@@ -77,9 +77,18 @@ def lacks_support(error: BaseException) -> bool:
 
     Where the GPU is older or newer than those that this torch was built for, say.
     """
-    if isinstance(error, NotImplementedError | ImportError):
-        return True
-    return _says(error, "kernel image", "arch_mismatch", "unable to find an engine", "torchvision")
+    if isinstance(error, ImportError):
+        return (error.name or "").split(".")[0] == "torchvision"
+    return _says(
+        error,
+        "kernel image",
+        "arch_mismatch",
+        "unable to find an engine",
+        "from the 'cuda' backend",  # which an operator was not built for
+        "operator torchvision::",  # does not exist
+        "custom c++ ops",
+        "compiled with different cuda",
+    )
 
 
 def fault_of_the_machine(error: BaseException) -> str | None:

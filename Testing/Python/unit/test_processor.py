@@ -1,11 +1,13 @@
 """Where a GPU cannot do the work: it goes on, the result is right, and the user is told."""
 
 from dataclasses import replace
+from importlib import import_module
 
 import phantom
 import pytest
 import SimpleITK as sitk
 import torch
+import torchvision
 from S3NetSegmentationLib import Settings, pipeline, segment_lungs
 from S3NetSegmentationLib.s3net.device import Device
 from S3NetSegmentationLib.s3net.processor import (
@@ -14,6 +16,7 @@ from S3NetSegmentationLib.s3net.processor import (
     ON_THE_CPU,
     SMALLER_BATCHES,
 )
+from torch import nn
 
 QUICK = Settings(
     device="cpu", working_size=64, channels=8, clusters=8, fitted_slices=4, iterations=8
@@ -22,10 +25,21 @@ QUICK = Settings(
 
 FULL = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-LACKING = NotImplementedError("The operator 'aten::grid_sampler_2d_backward' is not implemented.")
+LACKING = NotImplementedError(
+    "Could not run 'torchvision::deform_conv2d' with arguments from the 'CUDA' backend."
+)
 
 TOO_OLD = RuntimeError("CUDA error: no kernel image is available for execution on the device")
 """What torch raises on a GPU for which it was not built."""
+
+MISTAKES = {
+    "module of ours that is missing": lambda: import_module("S3NetSegmentationLib.s3net.nothing"),
+    "unfinished layer": lambda: nn.Module()(torch.zeros(1)),
+    "wrong argument of torchvision": lambda: torchvision.ops.deform_conv2d(
+        *[torch.zeros(1, 18, 3, 3)] * 3, mask=0
+    ),
+}
+"""Faults of the program that look like something that the GPU lacks."""
 
 UNUSABLE = {
     "lacks an operator": (LACKING, NOT_ON_THIS_GPU),
@@ -40,6 +54,16 @@ UNUSABLE = {
     ),
     "torchvision for another torch": (
         RuntimeError("operator torchvision::nms does not exist"),
+        NOT_ON_THIS_GPU,
+    ),
+    "torchvision that cannot load its operators": (
+        RuntimeError("Couldn't load custom C++ ops. This can happen if your PyTorch and ..."),
+        NOT_ON_THIS_GPU,
+    ),
+    "torchvision for another CUDA": (
+        RuntimeError(
+            "Detected that PyTorch and torchvision were compiled with different CUDA versions."
+        ),
         NOT_ON_THIS_GPU,
     ),
     "driver started anew by Windows": (
@@ -183,6 +207,16 @@ def test_other_errors_are_not_taken_for_a_full_memory(chest, use):
     use(SmallGpu(RuntimeError("a kernel failed"), room=0))
     with pytest.raises(RuntimeError, match="a kernel failed"):
         segment_lungs(chest[0], QUICK)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
+def test_a_fault_of_the_program_is_not_hidden_by_going_on_on_the_cpu(chest, use, mistake):
+    with pytest.raises((ImportError, RuntimeError)) as made:
+        mistake()
+    use(SmallGpu(made.value, room=0))
+    with pytest.raises(made.type) as surfaced:
+        segment_lungs(chest[0], QUICK)
+    assert surfaced.value is made.value
 
 
 def test_the_cpu_has_nothing_to_fall_back_to(chest, use):
