@@ -100,11 +100,16 @@ class MainWindow(pythonqt.PythonQtWays, QtWidgets.QMainWindow):
     def __init__(self):
         super().__init__()
         self.setObjectName("qSlicerMainWindow")
-        self._selected = []
+        self._opened = []
+
+    @property
+    def openedModules(self):
+        """Names of the modules that were switched to."""
+        return self._opened
 
     def moduleSelector(self):
         """Switches modules."""
-        return SimpleNamespace(selectModule=self._selected.append)
+        return SimpleNamespace(selectModule=self._opened.append)
 
 
 class ModulePanel(widgets.qMRMLWidget):

@@ -47,6 +47,15 @@ def panel(application, monkeypatch):
     sys.modules.update(library)
 
 
+@pytest.fixture
+def temporary(application, monkeypatch, tmp_path):
+    """The application's folder for temporary files, with a name that makes paths hard."""
+    folder = tmp_path / "Röntgen 胸部 files"
+    folder.mkdir()
+    monkeypatch.setattr(application, "temporaryPath", str(folder))
+    return folder
+
+
 class StepwiseJob:
     """The engine's result, but only after the test has let it end.
 

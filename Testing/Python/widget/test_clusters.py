@@ -152,7 +152,7 @@ def test_the_button_follows_what_another_module_does_to_the_surfaces(done):
 
 def test_edit_in_segment_editor(done, application):
     done.ui.editButton.click()
-    assert application.window._selected[-1] == "SegmentEditor"
+    assert application.window.openedModules[-1] == "SegmentEditor"
     edited = slicer.modules.SegmentEditorWidget.edited
     assert edited.segmentationNode is done.segmentation
     assert edited.sourceVolumeNode is done.volume

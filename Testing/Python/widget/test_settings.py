@@ -142,7 +142,7 @@ def test_a_loaded_scene_shows_what_was_set_and_found(done, tmp_path):
 def test_a_scene_added_to_this_one_leaves_a_consistent_panel(done, tmp_path):
     path = save_scene(tmp_path)
     add_scene(path)
-    parameters = done.panel._parameters
+    parameters = done.panel.logic.getParameterNode()
     assert done.ui.inputSelector.currentNode() is parameters.inputVolume is not None
     assert done.ui.outputSelector.currentNode() is parameters.outputSegmentation is not None
     assert parameters.inputVolume is not done.volume, "the added scene has brought its parameters"
@@ -159,7 +159,7 @@ def test_the_devices_that_exist_are_offered_and_the_choice_is_the_machines(panel
     again = slicer.modules.S3NetSegmentationWidget
     wait(lambda: again.ui.deviceComboBox.count == 2)
     assert again.torch.device == "cpu"
-    assert not again._parameters.parameterNode.GetParameter("device")
+    assert not again.logic.getParameterNode().parameterNode.GetParameter("device")
     qt.QSettings().remove("S3NetSegmentation/Device")
 
 
