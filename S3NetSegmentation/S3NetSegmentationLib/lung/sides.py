@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import SimpleITK as sitk
 from scipy import ndimage
 
 from .scan import Scan
@@ -125,23 +126,13 @@ def _come_apart(
     return None
 
 
-def _grow(
-    first: np.ndarray, second: np.ndarray, piece: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _grow(right: np.ndarray, left: np.ndarray, piece: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Grow two cores at the same pace until they fill the piece."""
-    free, outside = 0, 3
-    owner = np.select([first, second, piece], [RIGHT, LEFT, free], outside).astype(np.uint8)
-    owner = np.pad(owner, 1, constant_values=outside)
-    cells = owner.ravel()
-    strides = np.array([owner.shape[1] * owner.shape[2], owner.shape[2], 1])
-    around = np.concatenate([strides, -strides])
-    # Only the voxels that came last have free neighbors that are not yet taken.
-    edge = ndimage.binary_dilation(owner == free)
-    fronts = {side: np.flatnonzero(edge & (owner == side)) for side in (RIGHT, LEFT)}
-    while any(front.size for front in fronts.values()):
-        for side, front in fronts.items():
-            neighbors = (front[:, None] + around).ravel()
-            fronts[side] = np.unique(neighbors[cells[neighbors] == free])
-            cells[fronts[side]] = side
-    inner = owner[1:-1, 1:-1, 1:-1]
-    return inner == RIGHT, inner == LEFT
+    markers = np.select([right, left], [RIGHT, LEFT]).astype(np.uint8)
+    around = (~piece).astype(np.uint8)  # higher, so the piece is flooded first
+    grown = sitk.GetArrayFromImage(
+        sitk.MorphologicalWatershedFromMarkers(
+            *map(sitk.GetImageFromArray, (around, markers)), markWatershedLine=False
+        )
+    )
+    return piece & (grown == RIGHT), piece & (grown == LEFT)

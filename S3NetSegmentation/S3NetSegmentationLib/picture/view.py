@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import SimpleITK as sitk
 from scipy import ndimage
 
 VIGNETTE = 0.75
@@ -11,8 +12,6 @@ VIGNETTE = 0.75
 PADDED = 0.3
 """Corners that are below air by more than this share of the contrast of air and tissue are
 padding: scanners pad with values that no air has."""
-
-ONE_PERCENT = 1
 
 
 def lens_view(picture: np.ndarray) -> np.ndarray:
@@ -47,7 +46,7 @@ def scanner_view(gray: np.ndarray) -> np.ndarray:
     radius = _radius(gray.shape)
     inside = gray[radius < 0.8]
     padding = np.median(gray[radius > 1.03])
-    air = np.percentile(inside, ONE_PERCENT)
+    air = np.percentile(inside, 1)
     tissue = np.median(inside[inside > best_split(inside)])
     if padding >= air - PADDED * (tissue - air):
         return np.ones(gray.shape, bool)
@@ -58,15 +57,10 @@ def scanner_view(gray: np.ndarray) -> np.ndarray:
 
 def best_split(values: np.ndarray) -> float:
     """The threshold that parts the values best in two (Otsu's)."""
-    counts, edges = np.histogram(values, bins=256)
-    centers = (edges[1:] + edges[:-1]) / 2
-    below = np.cumsum(counts)[:-1]
-    above = counts.sum() - below
-    sums = np.cumsum(counts * centers)[:-1]
-    total = float(counts @ centers)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * (sums / below - (total - sums) / above) ** 2
-    return float(edges[1:-1][np.nanargmax(between)])
+    otsu = sitk.OtsuThresholdImageFilter()
+    otsu.SetNumberOfHistogramBins(256)
+    otsu.Execute(sitk.GetImageFromArray(values.reshape(1, -1).astype(np.float64)))
+    return otsu.GetThreshold()
 
 
 def _radius(shape: tuple[int, int]) -> np.ndarray:
