@@ -6,19 +6,18 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import phantom
 import pytest
+import quick
 import S3NetSegmentationLib
 import SimpleITK as sitk
-from S3NetSegmentationLib import Settings
 from S3NetSegmentationLib.evaluation.overlap import dice
 
-QUICK = Settings(
-    device="cpu", working_size=48, channels=8, clusters=8, fitted_slices=3, iterations=10
-)
+QUICK = replace(quick.QUICK, working_size=48, fitted_slices=3, iterations=10)
 SMALL = {"spacing": (8, 7, 8), "size": (52, 40, 38)}
 
 ENVIRONMENT = {

@@ -7,13 +7,10 @@ import hashlib
 import phantom
 import SimpleITK as sitk
 import torch
+from quick import QUICK
 from S3NetSegmentationLib.errors import S3NetError
 from S3NetSegmentationLib.pipeline import segment_lungs
 from S3NetSegmentationLib.settings import Settings
-
-QUICK = Settings(
-    device="cpu", working_size=64, channels=8, clusters=8, fitted_slices=4, iterations=12
-)
 
 COARSER = 1.5
 

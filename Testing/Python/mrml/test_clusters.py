@@ -5,7 +5,8 @@ import pytest
 import SimpleITK as sitk
 import slicer
 import vtk
-from engine_here import QUICK, JobHere, segmented, small_chest
+from engine_here import JobHere, segmented, small_chest
+from quick import QUICK
 from S3NetSegmentationLib.choosing import choose_clusters
 from S3NetSegmentationLib.errors import InputError, S3NetError
 from S3NetSegmentationLib.mrml.logic import SegmentationLogic, clusterMapOf, volumeOf

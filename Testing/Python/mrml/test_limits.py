@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import slicer
-from engine_here import QUICK, segmented, small_chest
+from engine_here import segmented, small_chest
+from quick import QUICK
 from S3NetSegmentationLib.errors import InputError
 from S3NetSegmentationLib.mrml.logic import clusterMapOf
 from S3NetSegmentationLib.mrml.volume import voxelBox

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import S3NetSegmentationLib
 import SimpleITK as sitk
-from engine_here import QUICK, segmented, small_chest
+from engine_here import segmented, small_chest
+from quick import QUICK
 from S3NetSegmentationLib.errors import Cancelled, InputError, S3NetError
 from S3NetSegmentationLib.mrml.job import SegmentationJob
 from S3NetSegmentationLib.mrml.logic import SegmentationLogic

@@ -7,7 +7,8 @@ import pytest
 import SimpleITK as sitk
 import slicer
 import vtk
-from engine_here import QUICK, JobHere, segmented, small_chest
+from engine_here import JobHere, segmented, small_chest
+from quick import QUICK
 from S3NetSegmentationLib.errors import InputError, S3NetError
 from S3NetSegmentationLib.mrml.logic import SegmentationLogic
 from slicer_scene import add_transform, add_volume, lungs_array, nodes, rigid, state

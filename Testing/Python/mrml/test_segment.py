@@ -6,7 +6,8 @@ import pytest
 import SimpleITK as sitk
 import slicer
 import vtk
-from engine_here import QUICK, segmented, small_chest
+from engine_here import segmented, small_chest
+from quick import QUICK
 from S3NetSegmentationLib.errors import InputError
 from S3NetSegmentationLib.evaluation.overlap import dice
 from S3NetSegmentationLib.io.segments import LUNG_SEGMENTS

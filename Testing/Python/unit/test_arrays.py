@@ -6,12 +6,9 @@ import numpy as np
 import phantom
 import pytest
 import torch
-from S3NetSegmentationLib import PRESETS, Settings, segment_lungs, segment_picture
+from quick import QUICK, SMALL_NETWORK
+from S3NetSegmentationLib import PRESETS, segment_lungs, segment_picture
 from S3NetSegmentationLib.s3net.arrays import to_array, to_tensor
-
-QUICK = Settings(
-    device="cpu", working_size=48, channels=8, clusters=8, fitted_slices=3, iterations=8
-)
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.int64])
@@ -51,5 +48,5 @@ def test_scans_need_no_numpy_of_torch(old_torch, mode):
 def test_pictures_need_no_numpy_of_torch(old_torch):
     picture = np.full((48, 48, 3), 200, np.uint8)
     picture[16:32, 16:32] = 40
-    settings = replace(PRESETS["skin"], channels=8, clusters=8, iterations=8, fits=1, device="cpu")
+    settings = replace(PRESETS["skin"], **SMALL_NETWORK, iterations=8, fits=1)
     assert segment_picture(picture, settings).mask.any()

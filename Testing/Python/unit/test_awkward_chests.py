@@ -6,7 +6,8 @@ import numpy as np
 import phantom
 import pytest
 import SimpleITK as sitk
-from S3NetSegmentationLib import Settings, segment_lungs
+from quick import QUICK
+from S3NetSegmentationLib import segment_lungs
 from S3NetSegmentationLib.evaluation.overlap import dice
 from S3NetSegmentationLib.geometry import Geometry
 from S3NetSegmentationLib.lung.body import body_mask
@@ -14,10 +15,6 @@ from S3NetSegmentationLib.lung.orientation import AxialOrder
 from S3NetSegmentationLib.lung.scan import prepare
 from S3NetSegmentationLib.lung.sides import right_and_left
 from S3NetSegmentationLib.picture.view import scanner_view
-
-QUICK = Settings(
-    device="cpu", working_size=64, channels=8, clusters=8, fitted_slices=4, iterations=12
-)
 
 
 def positions(image: sitk.Image) -> np.ndarray:

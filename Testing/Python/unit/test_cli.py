@@ -16,6 +16,7 @@ import pytest
 import S3NetSegmentationLib
 import SimpleITK as sitk
 from dicom_files import write_scan
+from quick import SMALL_NETWORK
 from real_data import DATA, needs_data
 from S3NetSegmentationLib import pipeline, sample_data
 from S3NetSegmentationLib.choosing import choose_clusters
@@ -45,14 +46,7 @@ def chest() -> sitk.Image:
     return image
 
 
-QUICK = {
-    "device": "cpu",
-    "working_size": 48,
-    "fitted_slices": 3,
-    "channels": 8,
-    "clusters": 8,
-    "iterations": 6,
-}
+QUICK = {**SMALL_NETWORK, "working_size": 48, "fitted_slices": 3, "iterations": 6}
 segment_lungs = pipeline.segment_lungs
 
 

@@ -9,6 +9,7 @@ import phantom
 import pytest
 import SimpleITK as sitk
 import torch
+from quick import SMALL_NETWORK
 from real_data import DATA, needs_data
 from S3NetSegmentationLib import Settings, segment_lungs, segment_picture
 from S3NetSegmentationLib.cli import main
@@ -19,7 +20,7 @@ from S3NetSegmentationLib.picture.grayscale import slice_as_scan
 from S3NetSegmentationLib.picture.regions import merged_regions
 from S3NetSegmentationLib.picture.view import best_split, lens_view, scanner_view
 
-SMALL = {"device": "cpu", "channels": 8, "clusters": 8, "iterations": 8}
+SMALL = {**SMALL_NETWORK, "iterations": 8}
 SKIN = Settings.from_preset("skin", fits=2, **SMALL)
 LUNG = Settings(**SMALL)
 

@@ -7,6 +7,7 @@ import phantom
 import pytest
 import SimpleITK as sitk
 import torch
+from quick import QUICK
 from real_data import DATA, needs_data
 from S3NetSegmentationLib import Settings, segment_lungs
 from S3NetSegmentationLib.choosing import choose_clusters
@@ -16,10 +17,6 @@ from S3NetSegmentationLib.io.write import write_json
 from S3NetSegmentationLib.report import as_dict
 from S3NetSegmentationLib.result import LungResult
 from scipy import ndimage
-
-QUICK = Settings(
-    device="cpu", working_size=64, channels=8, clusters=8, fitted_slices=4, iterations=12
-)
 
 
 def same_geometry(image, other):

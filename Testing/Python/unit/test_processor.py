@@ -8,7 +8,8 @@ import pytest
 import SimpleITK as sitk
 import torch
 import torchvision
-from S3NetSegmentationLib import Settings, pipeline, segment_lungs
+from quick import QUICK
+from S3NetSegmentationLib import pipeline, segment_lungs
 from S3NetSegmentationLib.s3net.device import Device
 from S3NetSegmentationLib.s3net.processor import (
     AFTER_A_FAILURE,
@@ -18,9 +19,7 @@ from S3NetSegmentationLib.s3net.processor import (
 )
 from torch import nn
 
-QUICK = Settings(
-    device="cpu", working_size=64, channels=8, clusters=8, fitted_slices=4, iterations=8
-)
+FEW_ITERATIONS = replace(QUICK, iterations=8)
 
 
 FULL = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
@@ -123,7 +122,7 @@ def one_thread():
 @pytest.fixture(scope="module")
 def chest():
     image = phantom.thorax(spacing=(6, 5, 8), size=(70, 54, 38)).image
-    return image, segment_lungs(image, QUICK)
+    return image, segment_lungs(image, FEW_ITERATIONS)
 
 
 def check_same(result, expected):
@@ -135,7 +134,7 @@ def check_same(result, expected):
 
 def test_with_room_there_is_nothing_to_tell(chest, use):
     gpu = use(SmallGpu())
-    result = segment_lungs(chest[0], QUICK)
+    result = segment_lungs(chest[0], FEW_ITERATIONS)
     assert gpu.latest == 2  # the 38 slices in fours, and the rest
     assert result.warnings == ()
 
@@ -148,7 +147,7 @@ def test_predictions_go_on_in_smaller_batches(chest, use, room):
         if progress.stage == "Clustering":
             gpu.room = room
 
-    result = segment_lungs(chest[0], QUICK, on_progress=another_program_takes_memory)
+    result = segment_lungs(chest[0], FEW_ITERATIONS, on_progress=another_program_takes_memory)
     check_same(result, chest[1])
     assert gpu.latest <= room
     assert result.warnings == (SMALLER_BATCHES,)
@@ -162,14 +161,14 @@ def test_predictions_go_on_on_the_cpu_where_no_slice_fits(chest, use, error):
         if progress.stage == "Clustering" and progress.done > 8:
             gpu.room = 0
 
-    result = segment_lungs(chest[0], QUICK, on_progress=another_program_takes_all)
+    result = segment_lungs(chest[0], FEW_ITERATIONS, on_progress=another_program_takes_all)
     check_same(result, chest[1])
     assert result.warnings == (ON_THE_CPU,)
 
 
 @pytest.mark.parametrize("mode", ["volume", "slice"])
 def test_a_fit_goes_on_on_the_cpu_with_all_its_slices(use, mode):
-    settings = replace(QUICK, mode=mode, fitted_slices=3)
+    settings = replace(FEW_ITERATIONS, mode=mode, fitted_slices=3)
     image = phantom.thorax(spacing=(6, 5, 40), size=(70, 54, 6)).image
     expected = segment_lungs(image, settings)
     use(SmallGpu(room=0))
@@ -181,7 +180,7 @@ def test_a_fit_goes_on_on_the_cpu_with_all_its_slices(use, mode):
 @pytest.mark.parametrize("mode", ["volume", "slice"])
 @pytest.mark.parametrize(("error", "warning"), UNUSABLE.values(), ids=UNUSABLE)
 def test_a_gpu_that_torch_cannot_use_leaves_the_work_to_the_cpu(use, error, warning, mode):
-    settings = replace(QUICK, mode=mode, fitted_slices=3)
+    settings = replace(FEW_ITERATIONS, mode=mode, fitted_slices=3)
     image = phantom.thorax(spacing=(6, 5, 40), size=(70, 54, 6)).image
     expected = segment_lungs(image, settings)
     use(SmallGpu(error, room=0))
@@ -198,7 +197,7 @@ def test_only_predictions_fail_on_the_gpu(chest, use, error):
         if progress.stage == "Clustering":
             gpu.room = 0
 
-    result = segment_lungs(chest[0], QUICK, on_progress=from_now_on)
+    result = segment_lungs(chest[0], FEW_ITERATIONS, on_progress=from_now_on)
     check_same(result, chest[1])
     assert result.warnings == (NOT_ON_THIS_GPU,)
 
@@ -206,7 +205,7 @@ def test_only_predictions_fail_on_the_gpu(chest, use, error):
 def test_other_errors_are_not_taken_for_a_full_memory(chest, use):
     use(SmallGpu(RuntimeError("a kernel failed"), room=0))
     with pytest.raises(RuntimeError, match="a kernel failed"):
-        segment_lungs(chest[0], QUICK)
+        segment_lungs(chest[0], FEW_ITERATIONS)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
@@ -215,11 +214,11 @@ def test_a_fault_of_the_program_is_not_hidden_by_going_on_on_the_cpu(chest, use,
         mistake()
     use(SmallGpu(made.value, room=0))
     with pytest.raises(made.type) as surfaced:
-        segment_lungs(chest[0], QUICK)
+        segment_lungs(chest[0], FEW_ITERATIONS)
     assert surfaced.value is made.value
 
 
 def test_the_cpu_has_nothing_to_fall_back_to(chest, use):
     use(SmallGpu(room=0, name="cpu"))
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        segment_lungs(chest[0], QUICK)
+        segment_lungs(chest[0], FEW_ITERATIONS)

@@ -4,15 +4,12 @@ import numpy as np
 import phantom
 import pytest
 import SimpleITK as sitk
-from S3NetSegmentationLib import Settings, segment_lungs
+from quick import QUICK
+from S3NetSegmentationLib import segment_lungs
 from S3NetSegmentationLib.lung.figures import measure
 from S3NetSegmentationLib.lung.orientation import AxialOrder
 from S3NetSegmentationLib.lung.quality import assess, ranges
 from S3NetSegmentationLib.report import as_dict, as_lines
-
-QUICK = Settings(
-    device="cpu", working_size=64, channels=8, clusters=8, fitted_slices=4, iterations=12
-)
 
 
 @pytest.fixture(scope="module", params=["axial", "upside down"])

@@ -12,7 +12,7 @@ from host import widgets
 from host.application import start
 from phantom import thorax
 from PySide6 import QtCore, QtWidgets
-from S3NetSegmentationLib.settings import Settings
+from quick import QUICK
 from slicer_scene import add_volume
 
 LIBRARY = "S3NetSegmentationLib"
@@ -107,9 +107,7 @@ def stepwise(panel, monkeypatch):
 def done(panel, chest, monkeypatch, wait):
     """A scan that has been segmented by a click on Apply."""
     monkeypatch.setattr(panel.logic, "_startJob", JobHere)
-    monkeypatch.setattr(
-        "S3NetSegmentation.settingsOf", lambda parameters, device: _quick(), raising=True
-    )
+    monkeypatch.setattr("S3NetSegmentation.settingsOf", lambda parameters, device: QUICK)
     volume = add_volume(chest.image)
     panel.enter()
     panel.ui.applyButton.click()
@@ -122,12 +120,6 @@ def done(panel, chest, monkeypatch, wait):
         result=segmented(chest.image),
         chest=chest,
     )
-
-
-def _quick() -> Settings:
-    from engine_here import QUICK
-
-    return QUICK
 
 
 @pytest.fixture

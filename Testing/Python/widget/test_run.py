@@ -5,9 +5,10 @@ import psutil
 import pytest
 import SimpleITK as sitk
 import slicer
-from engine_here import QUICK, segmented
+from engine_here import segmented
 from host.widgets import ctkMessageBox
 from PySide6 import QtGui
+from quick import QUICK
 from S3NetSegmentationLib.errors import S3NetError
 from S3NetSegmentationLib.progress import Progress
 from slicer_scene import add_volume, lungs_array, nodes, state
