@@ -103,7 +103,7 @@ def abdomen(noise: float = 20.0) -> sitk.Image:
     hounsfield = _trunk(x, y, z)
     for center, radii in (((60, -40, 20), (35, 20, 30)), ((-70, -30, -30), (22, 22, 40)),
                           ((0, -60, 40), (50, 14, 18))):  # fmt: skip
-        hounsfield[_ellipsoid(x, y, z, center, radii)] = AIR
+        hounsfield[ellipsoid(x, y, z, center, radii)] = AIR
     return grid.image(_with_noise(hounsfield, noise, 0))
 
 
@@ -112,11 +112,11 @@ def head(noise: float = 20.0) -> sitk.Image:
     grid = _Grid((2.5, 2.5, 5.0), (96, 108, 36), IDENTITY)
     x, y, z = grid.positions()
     hounsfield = np.full(x.shape, AIR, np.float32)
-    hounsfield[_ellipsoid(x, y, z, (0, 0, -20), (80, 100, 110))] = TISSUE
-    hounsfield[_ellipsoid(x, y, z, (0, 0, -20), (74, 94, 104))] = 1000
-    hounsfield[_ellipsoid(x, y, z, (0, 0, -20), (67, 87, 97))] = 35
+    hounsfield[ellipsoid(x, y, z, (0, 0, -20), (80, 100, 110))] = TISSUE
+    hounsfield[ellipsoid(x, y, z, (0, 0, -20), (74, 94, 104))] = 1000
+    hounsfield[ellipsoid(x, y, z, (0, 0, -20), (67, 87, 97))] = 35
     for side in (-1, 1):
-        hounsfield[_ellipsoid(x, y, z, (25 * side, -65, -60), (14, 14, 18))] = AIR
+        hounsfield[ellipsoid(x, y, z, (25 * side, -65, -60), (14, 14, 18))] = AIR
     return grid.image(_with_noise(hounsfield, noise, 0))
 
 
@@ -144,7 +144,7 @@ class _Grid:
         return made
 
 
-def _ellipsoid(x, y, z, center, radii) -> np.ndarray:
+def ellipsoid(x, y, z, center, radii) -> np.ndarray:
     return sum(
         ((axis - c) / r) ** 2 for axis, c, r in zip((x, y, z), center, radii, strict=True)
     ) < 1  # fmt: skip
@@ -159,7 +159,7 @@ def _trunk(x, y, z) -> np.ndarray:
     rib = (np.abs(across - 0.78) < 0.04) & (np.mod(z + 0.4 * y, 26) < 9)
     hounsfield[rib] = BONE
     hounsfield[(x / 22) ** 2 + ((y - 72) / 20) ** 2 < 1] = BONE
-    hounsfield[_ellipsoid(x, y, z, (25, -25, -30), (52, 45, 50))] = BLOOD
+    hounsfield[ellipsoid(x, y, z, (25, -25, -30), (52, 45, 50))] = BLOOD
     table = (np.abs(y - 128 + (x / 60) ** 2) < 4) & (np.abs(x) < 190)
     hounsfield[table & (across >= 1)] = -100
     return hounsfield
@@ -167,9 +167,9 @@ def _trunk(x, y, z) -> np.ndarray:
 
 def _lung(lateral, y, z, touching: bool) -> np.ndarray:
     """A lung on the side where `lateral` is positive: an ellipsoid less heart and diaphragm."""
-    lung = _ellipsoid(lateral, y, z, (75, 0, 0), (58, 88, 125))
-    diaphragm = _ellipsoid(lateral, y, z, (75, -15, -125), (75, 100, 85))
-    heart = _ellipsoid(lateral, y, z, (0, -15, -30), (60, 55, 55))
+    lung = ellipsoid(lateral, y, z, (75, 0, 0), (58, 88, 125))
+    diaphragm = ellipsoid(lateral, y, z, (75, -15, -125), (75, 100, 85))
+    heart = ellipsoid(lateral, y, z, (0, -15, -30), (60, 55, 55))
     lung = lung & ~diaphragm & ~heart
     if touching:
         tongue = (lateral >= 0) & (lateral < 75) & (np.abs(y + 62) < 9) & (np.abs(z - 25) < 25)

@@ -104,7 +104,7 @@ class SegmentationLogic:
 
     def __init__(self, startJob=SegmentationJob):
         super().__init__()
-        self._startJob = startJob
+        self.startJob = startJob
 
     def segment(
         self,
@@ -227,7 +227,7 @@ class SegmentationLogic:
             checkSegmentation(segmentationNode, volumeNode)
         box = voxelBox(volumeNode, roiNode, sliceRange)
         image = imageFromVolume(volumeNode, box)
-        job = self._startJob(image, settings or Settings(), slicer.app.temporaryPath)
+        job = self.startJob(image, settings or Settings(), slicer.app.temporaryPath)
         return Run(job, volumeNode, segmentationNode, box, image)
 
     def finish(self, run: Run):

@@ -278,7 +278,6 @@ def test_the_devices_of_this_machine():
     (found,) = [message for message in said if message["event"] == "devices"]
     assert found["torch"]
     (cpu,) = [device for device in found["devices"] if device["name"] == "cpu"]
-    assert cpu["name"] == "cpu"
     assert str(os.cpu_count()) in cpu["title"]
     assert all({"name", "title", "memory"} == set(device) for device in found["devices"])
 

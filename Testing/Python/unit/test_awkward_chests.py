@@ -36,7 +36,7 @@ def with_shapes(found: phantom.Phantom, *shapes) -> tuple[sitk.Image, list[np.nd
     values, places = sitk.GetArrayFromImage(found.image).astype(np.float32), []
     noise = np.random.default_rng(1).normal(0, 10, values.shape)
     for center, radii, hounsfield in shapes:
-        place = phantom._ellipsoid(x, y, z, center, radii)
+        place = phantom.ellipsoid(x, y, z, center, radii)
         values[place] = hounsfield + noise[place]
         places.append(place)
     return changed(found.image, values.astype(np.int16)), places
@@ -73,7 +73,7 @@ def test_air_between_the_breasts_is_no_body():
     x, y, _ = positions(found.image)
     values = sitk.GetArrayFromImage(found.image)
     right, left = (
-        phantom._ellipsoid(x, y, 0 * x, (side * 85, top + 60, 0), (60, 60, 1))
+        phantom.ellipsoid(x, y, 0 * x, (side * 85, top + 60, 0), (60, 60, 1))
         for side, top in ((-1, -140), (1, -133))
     )
     values[(right | left) & (values < -500) & (y < 0)] = phantom.FAT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -416,13 +417,17 @@ def test_real_scan_from_dicom(tmp_path):
 
 
 def test_intact_sample_data_is_kept(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(sample_data, "_is_intact", lambda path, checksum: True)
-    monkeypatch.setattr(sample_data, "REQUIREMENT", "never-asked-for")
+    def asked(command, **rest):
+        pytest.fail("pip was asked for a file that is there")
+
+    paths = [tmp_path / name for name in ("chest.nii.gz", "chest_structures.nii.gz")]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    files = {path.name: ("", hashlib.sha256(path.name.encode()).hexdigest()) for path in paths}
+    monkeypatch.setattr(sample_data, "FILES", files)
+    monkeypatch.setattr(sample_data.subprocess, "run", asked)
     assert main(["sample-data", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.split() == [
-        str(tmp_path / "chest.nii.gz"),
-        str(tmp_path / "chest_structures.nii.gz"),
-    ]
+    assert capsys.readouterr().out.split() == list(map(str, paths))
 
 
 def test_sample_data_offline_is_one_sentence(tmp_path, capsys, monkeypatch):

@@ -58,10 +58,13 @@ def run(running, iterate):
 
 
 def state(running):
-    best = running.best
+    """All that a fit has come to; its network is the best iterate then."""
+    network, best = running.network, running.best
+    last = {f"last {name}": value.clone() for name, value in network.state_dict().items()}
+    best.restore(network)
     return {
-        **running.network.state_dict(),
-        **{f"best {name}": value for name, value in best._state.items()},
+        **last,
+        **network.state_dict(),
         "iteration": best.iteration,
         "settled": best.settled,
     }

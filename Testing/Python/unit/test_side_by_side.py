@@ -129,7 +129,7 @@ def test_what_torch_holds_back_since_an_earlier_scan_is_used_again(monkeypatch):
 
 
 @pytest.mark.parametrize("networks", [1, 3])
-def test_the_estimate_of_memory_covers_what_an_iteration_keeps(networks):
+def test_the_estimate_of_memory_is_just_above_what_an_iteration_keeps(networks):
     settings = replace(SMALL, iterations=1, refits=0)
     images = pictures(networks).float()
     kept = {}
@@ -141,7 +141,8 @@ def test_the_estimate_of_memory_covers_what_an_iteration_keeps(networks):
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         fit_side_by_side(images.unsqueeze(1), settings)
-    assert sum(kept.values()) < networks * bytes_to_fit(images[:1], settings)
+    estimate = networks * bytes_to_fit(images[:1], settings)
+    assert 0.8 * estimate < sum(kept.values()) < estimate
 
 
 def test_progress_and_cancel_between_iterations():

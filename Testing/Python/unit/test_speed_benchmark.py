@@ -24,7 +24,9 @@ def test_published_formulation_and_engine_have_the_same_gradients(speed):
 
 def test_every_side_is_timed(speed):
     figures = speed.iterations(torch.device("cpu"), turns=1)
+    assert set(figures) == {"whole", "deformable"}
     for sides in figures.values():
+        assert len(sides) == 2
         for halves in sides.values():
             assert 0 < halves["forward"] < halves["iteration"]
 

@@ -98,7 +98,7 @@ class StepwiseJob:
 @pytest.fixture
 def stepwise(panel, monkeypatch):
     """Runs end when the test says so; gives the class, whose `current` is the latest run."""
-    monkeypatch.setattr(panel.logic, "_startJob", StepwiseJob)
+    monkeypatch.setattr(panel.logic, "startJob", StepwiseJob)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
     return StepwiseJob
 
@@ -106,7 +106,7 @@ def stepwise(panel, monkeypatch):
 @pytest.fixture
 def done(panel, chest, monkeypatch, wait):
     """A scan that has been segmented by a click on Apply."""
-    monkeypatch.setattr(panel.logic, "_startJob", JobHere)
+    monkeypatch.setattr(panel.logic, "startJob", JobHere)
     monkeypatch.setattr("S3NetSegmentation.settingsOf", lambda parameters, device: QUICK)
     volume = add_volume(chest.image)
     panel.enter()

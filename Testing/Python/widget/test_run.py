@@ -7,7 +7,7 @@ import SimpleITK as sitk
 import slicer
 from engine_here import segmented
 from host.widgets import ctkMessageBox
-from PySide6 import QtGui
+from PySide6 import QtCore, QtGui
 from quick import QUICK
 from S3NetSegmentationLib.errors import S3NetError
 from S3NetSegmentationLib.progress import Progress
@@ -55,7 +55,9 @@ def test_a_ct_that_is_loaded_later_is_preselected_too(panel, chest, wait):
     other = add_volume(chest.image)
     panel.ui.inputSelector.setCurrentNode(other)
     add_volume(chest.image)
-    wait(lambda: True)
+    later = []
+    QtCore.QTimer.singleShot(50, lambda: later.append(True))
+    wait(lambda: later)
     assert panel.ui.inputSelector.currentNode() is other
 
 
@@ -198,7 +200,7 @@ def test_a_scan_without_lungs_says_so(panel, wait, monkeypatch):
     from engine_here import JobHere
     from phantom import abdomen
 
-    monkeypatch.setattr(panel.logic, "_startJob", JobHere)
+    monkeypatch.setattr(panel.logic, "startJob", JobHere)
     monkeypatch.setattr("S3NetSegmentation.settingsOf", lambda parameters, device: QUICK)
     add_volume(abdomen())
     panel.enter()
@@ -252,7 +254,7 @@ def test_reload_ends_the_run_and_gives_a_working_panel(
     again = slicer.modules.S3NetSegmentationWidget
     assert again is not panel
     assert type(again.log) is not library, "the library was read again, too"
-    monkeypatch.setattr(again.logic, "_startJob", stepwise)
+    monkeypatch.setattr(again.logic, "startJob", stepwise)
     assert list(shortcuts(application)) == ["Ctrl+Return"]
     again.ui.applyButton.click()
     assert stepwise.current is not job
