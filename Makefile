@@ -1,6 +1,6 @@
 # make demo         segment the lungs of a real chest CT
 # make docs         build the documentation in site/, and check its links
-# make test         lint, documentation and every test, with the versions in requirements.lock
+# make test         lint, types, documentation and every test, with the versions in requirements.lock
 # make test-newest  every test with the newest versions that pyproject.toml allows
 # make test-oldest  the same with the oldest ones
 # make lock         renew requirements.lock
@@ -47,6 +47,7 @@ docs: $(READY)
 test: docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
 # Both are made anew each time: what is newest depends on the day.
@@ -77,6 +78,6 @@ format: $(READY)
 
 clean:
 	rm -rf .venv .venv-newest .venv-oldest .cache $(OUT) build dist site
-	rm -rf .pytest_cache .ruff_cache .hypothesis
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -rf S3NetSegmentation/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

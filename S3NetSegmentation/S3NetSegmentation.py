@@ -1,5 +1,7 @@
 """The module that 3D Slicer loads: its description, its panel and its logic."""
 
+from __future__ import annotations
+
 import os
 import sys
 
@@ -38,7 +40,7 @@ SAMPLE_CATEGORY = "S3-Net"
 class S3NetSegmentation(ScriptedLoadableModule):
     """Description of the module."""
 
-    def __init__(self, parent):
+    def __init__(self, parent: qt.QObject):
         super().__init__(parent)
         parent.title = _("S3-Net Lung Segmentation")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
@@ -89,7 +91,7 @@ def registerSampleData() -> None:
 class S3NetSegmentationLogic(ScriptedLoadableModuleLogic, SegmentationLogic):
     """What the module can do, for scripts, too; see `SegmentationLogic`."""
 
-    def getParameterNode(self):
+    def getParameterNode(self) -> S3NetSegmentationParameterNode:
         """The panel's parameters in this scene."""
         return S3NetSegmentationParameterNode(super().getParameterNode())
 
@@ -97,18 +99,23 @@ class S3NetSegmentationLogic(ScriptedLoadableModuleLogic, SegmentationLogic):
 class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """The panel: puts its parts together and keeps them in step with the scene."""
 
-    def __init__(self, parent=None):
+    def __init__(self, parent: qt.QWidget | None = None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
-        self._parameters = None
-        self._guiTag = None
-        self._shown = None
-        self._observedTable = None
+        self._connected: tuple[S3NetSegmentationParameterNode, int] | None = None
+        self._shown: slicer.vtkMRMLSegmentationNode | None = None
+        self._observedTable: slicer.vtkMRMLTableNode | None = None
         # One for all: Slicer's own QTimer.singleShot keeps a timer for each call until it ends.
         self._preselectTimer = qt.QTimer()
         self._preselectTimer.setSingleShot(True)
         self._preselectTimer.setInterval(0)
         self._preselectTimer.connect("timeout()", self._preselect)
+
+    @property
+    def _parameters(self) -> S3NetSegmentationParameterNode:
+        """Those of this scene; there are none while it is closed or loaded."""
+        assert self._connected is not None
+        return self._connected[0]
 
     def setup(self) -> None:
         """Build the panel; called when the module is first opened, and by a reload."""
@@ -190,7 +197,7 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         """The user has chosen a preset."""
         showPreset(self._parameters, self._parameters.preset)
 
-    def onNewRoi(self, roiNode) -> None:
+    def onNewRoi(self, roiNode: slicer.vtkMRMLMarkupsROINode) -> None:
         """The user has asked for a box; Slicer makes an empty one, which no view shows."""
         if self._parameters.inputVolume:
             encloseVolume(roiNode, self._parameters.inputVolume)
@@ -213,44 +220,45 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
     def _useParameters(self) -> None:
         """Connect the panel to the parameters of this scene, and preselect the first CT."""
-        if self._parameters is None:
-            self._parameters = self.logic.getParameterNode()
-            self._guiTag = self._parameters.connectGui(self.ui)
-            self.addObserver(
-                self._parameters, vtk.vtkCommand.ModifiedEvent, self._onParametersModified
-            )
+        if self._connected is None:
+            parameters = self.logic.getParameterNode()
+            self._connected = parameters, parameters.connectGui(self.ui)
+            self.addObserver(parameters, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
         self._preselect()
         self._onParametersModified()
 
-    def _onNodeAdded(self, caller=None, event=None) -> None:
+    def _onNodeAdded(self, caller: vtk.vtkObject | None = None, event: str | None = None) -> None:
         # A volume gets its voxels after it was added; the end of an import has its own event.
         if not slicer.mrmlScene.IsBatchProcessing():
             self._preselectTimer.start()
 
     def _preselect(self) -> None:
         """Choose the first CT where no volume is chosen."""
-        if self._parameters is not None and self._parameters.inputVolume is None:
+        if self._connected is not None and self._parameters.inputVolume is None:
             self._parameters.inputVolume = firstCt()
 
     def _releaseParameters(self) -> None:
-        if self._parameters is not None:
-            self._parameters.disconnectGui(self._guiTag)
+        if self._connected is not None:
+            parameters, guiTag = self._connected
+            parameters.disconnectGui(guiTag)
             self.removeObserver(
-                self._parameters, vtk.vtkCommand.ModifiedEvent, self._onParametersModified
+                parameters, vtk.vtkCommand.ModifiedEvent, self._onParametersModified
             )
-            self._parameters = None
+            self._connected = None
 
-    def _onParametersModified(self, caller=None, event=None) -> None:
+    def _onParametersModified(
+        self, caller: vtk.vtkObject | None = None, event: str | None = None
+    ) -> None:
         hasVolume = self._parameters.inputVolume is not None
         self.ui.applyButton.enabled = hasVolume or self.run.isRunning
         if self._parameters.outputSegmentation is not self._shown:
             self._show(self._parameters.outputSegmentation)
 
-    def _onFinished(self, segmentationNode) -> None:
+    def _onFinished(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
         self._parameters.outputSegmentation = segmentationNode
         self._show(segmentationNode)
 
-    def _show(self, segmentationNode) -> None:
+    def _show(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> None:
         self._shown = segmentationNode
         if self._observedTable is not None:
             self.removeObserver(self._observedTable, vtk.vtkCommand.ModifiedEvent, self._refresh)
@@ -260,20 +268,26 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
             self.addObserver(self._observedTable, vtk.vtkCommand.ModifiedEvent, self._refresh)
         self._refresh()
 
-    def _refresh(self, caller=None, event=None) -> None:
+    def _refresh(self, caller: vtk.vtkObject | None = None, event: str | None = None) -> None:
         self.clusters.show(self._shown)
         self.results.show(self._shown)
 
-    def _onSceneStartClose(self, caller=None, event=None) -> None:
+    def _onSceneStartClose(
+        self, caller: vtk.vtkObject | None = None, event: str | None = None
+    ) -> None:
         self.run.cancel()
         self._releaseParameters()
         self._show(None)
 
-    def _onSceneStartImport(self, caller=None, event=None) -> None:
+    def _onSceneStartImport(
+        self, caller: vtk.vtkObject | None = None, event: str | None = None
+    ) -> None:
         """Parameters come before the nodes that they name, and selectors lose their choice."""
         self._releaseParameters()
 
-    def _onSceneChanged(self, caller=None, event=None) -> None:
+    def _onSceneChanged(
+        self, caller: vtk.vtkObject | None = None, event: str | None = None
+    ) -> None:
         """Another scene, or the one before an undo."""
         self._useParameters()
         self._show(self._parameters.outputSegmentation)
@@ -315,7 +329,8 @@ class S3NetSegmentationTest(ScriptedLoadableModuleTest):
             S3NetSegmentationLogic().segment(volumeNode)
         self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), nodes)
 
-    def _volumes(self, segmentationNode) -> list[float]:
+    def _volumes(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> list[float]:
         """Milliliters of the right and the left lung."""
         tableNode = resultsTableOf(segmentationNode)
+        assert tableNode is not None
         return [float(tableNode.GetCellText(row, 1)) for row in range(2)]

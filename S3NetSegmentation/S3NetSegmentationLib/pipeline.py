@@ -180,7 +180,7 @@ def _network_per_slice(
 class _Clock:
     """Seconds between laps."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._start = self._last = time.perf_counter()
 

@@ -12,7 +12,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 LIBRARY = Path(__file__).resolve().parents[1]
 """The folder that holds the package S3NetSegmentationLib."""
@@ -89,6 +91,7 @@ class WorkerProcess:
         """End it now, if it still runs, and let go of everything."""
         # PythonSlicer is a launcher: the worker is a child of it, which ends with its standard
         # input, or, where there are process groups, with its group.
+        assert self._process.stdin is not None  # it is a pipe
         self._process.stdin.close()
         if hasattr(os, "killpg"):
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -100,7 +103,7 @@ class WorkerProcess:
             reader.join(PATIENCE)
         self._temporary.cleanup()
 
-    def _read(self, stream, parse) -> None:
+    def _read(self, stream: IO[bytes], parse: Callable[[str], dict]) -> None:
         with stream:
             for line in stream:
                 self._messages.put(parse(line.decode("utf-8", "replace")))

@@ -72,7 +72,7 @@ def picture_as_lines(result: PictureResult) -> list[str]:
 
 def versions() -> dict[str, str | None]:
     """Versions of the program and of what it computes with; None where one is missing."""
-    found = {"s3net": __version__, "python": platform.python_version()}
+    found: dict[str, str | None] = {"s3net": __version__, "python": platform.python_version()}
     for name in PACKAGES:
         try:
             found[name] = version(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import Field, asdict, dataclass, fields, replace
+from typing import Any
 
 from .errors import InputError
 
@@ -91,7 +92,7 @@ class Settings:
     fits: int = 1
     least_clusters: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in fields(self):
             object.__setattr__(self, field.name, _plain(field, getattr(self, field.name)))
         if self.mode not in MODES:
@@ -109,7 +110,7 @@ class Settings:
             raise InputError("At least one of the weights of the losses must be more than 0.")
 
     @classmethod
-    def from_preset(cls, name: str, **changes) -> Settings:
+    def from_preset(cls, name: str, **changes: Any) -> Settings:
         """Settings of a preset, with some of them changed.
 
         Raises
@@ -140,7 +141,7 @@ class Settings:
         return asdict(self)
 
 
-def _plain(field: Field, value):
+def _plain(field: Field, value: object) -> object:
     """The value of a setting as Python's own type, which JSON and torch take; numpy's they don't.
 
     Raises
@@ -148,7 +149,7 @@ def _plain(field: Field, value):
     InputError
         If it is of another kind.
     """
-    kind, called = _KINDS[field.type]
+    kind, called = _KINDS[str(field.type)]  # which is its name, annotations being text here
     is_nan = value != value  # equal to nothing, and refused for being no number later
     try:
         if is_nan or kind(value) == value:

@@ -20,11 +20,15 @@ import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .errors import S3NetError, fault_of_the_machine
 from .own_process import load_torch, prepare_process
 from .process import TEMPORARY
 from .settings import Settings
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
 
 JOB, IMAGE = "job.json", "image.npy"
 
@@ -74,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def write_job(folder: Path, image, settings: Settings) -> None:
+def write_job(folder: Path, image: sitk.Image, settings: Settings) -> None:
     """Put what the child needs into a folder.
 
     Parameters
@@ -178,7 +182,7 @@ def _channel() -> Send:
     stream = os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n")
     os.dup2(2, 1)
 
-    def send(**message) -> None:
+    def send(**message: object) -> None:
         stream.write(json.dumps(message) + "\n")
         stream.flush()
 

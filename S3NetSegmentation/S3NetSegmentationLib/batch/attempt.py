@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ..errors import S3NetError
 from ..process import WorkerProcess
@@ -145,7 +146,7 @@ def _failed(task: Task, reason: str, attempts: int, start: float, details: str =
     )
 
 
-def _without_paths(value, task: Task):
+def _without_paths(value: Any, task: Task) -> Any:
     """The same with the scan's name instead of paths and file names, unless they are no secret.
 
     They often tell who the patient is.

@@ -12,12 +12,16 @@ from dataclasses import asdict, replace
 from functools import partial
 from pkgutil import resolve_name
 from queue import SimpleQueue
+from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..errors import InputError
 from ..progress import Progress
 from .attempt import run_scan
 from .records import Task
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 PATIENCE = 20
 """Seconds to wait for a scheduler's answer."""
@@ -53,7 +57,7 @@ def on_this_machine(jobs: int, heard: Heard) -> Iterator[Submit]:
             lanes.put(lane)
 
     try:
-        yield partial(pool.submit, run)
+        yield lambda task: pool.submit(run, task)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -94,7 +98,7 @@ def on_cluster(address: str, heard: Heard) -> Iterator[Submit]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     topic = f"s3net-{uuid.uuid4().hex}"
 
-    def notice(event) -> None:
+    def notice(event: tuple[float, tuple[str, dict]]) -> None:
         name, progress = event[1]
         heard(name, Progress(**progress))
 
@@ -106,7 +110,7 @@ def on_cluster(address: str, heard: Heard) -> Iterator[Submit]:
         executor.shutdown(wait=False)
 
 
-def _check_versions(client) -> None:
+def _check_versions(client: Client) -> None:
     """Refuse machines whose program is not this one; a worker without it would die in silence."""
     name = f"{__package__.partition('.')[0]}:__version__"
     try:

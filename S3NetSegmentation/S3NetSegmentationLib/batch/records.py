@@ -85,7 +85,7 @@ class Task:
         """Where its overview picture is."""
         return self.output / RECORDS / f"{self.name}{PICTURE}"
 
-    def record(self, status: str, **more) -> dict:
+    def record(self, status: str, **more: object) -> dict:
         """A record of the scan with what is always in it.
 
         Parameters
@@ -122,11 +122,10 @@ def read_record(task: Task) -> dict | None:
         return None
 
 
-def is_finished(task: Task, record: dict | None) -> bool:
+def is_finished(task: Task, record: dict) -> bool:
     """Whether nothing need be done again: same input, same settings, outputs still there."""
     return (
-        record is not None
-        and record["status"] != FAILED
+        record["status"] != FAILED
         and record["fingerprint"] == task.fingerprint
         and set(task.formats) <= set(record["formats"])
         and all((task.output / name).is_file() for name in record["files"])

@@ -148,7 +148,8 @@ def summary(records: Iterable[dict], asked: int, left_out: int = 0) -> str:
 
 
 def _row(record: dict, picture: Path) -> str:
-    right, left = record.get("lungs") or ({}, {})
+    nothing: dict[str, float] = {}
+    right, left = record.get("lungs") or (nothing, nothing)
     both = (right["volume_ml"] + left["volume_ml"]) if right else None
     notes = (*record["warnings"], *record.get("hints", ()))
     cells = [

@@ -105,9 +105,10 @@ def plan_batch(
         for scan in scans
     )
     _check_inputs(tasks)
-    records = {task.name: (task, read_record(task)) for task in tasks}
     finished = {
-        name: record for name, (task, record) in records.items() if is_finished(task, record)
+        task.name: record
+        for task in tasks
+        if (record := read_record(task)) is not None and is_finished(task, record)
     }
     return Plan(tasks, finished, tuple(skipped), tuple(scans))
 
@@ -298,7 +299,13 @@ def _write_results(plan: Plan, watch: _Watch, output: Path) -> None:
 class _Watch:
     """What has ended and what runs, for the callbacks of the caller."""
 
-    def __init__(self, plan: Plan, progress, within, ended):
+    def __init__(
+        self,
+        plan: Plan,
+        progress: Callable[[Progress], None] | None,
+        within: Callable[[str, Progress | None], None] | None,
+        ended: Callable[[dict], None] | None,
+    ):
         self._order = [task.name for task in plan.tasks]
         self._records = dict(plan.finished)
         self._finished_before = len(self._records)

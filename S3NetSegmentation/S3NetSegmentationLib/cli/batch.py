@@ -19,6 +19,8 @@ from .common import FAILED, NO_LUNGS, add_engine, interruptible, new_bar, settin
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from ..batch.run import Plan
+
 MOST_BARS = 8
 """Bars of running scans that are shown at once."""
 
@@ -37,7 +39,7 @@ exit codes:
 """
 
 
-def add_batch(commands) -> None:
+def add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to those of ``add_subparsers``."""
     command = commands.add_parser(
         "batch",
@@ -102,7 +104,7 @@ def _run(arguments: argparse.Namespace, cancelled: Callable[[], bool]) -> int:
     from ..batch.report import summary
     from ..batch.run import REPORT, RESULTS, run_batch
 
-    plans = []
+    plans: list[Plan] = []
     with closing(_Display()) as display:
         records = run_batch(
             arguments.input,
@@ -181,7 +183,7 @@ def _say(*lines: str) -> None:
 class _Display:
     """Bars on stderr while a terminal shows them, and a line on stdout for each scan that ends."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._whole = new_bar("{desc}", only_on_terminals=True)
         self._running: dict[str, tqdm] = {}
         self._latest = Progress("Scans", 0, 0, 0.0)

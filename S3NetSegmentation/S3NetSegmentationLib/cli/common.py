@@ -6,8 +6,10 @@ import argparse
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from ..errors import Cancelled, InputError
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 FAILED, BAD_INPUT, NO_LUNGS, INTERRUPTED = 1, 2, 3, 130
 """Exit codes beside 0."""
+
+Writers = Iterable[tuple[Path | None, Callable[[Path], None]]]
+"""Paths, None where no file was asked for, and what writes each file."""
 
 
 def add_engine(command: argparse.ArgumentParser) -> None:
@@ -102,7 +107,7 @@ def check_outputs(
         check_writable(path, suffixes)
 
 
-def write_all(writers, cancelled: Callable[[], bool]) -> None:
+def write_all(writers: Writers, cancelled: Callable[[], bool]) -> None:
     """Write the files that have a path, all of them or none."""
     from ..io.write import replacing
 
@@ -125,7 +130,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
     """A callable that says whether Ctrl-C was pressed; a second Ctrl-C stops at once."""
     pressed = threading.Event()
 
-    def note(signal_number, frame):
+    def note(signal_number: int, frame: FrameType | None) -> None:
         if pressed.is_set():
             raise KeyboardInterrupt
         pressed.set()

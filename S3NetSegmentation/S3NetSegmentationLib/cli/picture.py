@@ -9,6 +9,7 @@ from ..errors import InputError
 from ..settings import Settings
 from .common import (
     NO_LUNGS,
+    Writers,
     check_outputs,
     fail,
     interruptible,
@@ -18,6 +19,8 @@ from .common import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..picture.result import PictureResult
 
 
@@ -59,7 +62,9 @@ def segment_a_picture(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0 if result.mask.any() else NO_LUNGS
 
 
-def _picture_writers(arguments: argparse.Namespace, picture, result: PictureResult):
+def _picture_writers(
+    arguments: argparse.Namespace, picture: np.ndarray, result: PictureResult
+) -> Writers:
     from ..io.picture import write_clusters, write_mask, write_outlined
     from ..io.write import write_json
     from ..report import picture_as_dict

@@ -9,7 +9,7 @@ from pathlib import Path
 from .common import add_debug
 
 
-def add_sample_data(commands) -> None:
+def add_sample_data(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to those of ``add_subparsers``."""
     command = commands.add_parser(
         "sample-data",

@@ -45,7 +45,7 @@ exit codes:
 """
 
 
-def add_segment(commands) -> None:
+def add_segment(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to those of ``add_subparsers``."""
     command = commands.add_parser(
         "segment",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pydicom
@@ -15,6 +16,9 @@ from ..geometry import Geometry
 from .dicom_quiet import quiet_pydicom
 from .segments import LUNG_SEGMENTS, LungSegment
 from .write import replacing
+
+if TYPE_CHECKING:
+    import highdicom
 
 SUFFIX = ".dcm"
 
@@ -144,7 +148,7 @@ def make_dicom_seg(lungs: sitk.Image, files: Sequence[Path]) -> pydicom.Dataset:
         ) from error
 
 
-def _volume(array: np.ndarray, lungs: sitk.Image, source: pydicom.Dataset):
+def _volume(array: np.ndarray, lungs: sitk.Image, source: pydicom.Dataset) -> highdicom.Volume:
     """The label map with its geometry, as highdicom takes it: slices, rows, columns."""
     import highdicom
 
@@ -160,7 +164,7 @@ def _volume(array: np.ndarray, lungs: sitk.Image, source: pydicom.Dataset):
     )
 
 
-def _describe(segment: LungSegment, number: int):
+def _describe(segment: LungSegment, number: int) -> highdicom.seg.SegmentDescription:
     """A segment with its terminology, the side as a modifier, and Slicer's color."""
     import highdicom
     from pydicom.sr.coding import Code

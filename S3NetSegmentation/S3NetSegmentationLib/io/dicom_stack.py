@@ -209,7 +209,7 @@ def _slice(
     )
 
 
-def _look_up(groups: list[pydicom.Dataset], sequence: str, keyword: str):
+def _look_up(groups: list[pydicom.Dataset], sequence: str, keyword: str) -> object:
     """An attribute at the top level (classic image) or inside a functional group (enhanced)."""
     for group in groups:
         nested = group.get(sequence)
@@ -219,7 +219,7 @@ def _look_up(groups: list[pydicom.Dataset], sequence: str, keyword: str):
     return None
 
 
-def _numbers(value, count: int) -> np.ndarray | None:
+def _numbers(value: object, count: int) -> np.ndarray | None:
     """So many finite numbers, or None."""
     try:
         values = np.array(value, float).reshape(count)

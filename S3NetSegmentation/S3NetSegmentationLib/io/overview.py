@@ -63,9 +63,11 @@ def _compose(image: sitk.Image, lungs: sitk.Image) -> np.ndarray:
     zoom = PANEL / max(width, depth)
     levels, row, column = _places(labels)
 
-    def panel(section, extent, mark):
-        shape = tuple(max(1, round(length * zoom)) for length in extent)
-        return _panel(scan[section], labels[section], shape, mark)
+    def panel(
+        section: int | tuple[int | slice, ...], extent: tuple[float, float], mark: str
+    ) -> np.ndarray:
+        rows, columns = (max(1, round(length * zoom)) for length in extent)
+        return _panel(scan[section], labels[section], (rows, columns), mark)
 
     upright = slice(None, None, -1)
     long_views = [
@@ -121,8 +123,8 @@ def _resize(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 def _vivid(color: tuple[float, float, float]) -> np.ndarray:
     """The segment's hue, saturated, so that it stands out from grey."""
-    color = np.array(color)
-    stretched = (color - color.min()) / np.ptp(color)
+    channels = np.array(color)
+    stretched = (channels - channels.min()) / np.ptp(channels)
     return 255 * (0.15 + 0.85 * stretched)
 
 

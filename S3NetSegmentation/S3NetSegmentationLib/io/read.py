@@ -7,7 +7,7 @@ import math
 import re
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -158,7 +158,7 @@ def _head(path: Path) -> bytes:
     return head
 
 
-def _exists(path: Path, test) -> bool:
+def _exists(path: Path, test: Callable[[Path], bool]) -> bool:
     """Whether a path passes the test; impossible paths do not."""
     try:
         return test(path)

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -178,7 +179,7 @@ def _is_complete(path: Path, image: sitk.Image) -> bool:
         if not stream.eof:
             return False
     written = sitk.ReadImage(str(path))
-    return np.array_equal(*map(sitk.GetArrayViewFromImage, (written, image)))
+    return np.array_equal(sitk.GetArrayViewFromImage(written), sitk.GetArrayViewFromImage(image))
 
 
 def write_json(path: Path, content: dict) -> None:
@@ -194,7 +195,7 @@ def write_json(path: Path, content: dict) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def without_nan(value):
+def without_nan(value: Any) -> Any:
     """A structure of dictionaries and lists with None for what is not a number."""
     if isinstance(value, dict):
         return {key: without_nan(each) for key, each in value.items()}

@@ -82,7 +82,9 @@ def _air_pieces(air: np.ndarray, pixel: float) -> _AirPieces:
     return _AirPieces(numbers, np.bincount(numbers.ravel()) * pixel)
 
 
-def _possible_starts(axial: _AirPieces, taken: np.ndarray, spacing) -> list[int]:
+def _possible_starts(
+    axial: _AirPieces, taken: np.ndarray, spacing: tuple[float, float, float]
+) -> list[int]:
     """Numbers of the round pieces of a trachea's size that are not `taken`."""
     starts = []
     for number, box in enumerate(ndimage.find_objects(axial.numbers), 1):
@@ -116,4 +118,5 @@ def _follow(slices: list[_AirPieces], start: int, pixel: float) -> np.ndarray:
 def _surroundings(mask: np.ndarray) -> tuple[slice, slice]:
     """The smallest box that holds a mask (y, x), and one pixel more on each side."""
     found = [np.flatnonzero(mask.any(axis)) for axis in (1, 0)]
-    return tuple(slice(max(0, each[0] - 1), each[-1] + 2) for each in found)
+    rows, columns = (slice(max(0, each[0] - 1), each[-1] + 2) for each in found)
+    return rows, columns

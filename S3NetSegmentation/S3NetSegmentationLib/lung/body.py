@@ -43,7 +43,7 @@ def body_mask(hounsfield: np.ndarray, spacing: tuple[float, float, float]) -> np
     return _fill_slices(closed) & view
 
 
-def _open(tissue: np.ndarray, spacing) -> np.ndarray:
+def _open(tissue: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
     """Remove what is flatter than a table; upright walls, however thin, stay."""
     flat = int(TABLE_THICKNESS / spacing[1])
     upright = np.ones((1, flat + 1, 1), bool)

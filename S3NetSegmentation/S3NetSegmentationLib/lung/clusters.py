@@ -146,9 +146,9 @@ def order_clusters(labels: np.ndarray, scan: Scan) -> np.ndarray:
     """
     values, winners = scan.hounsfield[scan.body], labels[scan.body]
     counts = np.bincount(winners, minlength=labels.max() + 1)
-    kept = np.flatnonzero(counts >= max(1, LEAST_SHARE * values.size))
+    kept = np.flatnonzero(counts >= max(1, LEAST_SHARE * values.size)).tolist()
     medians = {cluster: np.median(values[winners == cluster]) for cluster in kept}
-    ascending = sorted(kept, key=medians.get)
+    ascending = sorted(kept, key=lambda cluster: medians[cluster])
     number_of = np.empty(len(counts), np.uint8)
     for cluster in range(len(counts)):
         own = values[winners == cluster]

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from .scan import Scan
-from .working import widened
+from .working import Box, widened
 
 GAS_MARGIN = 45
 """Hounsfield units about the air around the patient that still are air. Bowel gas is air and
@@ -97,7 +97,7 @@ def _is_walled(air: np.ndarray, lungs: np.ndarray) -> bool:
     return bool(np.mean(~lungs[around]) > WALL)
 
 
-def _is_empty(air: np.ndarray, scan: Scan, near: tuple[slice, slice, slice]) -> bool:
+def _is_empty(air: np.ndarray, scan: Scan, near: Box) -> bool:
     filled = np.stack([ndimage.binary_fill_holes(axial) for axial in air])
     interior = scan.hounsfield[near][ndimage.binary_erosion(filled, CROSS)]
     return bool(interior.size and np.percentile(interior, NEARLY_ALL) < scan.air_level + EMPTY)

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from ..geometry import Geometry
+from .working import by_axis
 
 LEFT, POSTERIOR, SUPERIOR = range(3)
 """Rows of a direction matrix: the patient's axes in SimpleITK's world coordinates (LPS)."""
@@ -37,7 +38,7 @@ class AxialOrder:
         # Array axes run opposite to SimpleITK's index axes.
         self._axes = tuple(2 - index for _, index in order)
         self._flips = tuple(slice(None, None, sign) for sign in signs)
-        self.spacing = tuple(geometry.spacing[index] for _, index in order)
+        self.spacing = by_axis(geometry.spacing[index] for _, index in order)
         self._leftward = [
             sign * direction[LEFT, index] * geometry.spacing[index]
             for sign, (_, index) in zip(signs, order, strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from scipy import ndimage
@@ -10,6 +11,8 @@ from scipy import ndimage
 from .gas import GAS_MARGIN
 from .scan import Scan
 from .working import spanned
+
+Areas = TypeVar("Areas", float, np.ndarray)
 
 LUNG_LIKE = -500
 """Hounsfield units: darker than this inside the body, and no gas, is lung."""
@@ -87,7 +90,7 @@ def assess(lungs: np.ndarray, scan: Scan) -> Quality:
     return Quality(float(score), slices, large & (slices < DOUBTFUL))
 
 
-def _dice(found, wrong, missing):
+def _dice(found: Areas, wrong: Areas, missing: Areas) -> Areas:
     """Dice score if of what was found so much is wrong, and so much is missing."""
     return 2 * (found - wrong) / (2 * found - wrong + missing)
 

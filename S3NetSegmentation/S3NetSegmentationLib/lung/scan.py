@@ -15,7 +15,7 @@ from scipy import ndimage
 from ..errors import InputError
 from .airways import find_airways
 from .body import body_mask, field_of_view
-from .working import BlockGrid, extent, widened
+from .working import BlockGrid, Box, by_axis, extent, widened
 
 COARSE = 5.0
 """Millimeters of the grid on which the body is first looked for."""
@@ -59,7 +59,7 @@ class Scan:
     """
 
     grid: BlockGrid
-    box: tuple[slice, slice, slice]
+    box: Box
     spacing: tuple[float, float, float]
     hounsfield: np.ndarray
     body: np.ndarray
@@ -88,7 +88,7 @@ class Scan:
         whole[self.box] = array
         return self.grid.up(whole)
 
-    def around(self, mask: np.ndarray, margin: int) -> tuple[Scan, tuple, tuple]:
+    def around(self, mask: np.ndarray, margin: int) -> tuple[Scan, Box, Box]:
         """The part of the scan that holds a mask; work on it costs the less for it.
 
         Parameters
@@ -107,7 +107,7 @@ class Scan:
         tuple of slice
             Where its voxels lie on the scan's own grid.
         """
-        inside = tuple(
+        inside = by_axis(
             slice(max(0, part.start - more), min(part.stop + more, count))
             for part, more, count in zip(extent(mask), (0, margin, margin), mask.shape, strict=True)
         )
@@ -142,15 +142,15 @@ class Scan:
     @classmethod
     def from_arrays(cls, description: dict, arrays: dict[str, np.ndarray]) -> Scan:
         """The inverse of `to_arrays`; other arrays are ignored."""
-        shape = tuple(description["shape"])
+        grid, box = _place(description)
         return cls(
-            BlockGrid(shape, tuple(description["block"])),
-            tuple(slice(*part) for part in description["box"]),
-            tuple(description["spacing"]),
+            grid,
+            box,
+            by_axis(description["spacing"]),
             arrays["hounsfield"],
             arrays["body"],
             arrays["airways"],
-            BlockGrid(shape, tuple(description["lumen_block"])),
+            BlockGrid(grid.shape, by_axis(description["lumen_block"])),
             arrays["lumen"],
             description["air_level"],
         )
@@ -174,8 +174,15 @@ class Scan:
         """
         description = json.loads(text)
         arrays = {name: _unpacked(*mask) for name, mask in description["masks"].items()}
-        scan = cls.from_arrays(description, {**arrays, "hounsfield": None})
-        return replace(scan, hounsfield=scan.grid.down(hounsfield)[scan.box])
+        grid, box = _place(description)
+        arrays["hounsfield"] = grid.down(hounsfield)[box]
+        return cls.from_arrays(description, arrays)
+
+
+def _place(description: dict) -> tuple[BlockGrid, Box]:
+    """The working grid of a scan that was stored, and its box there."""
+    grid = BlockGrid(by_axis(description["shape"]), by_axis(description["block"]))
+    return grid, by_axis(slice(*part) for part in description["box"])
 
 
 def _packed(mask: np.ndarray) -> str:
@@ -229,7 +236,9 @@ def prepare(hounsfield: np.ndarray, spacing: tuple[float, float, float], working
     )
 
 
-def _working_grid(hounsfield: np.ndarray, spacing, working_size: int) -> BlockGrid:
+def _working_grid(
+    hounsfield: np.ndarray, spacing: tuple[float, float, float], working_size: int
+) -> BlockGrid:
     """The grid on which the longer side of the body has about `working_size` pixels."""
     coarse = BlockGrid.in_plane(hounsfield.shape, spacing, COARSE)
     _check_size(coarse.coarse_shape)
@@ -254,8 +263,9 @@ def _air_level(outside: np.ndarray) -> float:
     return float(np.median(air)) if air.size else -1000.0
 
 
-def _bounding_box(body: np.ndarray) -> tuple[slice, slice, slice]:
+def _bounding_box(body: np.ndarray) -> Box:
     """All slices; the rows and columns of the body and one more on each side."""
     if not body.any():
         raise InputError("There is no body in this image; choose a CT of the chest.")
-    return (slice(None), *widened(extent(body)[1:], 1))
+    rows, columns = widened(extent(body)[1:], 1)
+    return slice(None), rows, columns

@@ -128,11 +128,11 @@ def _come_apart(
 
 def _grow(right: np.ndarray, left: np.ndarray, piece: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Grow two cores at the same pace until they fill the piece."""
-    markers = np.select([right, left], [RIGHT, LEFT]).astype(np.uint8)
+    cores = np.select([right, left], [RIGHT, LEFT]).astype(np.uint8)
     around = (~piece).astype(np.uint8)  # higher, so the piece is flooded first
     grown = sitk.GetArrayFromImage(
         sitk.MorphologicalWatershedFromMarkers(
-            *map(sitk.GetImageFromArray, (around, markers)), markWatershedLine=False
+            sitk.GetImageFromArray(around), sitk.GetImageFromArray(cores), markWatershedLine=False
         )
     )
     return piece & (grown == RIGHT), piece & (grown == LEFT)

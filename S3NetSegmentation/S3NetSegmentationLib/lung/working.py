@@ -10,15 +10,27 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
+T = TypeVar("T")
 
-def extent(mask: np.ndarray) -> tuple[slice, slice, slice]:
+Box = tuple[slice, slice, slice]
+"""Part of an array (z, y, x)."""
+
+
+def by_axis(values: Iterable[T]) -> tuple[T, T, T]:
+    """Three values, one for each axis, as a tuple."""
+    z, y, x = values
+    return z, y, x
+
+
+def extent(mask: np.ndarray) -> Box:
     """The smallest box that holds a mask (z, y, x) that is not empty."""
     others = ((1, 2), (0, 2), (0, 1))
     found = [np.flatnonzero(mask.any(axes)) for axes in others]
-    return tuple(slice(int(each[0]), int(each[-1]) + 1) for each in found)
+    return by_axis(slice(int(each[0]), int(each[-1]) + 1) for each in found)
 
 
 def widened(box: Iterable[slice], margin: int) -> tuple[slice, ...]:
@@ -49,27 +61,32 @@ class BlockGrid:
     block: tuple[int, int, int]
 
     @classmethod
-    def in_plane(cls, shape, spacing, millimeters: float) -> BlockGrid:
+    def in_plane(
+        cls,
+        shape: tuple[int, int, int],
+        spacing: tuple[float, float, float],
+        millimeters: float,
+    ) -> BlockGrid:
         """Blocks of one slice and about `millimeters` in both in-plane directions."""
         rows, columns = (max(1, round(millimeters / size)) for size in spacing[1:])
-        return cls(tuple(shape), (1, rows, columns))
+        return cls(shape, (1, rows, columns))
 
     @property
     def coarse_shape(self) -> tuple[int, int, int]:
         """Number of blocks by axis."""
-        return tuple(math.ceil(n / b) for n, b in zip(self.shape, self.block, strict=True))
+        return by_axis(math.ceil(n / b) for n, b in zip(self.shape, self.block, strict=True))
 
-    def part(self, box: Iterable[slice]) -> tuple[BlockGrid, tuple[slice, slice, slice]]:
+    def part(self, box: Iterable[slice]) -> tuple[BlockGrid, Box]:
         """The blocks in a box as a grid of their own, and where their voxels lie on this one."""
-        fine = tuple(
+        fine = by_axis(
             slice(blocks.start * size, min(blocks.stop * size, count))
             for blocks, size, count in zip(box, self.block, self.shape, strict=True)
         )
-        return BlockGrid(tuple(part.stop - part.start for part in fine), self.block), fine
+        return BlockGrid(by_axis(part.stop - part.start for part in fine), self.block), fine
 
-    def coarse_spacing(self, spacing) -> tuple[float, float, float]:
+    def coarse_spacing(self, spacing: tuple[float, float, float]) -> tuple[float, float, float]:
         """Spacing of the blocks, for voxels of `spacing`."""
-        return tuple(size * b for size, b in zip(spacing, self.block, strict=True))
+        return by_axis(size * b for size, b in zip(spacing, self.block, strict=True))
 
     def down(self, slices: Iterable[np.ndarray]) -> np.ndarray:
         """Mean of each block; a cut block is averaged over what it has.

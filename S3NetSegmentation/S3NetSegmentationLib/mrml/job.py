@@ -74,11 +74,12 @@ class SegmentationJob:
         bool
             Whether the job still runs.
         """
-        if self._process is None:
+        process = self._process
+        if process is None:
             return False
-        running = self._process.running
+        running = process.running
         latest = None
-        for message in self._process.messages():
+        for message in process.messages():
             event = message.pop("event")
             if event == "progress":
                 latest = Progress(**message)
@@ -93,7 +94,7 @@ class SegmentationJob:
         if latest and progress:
             progress(latest)
         if not running:
-            self._end()
+            self._end(process.exit_code)
         return running
 
     def result(self) -> LungResult:
@@ -106,6 +107,7 @@ class SegmentationJob:
         """
         if self._failure:
             raise self._failure
+        assert self._result is not None  # which it is only before the end
         return self._result
 
     def cancel(self) -> None:
@@ -124,8 +126,7 @@ class SegmentationJob:
                 "for temporary files, and apply again."
             )
 
-    def _end(self) -> None:
-        code = self._process.exit_code
+    def _end(self, code: int | None) -> None:
         if self._result is None and self._failure is None:
             self._failure = S3NetError(
                 f"The segmentation process ended unexpectedly (code {code}), most likely for lack "

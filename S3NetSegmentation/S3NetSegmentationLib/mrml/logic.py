@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ import slicer
 
 from ..choosing import choose_clusters, restore_result
 from ..errors import Cancelled, InputError
+from ..lung.clusters import ClusterStatistics
 from ..progress import Progress
 from ..result import LungResult
 from ..settings import Settings
@@ -81,8 +82,8 @@ class Run:
     """
 
     job: SegmentationJob
-    volumeNode: object
-    segmentationNode: object
+    volumeNode: slicer.vtkMRMLScalarVolumeNode
+    segmentationNode: slicer.vtkMRMLSegmentationNode | None
     box: VoxelBox
     image: sitk.Image
 
@@ -102,21 +103,23 @@ class SegmentationLogic:
     # The latest result of any logic, from which other clusters are chosen at once.
     _latest: tuple[str, tuple, LungResult] | None = None
 
-    def __init__(self, startJob=SegmentationJob):
+    def __init__(
+        self, startJob: Callable[[sitk.Image, Settings, str], SegmentationJob] = SegmentationJob
+    ):
         super().__init__()
         self.startJob = startJob
 
     def segment(
         self,
-        volumeNode,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
         settings: Settings | None = None,
-        segmentationNode=None,
-        roiNode=None,
+        segmentationNode: slicer.vtkMRMLSegmentationNode | None = None,
+        roiNode: slicer.vtkMRMLMarkupsROINode | None = None,
         sliceRange: tuple[float, float] | None = None,
         progress: Callable[[Progress], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
         log: Callable[[str], None] | None = None,
-    ):
+    ) -> slicer.vtkMRMLSegmentationNode:
         """Segment the lungs and wait for it.
 
         Parameters
@@ -214,7 +217,12 @@ class SegmentationLogic:
         )
 
     def start(
-        self, volumeNode, settings=None, segmentationNode=None, roiNode=None, sliceRange=None
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        settings: Settings | None = None,
+        segmentationNode: slicer.vtkMRMLSegmentationNode | None = None,
+        roiNode: slicer.vtkMRMLMarkupsROINode | None = None,
+        sliceRange: tuple[float, float] | None = None,
     ) -> Run:
         """Begin to segment in the background; parameters and errors as of `segment`.
 
@@ -230,7 +238,7 @@ class SegmentationLogic:
         job = self.startJob(image, settings or Settings(), slicer.app.temporaryPath)
         return Run(job, volumeNode, segmentationNode, box, image)
 
-    def finish(self, run: Run):
+    def finish(self, run: Run) -> slicer.vtkMRMLSegmentationNode:
         """Put the result of a run that has ended into the scene.
 
         Returns
@@ -252,7 +260,9 @@ class SegmentationLogic:
         self._keep(segmentationNode, result)
         return segmentationNode
 
-    def chooseClusters(self, segmentationNode, clusterNumbers: Iterable[int]) -> None:
+    def chooseClusters(
+        self, segmentationNode: slicer.vtkMRMLSegmentationNode, clusterNumbers: Iterable[int]
+    ) -> None:
         """Decide the lungs anew from other clusters, without fitting again.
 
         Parameters
@@ -272,7 +282,9 @@ class SegmentationLogic:
             _write(segmentationNode, result, volumeOf(segmentationNode), box)
         self._keep(segmentationNode, result)
 
-    def clusterAt(self, ras, segmentationNode=None) -> int:
+    def clusterAt(
+        self, ras: Sequence[float], segmentationNode: slicer.vtkMRMLSegmentationNode | None = None
+    ) -> int:
         """The number of the cluster under a point, 0 where there is none.
 
         Parameters
@@ -293,7 +305,9 @@ class SegmentationLogic:
         inside = all(0 <= n < size for n, size in zip((k, j, i), clusters.shape, strict=True))
         return int(clusters[k, j, i]) if inside else 0
 
-    def clusters(self, segmentationNode):
+    def clusters(
+        self, segmentationNode: slicer.vtkMRMLSegmentationNode | None
+    ) -> tuple[tuple[ClusterStatistics, ...], tuple[int, ...]]:
         """The clusters of a segmentation and the numbers of those that are chosen.
 
         Returns
@@ -303,18 +317,18 @@ class SegmentationLogic:
         tableNode = segmentationNode.GetNodeReference(CLUSTER_TABLE) if segmentationNode else None
         return readClusterTable(tableNode) if tableNode else ((), ())
 
-    def warnings(self, segmentationNode) -> tuple[str, ...]:
+    def warnings(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> tuple[str, ...]:
         """Sentences that the user should read about how a segmentation was made."""
         kept = segmentationNode.GetAttribute(WARNINGS) if segmentationNode else None
         return tuple(json.loads(kept)) if kept else ()
 
-    def quality(self, segmentationNode) -> float | None:
+    def quality(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> float | None:
         """Estimate of the quality of a run's result, 0 to 1; later choices do not change it."""
         kept = segmentationNode.GetAttribute(QUALITY) if segmentationNode else None
         return json.loads(kept) if kept else None
 
     @staticmethod
-    def _keep(segmentationNode, result: LungResult) -> None:
+    def _keep(segmentationNode: slicer.vtkMRMLSegmentationNode, result: LungResult) -> None:
         SegmentationLogic._latest = (segmentationNode.GetID(), _key(segmentationNode), result)
 
     def _checkUnchanged(self, run: Run) -> None:
@@ -331,7 +345,9 @@ class SegmentationLogic:
         if not np.array_equal(voxelsOf(run.volumeNode, run.box), then):
             raise InputError("The volume was changed meanwhile; apply again.")
 
-    def _show(self, run: Run, result: LungResult, segmentationNode) -> None:
+    def _show(
+        self, run: Run, result: LungResult, segmentationNode: slicer.vtkMRMLSegmentationNode
+    ) -> None:
         """Fill the segmentation and the nodes it refers to, making those that are missing."""
         for role, (kind, title) in NODES.items():
             if not segmentationNode.GetNodeReference(role):
@@ -350,8 +366,10 @@ class SegmentationLogic:
         self._showClusters(run, result, segmentationNode)
         _write(segmentationNode, result, run.volumeNode, run.box)
 
-    def _showClusters(self, run: Run, result: LungResult, segmentationNode) -> None:
-        labelMapNode = clusterMapOf(segmentationNode)
+    def _showClusters(
+        self, run: Run, result: LungResult, segmentationNode: slicer.vtkMRMLSegmentationNode
+    ) -> None:
+        labelMapNode = segmentationNode.GetNodeReference(CLUSTERS)
         colorNode = segmentationNode.GetNodeReference(CLUSTER_COLORS)
         shape = slicer.util.arrayFromVolume(run.volumeNode).shape
         clusters = run.box.paste(result.cluster_array, shape)
@@ -359,7 +377,9 @@ class SegmentationLogic:
         fillColors(colorNode, len(result.table))
         labelMapNode.GetDisplayNode().SetAndObserveColorNodeID(colorNode.GetID())
 
-    def _chosen(self, segmentationNode, numbers: Iterable[int]) -> tuple[LungResult, VoxelBox]:
+    def _chosen(
+        self, segmentationNode: slicer.vtkMRMLSegmentationNode, numbers: Iterable[int]
+    ) -> tuple[LungResult, VoxelBox]:
         """The result with other clusters, and its box: from memory or the scene."""
         volumeNode, labelMapNode = volumeOf(segmentationNode), clusterMapOf(segmentationNode)
         if not volumeNode or not labelMapNode:
@@ -389,13 +409,17 @@ class SegmentationLogic:
         return result, box
 
 
-def volumeOf(segmentationNode):
+def volumeOf(
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+) -> slicer.vtkMRMLScalarVolumeNode | None:
     """The volume that a segmentation was made from, or None."""
     role = segmentationNode.GetReferenceImageGeometryReferenceRole()
     return segmentationNode.GetNodeReference(role)
 
 
-def segmentationOf(volumeNode):
+def segmentationOf(
+    volumeNode: slicer.vtkMRMLScalarVolumeNode,
+) -> slicer.vtkMRMLSegmentationNode | None:
     """The segmentation that an earlier run has made from a volume, or None."""
     return next(
         (
@@ -407,27 +431,32 @@ def segmentationOf(volumeNode):
     )
 
 
-def clusterMapOf(segmentationNode):
+def clusterMapOf(
+    segmentationNode: slicer.vtkMRMLSegmentationNode | None,
+) -> slicer.vtkMRMLLabelMapVolumeNode | None:
     """The label map of the clusters of a segmentation, or None."""
     return segmentationNode.GetNodeReference(CLUSTERS) if segmentationNode else None
 
 
-def resultsTableOf(segmentationNode):
+def resultsTableOf(
+    segmentationNode: slicer.vtkMRMLSegmentationNode | None,
+) -> slicer.vtkMRMLTableNode | None:
     """The table of the lungs' figures of a segmentation, or None."""
     return segmentationNode.GetNodeReference(RESULTS_TABLE) if segmentationNode else None
 
 
-def _key(segmentationNode) -> tuple:
+def _key(segmentationNode: slicer.vtkMRMLSegmentationNode) -> tuple:
     """Changes whenever the voxels of the volume or of the clusters do."""
-    volumeNode, labelMapNode = volumeOf(segmentationNode), clusterMapOf(segmentationNode)
-    return (
-        volumeNode.GetID(),
-        volumeNode.GetImageData().GetMTime(),
-        labelMapNode.GetImageData().GetMTime(),
-    )
+    nodes = (volumeOf(segmentationNode), clusterMapOf(segmentationNode))
+    return tuple((node.GetID(), node.GetImageData().GetMTime()) for node in nodes if node)
 
 
-def _write(segmentationNode, result: LungResult, volumeNode, box: VoxelBox) -> None:
+def _write(
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+    result: LungResult,
+    volumeNode: slicer.vtkMRMLScalarVolumeNode,
+    box: VoxelBox,
+) -> None:
     """Both tables and, in the end, the lungs of a segmentation."""
     writeClusterTable(segmentationNode.GetNodeReference(CLUSTER_TABLE), result.table, result.chosen)
     writeResultsTable(segmentationNode.GetNodeReference(RESULTS_TABLE), result.figures.lungs)
@@ -435,7 +464,9 @@ def _write(segmentationNode, result: LungResult, volumeNode, box: VoxelBox) -> N
     writeLungs(segmentationNode, box.paste(result.lung_array, shape), volumeNode)
 
 
-def _nodesOf(segmentationNode, roles: Iterable[str] = tuple(NODES)) -> list:
+def _nodesOf(
+    segmentationNode: slicer.vtkMRMLSegmentationNode | None, roles: Iterable[str] = tuple(NODES)
+) -> list[slicer.vtkMRMLNode]:
     """A segmentation and the nodes that it refers to, those that are there."""
     if not segmentationNode:
         return []
@@ -443,11 +474,11 @@ def _nodesOf(segmentationNode, roles: Iterable[str] = tuple(NODES)) -> list:
     return [segmentationNode, *filter(None, referred)]
 
 
-def _newNode(kind: str, name: str):
+def _newNode(kind: str, name: str) -> slicer.vtkMRMLNode:
     return slicer.mrmlScene.AddNewNodeByClass(kind, slicer.mrmlScene.GenerateUniqueName(name))
 
 
-def _placeBeside(node, volumeNode) -> None:
+def _placeBeside(node: slicer.vtkMRMLNode, volumeNode: slicer.vtkMRMLScalarVolumeNode) -> None:
     """Put a node that nobody has placed yet into the folder or study of the volume."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     item, beside = hierarchy.GetItemByDataNode(node), hierarchy.GetItemByDataNode(volumeNode)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import slicer
 import vtk
 
 from ..lung.clusters import ClusterStatistics
@@ -19,7 +20,9 @@ CHOSEN, CLUSTER, MEAN, MEDIAN, VOLUME = (
 INSIDE, AT_BORDER = "Inside the body", "At the border"
 
 
-def writeClusterTable(tableNode, table: Iterable[ClusterStatistics], chosen: Iterable[int]) -> None:
+def writeClusterTable(
+    tableNode: slicer.vtkMRMLTableNode, table: Iterable[ClusterStatistics], chosen: Iterable[int]
+) -> None:
     """Fill a table node: a row for each cluster, and whether it is taken as lung."""
     table, chosen = list(table), set(chosen)
     _fill(
@@ -36,7 +39,9 @@ def writeClusterTable(tableNode, table: Iterable[ClusterStatistics], chosen: Ite
     )
 
 
-def readClusterTable(tableNode) -> tuple[tuple[ClusterStatistics, ...], tuple[int, ...]]:
+def readClusterTable(
+    tableNode: slicer.vtkMRMLTableNode,
+) -> tuple[tuple[ClusterStatistics, ...], tuple[int, ...]]:
     """The clusters of a table node, and which of them are chosen."""
     columns = tableNode.GetTable()
 
@@ -54,7 +59,9 @@ def readClusterTable(tableNode) -> tuple[tuple[ClusterStatistics, ...], tuple[in
     return table, chosen
 
 
-def writeResultsTable(tableNode, lungs: Iterable[LungMeasurements]) -> None:
+def writeResultsTable(
+    tableNode: slicer.vtkMRMLTableNode, lungs: Iterable[LungMeasurements]
+) -> None:
     """Fill a table node: a row for each lung; what an empty lung lacks is left out."""
     lungs = list(lungs)
     _fill(
@@ -71,7 +78,7 @@ def writeResultsTable(tableNode, lungs: Iterable[LungMeasurements]) -> None:
     )
 
 
-def _fill(tableNode, columns: dict[str, list]) -> None:
+def _fill(tableNode: slicer.vtkMRMLTableNode, columns: dict[str, list]) -> None:
     """Replace what the table holds, in one change of the node."""
     table = vtk.vtkTable()
     for name, values in columns.items():
@@ -85,7 +92,7 @@ def _fill(tableNode, columns: dict[str, list]) -> None:
     tableNode.SetAndObserveTable(table)
 
 
-def _column(values: list):
+def _column(values: list) -> vtk.vtkAbstractArray:
     if values and isinstance(values[0], str):
         return vtk.vtkStringArray()
     return vtk.vtkIntArray() if values and isinstance(values[0], int) else vtk.vtkDoubleArray()

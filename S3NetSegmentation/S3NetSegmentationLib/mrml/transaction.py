@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import slicer
@@ -9,7 +10,7 @@ import vtk
 
 
 @contextmanager
-def oneStep(*nodes, last=None):
+def oneStep(*nodes: slicer.vtkMRMLNode, last: slicer.vtkMRMLNode | None = None) -> Iterator[None]:
     """Change nodes of the scene and add others, as one step of the scene's undo.
 
     After an error the nodes are as they were, and what was added is gone.
@@ -39,7 +40,7 @@ def oneStep(*nodes, last=None):
         node.SetUndoEnabled(True)
 
 
-def _saveForUndo(scene, nodes) -> None:
+def _saveForUndo(scene: slicer.vtkMRMLScene, nodes: Iterable[slicer.vtkMRMLNode]) -> None:
     changing = vtk.vtkCollection()
     for node in nodes:
         node.SetUndoEnabled(True)
@@ -47,11 +48,11 @@ def _saveForUndo(scene, nodes) -> None:
     scene.SaveStateForUndo(changing)
 
 
-def _nodesOf(scene) -> set:
+def _nodesOf(scene: slicer.vtkMRMLScene) -> set[slicer.vtkMRMLNode]:
     return {scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())}
 
 
-def _copy(node):
+def _copy(node: slicer.vtkMRMLNode) -> slicer.vtkMRMLNode:
     copy = node.CreateNodeInstance()
     copy.UnRegister(None)  # VTK's Python counts one reference too many, which would never end
     copy.CopyWithScene(node)

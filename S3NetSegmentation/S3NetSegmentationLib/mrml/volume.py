@@ -11,6 +11,7 @@ import vtk
 
 from ..errors import InputError
 from ..geometry import Geometry
+from ..lung.working import Box, by_axis
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 
@@ -32,9 +33,9 @@ class VoxelBox:
     stop: tuple[int, int, int]
 
     @property
-    def slices(self) -> tuple[slice, slice, slice]:
+    def slices(self) -> Box:
         """To index an array of the volume with."""
-        return tuple(slice(*ends) for ends in zip(self.start, self.stop, strict=True))
+        return by_axis(slice(*ends) for ends in zip(self.start, self.stop, strict=True))
 
     def paste(self, part: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
         """An array of the volume's shape that holds `part` in the box and zeros elsewhere."""
@@ -45,7 +46,7 @@ class VoxelBox:
         return whole
 
 
-def ijkToWorld(volumeNode) -> np.ndarray:
+def ijkToWorld(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
     """The matrix from voxel indices (i, j, k) to world coordinates (RAS), transforms included.
 
     Raises
@@ -68,7 +69,7 @@ def ijkToWorld(volumeNode) -> np.ndarray:
     return slicer.util.arrayFromVTKMatrix(matrix)
 
 
-def checkVolume(volumeNode) -> None:
+def checkVolume(volumeNode: slicer.vtkMRMLScalarVolumeNode | None) -> None:
     """Refuse what is no scalar volume with voxels, or cannot be placed in the world.
 
     Raises
@@ -85,12 +86,12 @@ def checkVolume(volumeNode) -> None:
     ijkToWorld(volumeNode)
 
 
-def voxelsOf(volumeNode, box: VoxelBox) -> np.ndarray:
+def voxelsOf(volumeNode: slicer.vtkMRMLScalarVolumeNode, box: VoxelBox) -> np.ndarray:
     """The node's own voxels in a box, (k, j, i)."""
     return slicer.util.arrayFromVolume(volumeNode)[box.slices]
 
 
-def geometryOf(volumeNode, box: VoxelBox) -> Geometry:
+def geometryOf(volumeNode: slicer.vtkMRMLScalarVolumeNode, box: VoxelBox) -> Geometry:
     """The place in the world of the voxels in a box, transforms included."""
     matrix = ijkToWorld(volumeNode)
     axes = RAS_TO_LPS @ matrix[:3, :3]
@@ -100,12 +101,16 @@ def geometryOf(volumeNode, box: VoxelBox) -> Geometry:
     return Geometry(spacing.tolist(), first.tolist(), (axes / spacing).ravel().tolist())
 
 
-def imageFromVolume(volumeNode, box: VoxelBox) -> sitk.Image:
+def imageFromVolume(volumeNode: slicer.vtkMRMLScalarVolumeNode, box: VoxelBox) -> sitk.Image:
     """A copy of the voxels in a box with their place in the world."""
     return geometryOf(volumeNode, box).image(voxelsOf(volumeNode, box))
 
 
-def voxelBox(volumeNode, roiNode=None, sliceRange=None) -> VoxelBox:
+def voxelBox(
+    volumeNode: slicer.vtkMRMLScalarVolumeNode,
+    roiNode: slicer.vtkMRMLMarkupsROINode | None = None,
+    sliceRange: tuple[float, float] | None = None,
+) -> VoxelBox:
     """The smallest box of voxels that holds a region of interest and a slab.
 
     Parameters
@@ -127,14 +132,16 @@ def voxelBox(volumeNode, roiNode=None, sliceRange=None) -> VoxelBox:
         low, high = _roiExtent(volumeNode, roiNode)
         start, stop = np.maximum(start, low), np.minimum(stop, high)
     if sliceRange:
-        axis, low, high = _slabExtent(volumeNode, sliceRange, shape[::-1])
-        start[axis], stop[axis] = max(start[axis], low), min(stop[axis], high)
+        axis, first, last = _slabExtent(volumeNode, sliceRange, shape[::-1])
+        start[axis], stop[axis] = max(start[axis], first), min(stop[axis], last)
     if (start >= stop).any():
         raise InputError("The box or slab that limits the work holds nothing of the volume.")
     return VoxelBox(tuple(start[::-1].tolist()), tuple(stop[::-1].tolist()))
 
 
-def encloseVolume(roiNode, volumeNode) -> None:
+def encloseVolume(
+    roiNode: slicer.vtkMRMLMarkupsROINode, volumeNode: slicer.vtkMRMLScalarVolumeNode
+) -> None:
     """Let a new region of interest begin around a whole volume, with handles to make it smaller."""
     bounds = [0.0] * 6
     volumeNode.GetRASBounds(bounds)
@@ -146,7 +153,7 @@ def encloseVolume(roiNode, volumeNode) -> None:
     roiNode.GetDisplayNode().SetFillVisibility(False)  # a fill would tint the scan
 
 
-def cornersOfBox(volumeNode, box: VoxelBox) -> list[list[float]]:
+def cornersOfBox(volumeNode: slicer.vtkMRMLScalarVolumeNode, box: VoxelBox) -> list[list[float]]:
     """Centers of the first and of the last voxel of a box in the volume's own RAS, in mm.
 
     A volume that is saved and loaded may come back with an axis flipped; this stays.
@@ -155,26 +162,32 @@ def cornersOfBox(volumeNode, box: VoxelBox) -> list[list[float]]:
     return (np.column_stack([ends, [1, 1]]) @ _ijkToRas(volumeNode).T)[:, :3].tolist()
 
 
-def boxFromCorners(volumeNode, corners: list[list[float]]) -> VoxelBox:
+def boxFromCorners(
+    volumeNode: slicer.vtkMRMLScalarVolumeNode, corners: list[list[float]]
+) -> VoxelBox:
     """The inverse of `cornersOfBox`."""
     inverse = np.linalg.inv(_ijkToRas(volumeNode))
     ends = np.rint((np.column_stack([corners, [1, 1]]) @ inverse.T)[:, 2::-1]).astype(int)
     return VoxelBox(tuple(ends.min(0).tolist()), tuple((ends.max(0) + 1).tolist()))
 
 
-def sameAxes(volumeNode, other) -> bool:
+def sameAxes(
+    volumeNode: slicer.vtkMRMLScalarVolumeNode, other: slicer.vtkMRMLScalarVolumeNode
+) -> bool:
     """Whether the voxels of two volumes lie along the same axes, equally far apart."""
-    axes = [_ijkToRas(node)[:3, :3] for node in (volumeNode, other)]
-    return bool(np.allclose(*axes, atol=1e-3))
+    mine, others = (_ijkToRas(node)[:3, :3] for node in (volumeNode, other))
+    return bool(np.allclose(mine, others, atol=1e-3))
 
 
-def _ijkToRas(volumeNode) -> np.ndarray:
+def _ijkToRas(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
     matrix = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(matrix)
     return slicer.util.arrayFromVTKMatrix(matrix)
 
 
-def _roiExtent(volumeNode, roiNode) -> tuple[np.ndarray, np.ndarray]:
+def _roiExtent(
+    volumeNode: slicer.vtkMRMLScalarVolumeNode, roiNode: slicer.vtkMRMLMarkupsROINode
+) -> tuple[np.ndarray, np.ndarray]:
     """First voxel and the one behind the last along i, j, k."""
     half = np.array(roiNode.GetSize()) / 2
     if not half.all():
@@ -190,7 +203,11 @@ def _roiExtent(volumeNode, roiNode) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def _slabExtent(volumeNode, sliceRange, size) -> tuple[int, int, int]:
+def _slabExtent(
+    volumeNode: slicer.vtkMRMLScalarVolumeNode,
+    sliceRange: tuple[float, float],
+    size: tuple[int, int, int],
+) -> tuple[int, int, int]:
     """Axis of the slices, the first one in the slab and the one behind the last."""
     matrix = ijkToWorld(volumeNode)
     axis = int(np.argmax(np.abs(matrix[2, :3]) / np.linalg.norm(matrix[:3, :3], axis=0)))
@@ -201,13 +218,13 @@ def _slabExtent(volumeNode, sliceRange, size) -> tuple[int, int, int]:
     return (axis, int(inside[0]), int(inside[-1]) + 1) if inside.size else (axis, 0, 0)
 
 
-def firstCt():
+def firstCt() -> slicer.vtkMRMLScalarVolumeNode | None:
     """The first volume that is a CT, by its DICOM modality or else its values; or None."""
     volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
     return next((volumeNode for volumeNode in volumes if _isCt(volumeNode)), None)
 
 
-def _isCt(volumeNode) -> bool:
+def _isCt(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> bool:
     # Other modules hide volumes of their own, which the panel can't show either.
     if volumeNode.GetHideFromEditors() or not volumeNode.GetImageData():
         return False

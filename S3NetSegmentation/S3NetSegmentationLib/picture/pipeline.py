@@ -112,7 +112,12 @@ def _check_point(at: tuple[int, int], shape: tuple[int, ...]) -> None:
         )
 
 
-def _lungs(picture: np.ndarray, settings: Settings, on_progress, is_cancelled) -> PictureResult:
+def _lungs(
+    picture: np.ndarray,
+    settings: Settings,
+    on_progress: Callable[[Progress], None] | None,
+    is_cancelled: Callable[[], bool] | None,
+) -> PictureResult:
     """The lungs in a CT slice whose Hounsfield units are estimated."""
     if np.ptp(picture, axis=-1).max() > 0:
         raise InputError("This picture has colors, a CT slice has none; try the preset skin.")
@@ -131,7 +136,12 @@ def _lungs(picture: np.ndarray, settings: Settings, on_progress, is_cancelled) -
     )
 
 
-def _regions(picture: np.ndarray, settings: Settings, on_progress, is_cancelled) -> PictureResult:
+def _regions(
+    picture: np.ndarray,
+    settings: Settings,
+    on_progress: Callable[[Progress], None] | None,
+    is_cancelled: Callable[[], bool] | None,
+) -> PictureResult:
     """The regions of a picture, and the one that is looked for."""
     device = resolve_device(settings.device)
     processor = Processor(device)
@@ -142,7 +152,7 @@ def _regions(picture: np.ndarray, settings: Settings, on_progress, is_cancelled)
     maps = []
     for index in range(settings.fits):
 
-        def step(done: int, total: int, index=index) -> None:
+        def step(done: int, total: int, index: int = index) -> None:
             report.step("Fitting", index * total + done, settings.fits * total)
 
         seeded = replace(settings, seed=settings.seed + index)
@@ -178,7 +188,9 @@ def _to_bytes(picture: np.ndarray) -> np.ndarray:
     return (picture - low) * (255 / (high - low))
 
 
-def _network_input(colors: np.ndarray, view: np.ndarray, size: int):
+def _network_input(
+    colors: np.ndarray, view: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What the network sees, (channels, y, x); colors and view on its grid.
 
     Outside the view the nearest colors inside go on: dark corners would be a region.
@@ -193,7 +205,9 @@ def _network_input(colors: np.ndarray, view: np.ndarray, size: int):
     return image, coarse, inside
 
 
-def _decided(soft: np.ndarray, colors: np.ndarray, view: np.ndarray, settings: Settings):
+def _decided(
+    soft: np.ndarray, colors: np.ndarray, view: np.ndarray, settings: Settings
+) -> np.ndarray:
     """The region of every pixel, from 1; 0 outside the view."""
     if settings.use_intensity:
         return decide_regions(soft, colors, view)
@@ -202,7 +216,9 @@ def _decided(soft: np.ndarray, colors: np.ndarray, view: np.ndarray, settings: S
     return np.where(view, 1 + labels, 0).astype(np.uint8)
 
 
-def _agreement(maps, soft: np.ndarray, view: np.ndarray, chosen: tuple[int, ...]) -> float:
+def _agreement(
+    maps: list[np.ndarray], soft: np.ndarray, view: np.ndarray, chosen: tuple[int, ...]
+) -> float:
     """Mean Dice of each fit's chosen region and that of all fits together; 0 without one."""
     if not chosen:
         return 0.0

@@ -18,7 +18,9 @@ SMOOTHING = 1 / 128
 LEAST_PIXELS = 20
 
 
-def merged_regions(scores: np.ndarray, colors: np.ndarray, view: np.ndarray, count: int):
+def merged_regions(
+    scores: np.ndarray, colors: np.ndarray, view: np.ndarray, count: int
+) -> np.ndarray:
     """Soft map of the `count` regions that a fit's clusters are merged to, from dark to bright.
 
     The two clusters whose union explains the colors worst off least are joined, until `count`
@@ -41,7 +43,7 @@ def merged_regions(scores: np.ndarray, colors: np.ndarray, view: np.ndarray, cou
     labels = scores.argmax(0)[view]
     values = colors[view].astype(np.float64)
     groups = [[cluster] for cluster in np.unique(labels)]
-    sizes = [np.count_nonzero(labels == group[0]) for group in groups]
+    sizes = [int(np.count_nonzero(labels == group[0])) for group in groups]
     means = [values[labels == group[0]].mean(0) for group in groups]
     while len(groups) > count:
         first, second = _cheapest_union(sizes, means)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 
 QUIET = threading.Lock()
 """Which warnings are shown is one list for all threads."""
@@ -58,7 +60,7 @@ def deform_conv2d(
     outputs, channels, *kernel = weight.shape
     groups, taps = image.shape[1] // channels, kernel[0] * kernel[1]
     y, x = _sampling_positions(offset, kernel, padding)
-    sampled = sample(image, y, x, _by_tap(mask, taps))
+    sampled = sample(image, y, x, None if mask is None else _by_tap(mask, taps))
     matrices = weight.view(groups, -1, channels, taps).permute(0, 3, 2, 1).flatten(1, 2)
     if groups == 1:
         product = sampled.view(-1, taps * channels) @ matrices[0]
@@ -70,12 +72,14 @@ def deform_conv2d(
     return product.view(*y.shape[:3], outputs).permute(0, 3, 1, 2)
 
 
-def _by_tap(maps: Tensor | None, taps: int) -> Tensor | None:
+def _by_tap(maps: Tensor, taps: int) -> Tensor:
     """Maps (B, G * taps, H, W) as (B, H, W, G, taps)."""
-    return None if maps is None else maps.permute(0, 2, 3, 1).unflatten(3, (-1, taps))
+    return maps.permute(0, 2, 3, 1).unflatten(3, (-1, taps))
 
 
-def _sampling_positions(offset: Tensor, kernel, padding) -> tuple[Tensor, Tensor]:
+def _sampling_positions(
+    offset: Tensor, kernel: Sequence[int], padding: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
     """Row and column of every tap at every output pixel, each (B, H', W', G, kh * kw)."""
     height, width = offset.shape[2:]
 
@@ -149,17 +153,24 @@ def gather(rows: Tensor, index: Tensor, share: Tensor) -> Tensor:
     return _Gather.apply(rows, index, share)
 
 
+class _Context(FunctionCtx):
+    """What autograd keeps from forward to backward; torch itself does not declare it."""
+
+    saved_tensors: tuple[Tensor, ...]
+    needs_input_grad: tuple[bool, ...]
+
+
 class _Gather(torch.autograd.Function):
     """The gradient of the rows is a gather, too: each row from the sums that it went into."""
 
     @staticmethod
-    def forward(context, rows: Tensor, index: Tensor, share: Tensor) -> Tensor:
+    def forward(context: _Context, rows: Tensor, index: Tensor, share: Tensor) -> Tensor:
         context.save_for_backward(rows, index, share)
         return F.embedding_bag(index, rows, per_sample_weights=share, mode="sum")
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(context, gradient: Tensor) -> tuple[Tensor, None, Tensor | None]:
+    def backward(context: _Context, gradient: Tensor) -> tuple[Tensor | None, None, Tensor | None]:
         rows, index, share = context.saved_tensors
         gradient = gradient.contiguous()
         toward_rows = toward_share = None
@@ -216,19 +227,20 @@ class DeformableConv2d(nn.Module):
         super().__init__()
         self.convolution = conv3x3(inputs, outputs, networks)
         self.offset_predictor = conv3x3(inputs, 3 * 9, networks)
-        nn.init.zeros_(self.offset_predictor.weight)
-        nn.init.zeros_(self.offset_predictor.bias)
+        for parameter in self.offset_predictor.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, networks * inputs, H, W) to (B, networks * outputs, H, W)."""
         predicted = self.offset_predictor(features)
         predicted = predicted.unflatten(1, (self.offset_predictor.groups, -1))
         offset, modulation = (part.flatten(1, 2) for part in predicted.split((18, 9), 2))
-        convolve = deform_conv2d
         # On the CPU torchvision's operator is slow, on Apple GPUs absent, and its import takes
         # longer than that of everything else but torch.
         if features.is_cuda:
             from torchvision.ops import deform_conv2d as convolve
+        else:
+            convolve = deform_conv2d
         return convolve(
             features,
             offset,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
 STRIP = 3
@@ -47,14 +48,25 @@ class DepthwiseConv2d(nn.Conv2d):
 
 def has_onednn() -> bool:
     """Whether torch convolves by oneDNN on this CPU."""
-    return torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
+    return torch.backends.mkldnn.is_available() and bool(torch.backends.mkldnn.enabled)
+
+
+class _Context(FunctionCtx):
+    """What is kept from forward to backward; the first two by autograd, which declares neither."""
+
+    saved_tensors: tuple[Tensor, ...]
+    needs_input_grad: tuple[bool, ...]
+    step: int
+    size: torch.Size
 
 
 class _SameConvolution(torch.autograd.Function):
     """Depth-wise convolution on subgrids; the gradient of the weights goes by strips."""
 
     @staticmethod
-    def forward(context, image: Tensor, weight: Tensor, bias: Tensor, step: int) -> Tensor:
+    def forward(
+        context: _Context, image: Tensor, weight: Tensor, bias: Tensor, step: int
+    ) -> Tensor:
         grids = _subgrids(image, step)
         context.save_for_backward(grids, weight)
         context.step, context.size = step, image.shape[2:]
@@ -64,7 +76,7 @@ class _SameConvolution(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(context, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
+    def backward(context: _Context, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
         grids, weight = context.saved_tensors
         gradient = _subgrids(gradient.contiguous(memory_format=torch.channels_last), context.step)
         toward_image = None
@@ -138,14 +150,16 @@ class _SumOfShifts(torch.autograd.Function):
     """Depth-wise convolution by shifts of the whole image, one for each weight of the kernel."""
 
     @staticmethod
-    def forward(context, image: Tensor, weight: Tensor, bias: Tensor, step: int) -> Tensor:
+    def forward(
+        context: _Context, image: Tensor, weight: Tensor, bias: Tensor, step: int
+    ) -> Tensor:
         context.save_for_backward(image, weight)
         context.step = step
         return _weighted_shifts(image, weight, step) + bias.view(-1, 1, 1)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(context, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
+    def backward(context: _Context, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
         image, weight = context.saved_tensors
         toward_image = None
         if context.needs_input_grad[0]:

@@ -120,7 +120,7 @@ def fit_side_by_side(
             before = best[index]
             if fitted is not None and (before is None or fitted.explained > before.explained):
                 best[index] = fitted
-        pending = [index for index in pending if best[index] is None or best[index].is_merged]
+        pending = [index for index in pending if (found := best[index]) is None or found.is_merged]
         if not pending:
             break
     return best
@@ -133,7 +133,11 @@ def predict(network: S3Net, images: Tensor) -> Tensor:
 
 
 def _fit_once(
-    stacks: Tensor, settings: Settings, seed: int, separable: Tensor, step
+    stacks: Tensor,
+    settings: Settings,
+    seed: int,
+    separable: Tensor,
+    step: Callable[[int, int], None],
 ) -> list[Fit | None]:
     """One fit of each network; None where it diverged or collapsed."""
     running = RunningFit(stacks, settings, seed)
@@ -154,7 +158,9 @@ def _fit_once(
     return _fits(running, stacks, settings, seed, separable)
 
 
-def _fits(running, stacks, settings, seed, separable) -> list[Fit | None]:
+def _fits(
+    running: RunningFit, stacks: Tensor, settings: Settings, seed: int, separable: Tensor
+) -> list[Fit | None]:
     """What became of each network; None where it diverged or sees one cluster."""
     networks = len(stacks)
     with torch.inference_mode():
@@ -162,12 +168,16 @@ def _fits(running, stacks, settings, seed, separable) -> list[Fit | None]:
     labels = cluster_maps(scores, networks)
     explained = variance_explained(stacks, labels, settings.clusters)
     several = labels.flatten(1).min(1).values < labels.flatten(1).max(1).values
-    is_good = (several & running.best.exist).tolist()
-    each = scores.unflatten(1, (networks, -1)).unbind(1)
-    figures = zip(is_good, each, explained.tolist(), separable.tolist(), strict=True)
+    each = zip(
+        (several & running.best.exist).tolist(),
+        scores.unflatten(1, (networks, -1)).unbind(1),
+        explained.tolist(),
+        separable.tolist(),
+        strict=True,
+    )
     return [
-        Fit(*figure, seed, partial(single_network, running.network, stacks, index, settings))
-        if good
+        Fit(own, share, best, seed, partial(single_network, running.network, stacks, n, settings))
+        if is_good
         else None
-        for index, (good, *figure) in enumerate(figures)
+        for n, (is_good, own, share, best) in enumerate(each)
     ]

@@ -82,7 +82,13 @@ def fit_in_groups(
         done += len(fits)
 
 
-def _try(images, settings, device, step, progress) -> list[Fit | None] | None:
+def _try(
+    images: Tensor,
+    settings: Settings,
+    device: Device,
+    step: Callable[[int, int], None],
+    progress: tuple[int, int],
+) -> list[Fit | None] | None:
     """The fits of a group of images; None where the memory runs out and fewer may fit."""
     try:
         stacks = device.place(images.unsqueeze(1))

@@ -25,6 +25,8 @@ class PointwiseConv2d(nn.Conv2d):
         How many lie side by side.
     """
 
+    bias: Tensor  # which a convolution may lack, but none of these does
+
     def __init__(self, inputs: int, outputs: int, networks: int = 1):
         super().__init__(networks * inputs, networks * outputs, 1, groups=networks)
 

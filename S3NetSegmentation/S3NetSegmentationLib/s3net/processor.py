@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +14,8 @@ from .device import Device
 from .fitting import Fit, fit, predict
 from .many import fit_each
 from .network import S3Net
+
+T = TypeVar("T")
 
 SMALLER_BATCHES = "The memory of the GPU was short, so that the work took a little longer."
 
@@ -64,23 +67,23 @@ class Processor:
         self, images: Tensor, settings: Settings, step: Callable[[int, int], None]
     ) -> Iterator[Fit | None]:
         """As `many.fit_each`; what is left when not even one fit has room goes to the CPU."""
-        done, reason = 0, None
+        done = 0
         try:
             for found in fit_each(images, settings, self._device, step):
                 done += 1
                 yield found
+            return
         except (RuntimeError, ImportError) as error:
             reason = self._reason(error)
             if reason is None:
                 raise
-        if done < len(images):
-            self._go_to_the_cpu(reason)
-            yield from fit_each(
-                images[done:],
-                settings,
-                self._device,
-                lambda fitted, left: step(done + fitted, len(images)),
-            )
+        self._go_to_the_cpu(reason)
+        yield from fit_each(
+            images[done:],
+            settings,
+            self._device,
+            lambda fitted, left: step(done + fitted, len(images)),
+        )
 
     def predict(self, network: S3Net, images: Tensor) -> Tensor:
         """As `fitting.predict`, for a network and images that are anywhere."""
@@ -99,7 +102,7 @@ class Processor:
         self._go_to_the_cpu(ON_THE_CPU)
         return self.predict(network, images)
 
-    def _if_there_is_room(self, work: Callable):
+    def _if_there_is_room(self, work: Callable[[], T]) -> T | None:
         """What the work gives, or None where the GPU has no room for it."""
         try:
             return work()

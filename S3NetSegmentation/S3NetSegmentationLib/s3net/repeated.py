@@ -52,7 +52,7 @@ def operators_follow_streams() -> bool:
     """
     from torchvision import __version__
 
-    return TorchVersion(__version__) >= (0, 29)
+    return TorchVersion(__version__) >= "0.29"
 
 
 @lru_cache

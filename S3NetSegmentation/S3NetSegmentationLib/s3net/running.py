@@ -151,7 +151,14 @@ def _present(labels: Tensor, clusters: int) -> Tensor:
     return found.scatter_(1, labels.flatten(1), 1).sum(1)
 
 
-def _losses(network, features, scores, labels, transform, settings: Settings) -> Tensor:
+def _losses(
+    network: S3Net,
+    features: Tensor,
+    scores: Tensor,
+    labels: Tensor,
+    transform: Tensor,
+    settings: Settings,
+) -> Tensor:
     """The joint loss of each network (paper, equation 7); a term of weight 0 is not computed."""
     networks = len(labels)
     weights = {
@@ -182,7 +189,7 @@ def _optimizer(network: S3Net, settings: Settings) -> torch.optim.Optimizer:
     offsets = network.offset_parameters()
     ids = {id(parameter) for parameter in offsets}
     others = [parameter for parameter in network.parameters() if id(parameter) not in ids]
-    groups = [{"params": others}]
+    groups: list[dict[str, object]] = [{"params": others}]
     if offsets:
         groups.append({"params": offsets, "lr": settings.learning_rate * settings.offset_rate})
     return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum)
@@ -190,7 +197,9 @@ def _optimizer(network: S3Net, settings: Settings) -> torch.optim.Optimizer:
 
 def _clip_offset_gradients(network: S3Net, networks: int) -> None:
     """Scale the gradient of each network's offset predictor to the largest norm, at most."""
-    gradients = [parameter.grad for parameter in network.offset_parameters()]
+    parameters = network.offset_parameters()
+    # The affine term alone does not depend on them, so they have no gradient then.
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
         return
     squares = [gradient.unflatten(0, (networks, -1)).flatten(1).square() for gradient in gradients]

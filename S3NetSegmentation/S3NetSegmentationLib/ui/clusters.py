@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from types import SimpleNamespace
+
 import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..mrml.logic import clusterMapOf
+from ..lung.clusters import ClusterStatistics
+from ..mrml.logic import SegmentationLogic, clusterMapOf
 from ..mrml.segmentation import clusterColor
 from .log import Log, waiting
 from .picking import SliceViewPicker
@@ -26,9 +30,9 @@ class ClusterPanel:
     log : Log
     """
 
-    def __init__(self, ui, logic, log: Log):
+    def __init__(self, ui: SimpleNamespace, logic: SegmentationLogic, log: Log):
         self._ui, self._logic, self._log = ui, logic, log
-        self._segmentationNode = None
+        self._segmentationNode: slicer.vtkMRMLSegmentationNode | None = None
         self._picker = SliceViewPicker(self._onPicked)
         self._table = ui.clusterTable
         self._table.setColumnCount(3)
@@ -39,7 +43,7 @@ class ClusterPanel:
         ui.showClustersCheckBox.connect("toggled(bool)", self._onShowToggled)
         self.show(None)
 
-    def show(self, segmentationNode) -> None:
+    def show(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> None:
         """Show the clusters of a segmentation; None, or one without clusters, empties the table."""
         self._segmentationNode = segmentationNode
         clusters, chosen = self._logic.clusters(segmentationNode)
@@ -60,7 +64,7 @@ class ClusterPanel:
         self._ui.pickButton.checked = False
         self._ui.showClustersCheckBox.checked = False
 
-    def _fillRow(self, row: int, cluster, isChosen: bool) -> None:
+    def _fillRow(self, row: int, cluster: ClusterStatistics, isChosen: bool) -> None:
         name = qt.QTableWidgetItem(_("cluster {number}").format(number=cluster.number))
         name.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsUserCheckable)
         name.setCheckState(qt.Qt.Checked if isChosen else qt.Qt.Unchecked)
@@ -74,21 +78,21 @@ class ClusterPanel:
             item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
             self._table.setItem(row, column, item)
 
-    def _onItemChanged(self, item) -> None:
+    def _onItemChanged(self, item: qt.QTableWidgetItem) -> None:
         rows = range(self._table.rowCount)
         names = [self._table.item(row, 0) for row in rows]
         self._choose(
             name.data(qt.Qt.UserRole) for name in names if name.checkState() == qt.Qt.Checked
         )
 
-    def _onPicked(self, ras) -> None:
+    def _onPicked(self, ras: Sequence[float]) -> None:
         with self._log.reporting():
             number = self._logic.clusterAt(ras, self._segmentationNode)
         if number:
             chosen = set(self._logic.clusters(self._segmentationNode)[1])
             self._choose(chosen ^ {number})
 
-    def _choose(self, numbers) -> None:
+    def _choose(self, numbers: Iterable[int]) -> None:
         with self._log.reporting(), waiting():
             self._logic.chooseClusters(self._segmentationNode, numbers)
         self.show(self._segmentationNode)

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import qt
 import slicer
@@ -23,7 +24,7 @@ class Log:
         The panel's widgets: `logText`, `copyLogButton`.
     """
 
-    def __init__(self, ui):
+    def __init__(self, ui: SimpleNamespace):
         self._text = ui.logText
         ui.copyLogButton.connect("clicked(bool)", self._copy)
 

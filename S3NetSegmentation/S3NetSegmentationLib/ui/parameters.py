@@ -1,7 +1,8 @@
 """What the user sets in the panel, kept in the scene, and what it means for the engine."""
 
 import enum
-from typing import Annotated
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Annotated
 
 import slicer
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
@@ -81,6 +82,19 @@ class S3NetSegmentationParameterNode:
     removeAirways: bool = DEFAULT.remove_airways
     fillVessels: bool = DEFAULT.fill_vessels
 
+    if TYPE_CHECKING:  # what the wrapper adds
+
+        def __init__(self, parameterNode: slicer.vtkMRMLScriptedModuleNode): ...
+
+        def default(self, name: str) -> slicer.parameterNodeWrapper.Default:
+            """Holds the default `value` of a parameter."""
+
+        def connectGui(self, ui: SimpleNamespace) -> int:
+            """Keep widgets in step with the parameters; a tag to disconnect them with."""
+
+        def disconnectGui(self, tag: int) -> None:
+            """The inverse of `connectGui`."""
+
 
 SETTING_OF = {
     "workingSize": "working_size",
@@ -99,7 +113,7 @@ network's width, comes from the preset."""
 
 def settingsOf(parameters: S3NetSegmentationParameterNode, device: str) -> Settings:
     """The engine's settings that the panel shows, for a device such as ``"auto"``."""
-    changes = {field: parameters.getValue(name) for name, field in SETTING_OF.items()}
+    changes = {field: getattr(parameters, name) for name, field in SETTING_OF.items()}
     return Settings.from_preset(
         parameters.preset.value, mode=parameters.mode.value, device=device, **changes
     )
@@ -112,7 +126,7 @@ def showPreset(parameters: S3NetSegmentationParameterNode, preset: Preset) -> No
         parameters.preset = preset
         parameters.mode = Mode(settings.mode)
         for name, field in SETTING_OF.items():
-            parameters.setValue(name, getattr(settings, field))
+            setattr(parameters, name, getattr(settings, field))
 
 
 def slabOf(parameters: S3NetSegmentationParameterNode) -> tuple[float, float] | None:
@@ -135,5 +149,5 @@ def resetParameters(parameters: S3NetSegmentationParameterNode) -> None:
     with slicer.util.NodeModify(parameters):
         parameters.roi = None
         for name in ("limitToSlab", "slabBottom", "slabTop"):
-            parameters.setValue(name, parameters.default(name).value)
+            setattr(parameters, name, parameters.default(name).value)
         showPreset(parameters, Preset.LUNG_CT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import slicer
 import vtk
@@ -25,7 +26,7 @@ class SliceViewPicker:
 
     def __init__(self, picked: Callable[[tuple[float, float, float]], None]):
         self._picked = picked
-        self._observed: list[tuple[object, int]] = []
+        self._observed: list[tuple[vtk.vtkRenderWindowInteractor, int]] = []
         self._pressed: tuple[int, int] | None = None
 
     def start(self) -> None:
@@ -53,7 +54,7 @@ class SliceViewPicker:
             self._observe(
                 interactor,
                 "LeftButtonReleaseEvent",
-                lambda caller, event, sliceNode=sliceNode: self._onRelease(caller, sliceNode),
+                partial(self._onRelease, sliceNode=sliceNode),
             )
 
     def _forget(self) -> None:
@@ -61,20 +62,30 @@ class SliceViewPicker:
             interactor.RemoveObserver(tag)
         self._observed = []
 
-    def _observe(self, interactor, event: str, callback) -> None:
+    def _observe(
+        self,
+        interactor: vtk.vtkRenderWindowInteractor,
+        event: str,
+        callback: Callable[[vtk.vtkRenderWindowInteractor, str], None],
+    ) -> None:
         self._observed.append((interactor, interactor.AddObserver(event, callback, BEFORE_OTHERS)))
 
-    def _onPress(self, interactor, event) -> None:
+    def _onPress(self, interactor: vtk.vtkRenderWindowInteractor, event: str) -> None:
         self._pressed = interactor.GetEventPosition()
 
-    def _onRelease(self, interactor, sliceNode) -> None:
+    def _onRelease(
+        self,
+        interactor: vtk.vtkRenderWindowInteractor,
+        event: str,
+        sliceNode: slicer.vtkMRMLSliceNode,
+    ) -> None:
         pressed, self._pressed = self._pressed, None
         x, y = interactor.GetEventPosition()
         if pressed and max(abs(x - pressed[0]), abs(y - pressed[1])) <= STILL:
             self._picked(xyToRas(sliceNode, x, y))
 
 
-def xyToRas(sliceNode, x: float, y: float) -> tuple[float, float, float]:
+def xyToRas(sliceNode: slicer.vtkMRMLSliceNode, x: float, y: float) -> tuple[float, float, float]:
     """Position in the world of a pixel of a slice view."""
     matrix: vtk.vtkMatrix4x4 = sliceNode.GetXYToRAS()
     return tuple(matrix.MultiplyPoint((x, y, 0, 1))[:3])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import qt
 import slicer
 
@@ -20,9 +22,9 @@ class ResultsPanel:
     log : Log
     """
 
-    def __init__(self, ui, log: Log):
+    def __init__(self, ui: SimpleNamespace, log: Log):
         self._ui, self._log = ui, log
-        self._segmentationNode = None
+        self._segmentationNode: slicer.vtkMRMLSegmentationNode | None = None
         self._table = ui.resultsTable
         header = self._table.horizontalHeader()
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
@@ -31,26 +33,24 @@ class ResultsPanel:
         ui.editButton.connect("clicked(bool)", self._onEdit)
         self.show(None)
 
-    def show(self, segmentationNode) -> None:
+    def show(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> None:
         """Show the figures of a segmentation; None empties the table."""
         self._segmentationNode = segmentationNode
-        tableNode = resultsTableOf(segmentationNode)
-        rows = tableNode.GetNumberOfRows() if tableNode else 0
-        columns = tableNode.GetNumberOfColumns() if tableNode else 0
-        self._table.setRowCount(rows)
-        self._table.setColumnCount(columns)
-        self._table.setHorizontalHeaderLabels([tableNode.GetColumnName(i) for i in range(columns)])
-        for row in range(rows):
-            for column in range(columns):
-                item = qt.QTableWidgetItem(tableNode.GetCellText(row, column))
+        titles, rows = _texts(resultsTableOf(segmentationNode))
+        self._table.setRowCount(len(rows))
+        self._table.setColumnCount(len(titles))
+        self._table.setHorizontalHeaderLabels(titles)
+        for row, texts in enumerate(rows):
+            for column, text in enumerate(texts):
+                item = qt.QTableWidgetItem(text)
                 item.setFlags(qt.Qt.ItemIsEnabled)
                 if column:
                     item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
                 self._table.setItem(row, column, item)
         for widget in (self._table, self._ui.show3DButton, self._ui.editButton):
-            widget.enabled = rows > 0
+            widget.enabled = bool(rows)
         wasBlocked = self._ui.show3DButton.blockSignals(True)
-        self._ui.show3DButton.checked = rows > 0 and isShown3D(segmentationNode)
+        self._ui.show3DButton.checked = bool(rows) and isShown3D(segmentationNode)
         self._ui.show3DButton.blockSignals(wasBlocked)
 
     def _onShow3D(self, isOn: bool) -> None:
@@ -63,3 +63,12 @@ class ResultsPanel:
             editor = slicer.modules.SegmentEditorWidget.editor
             editor.setSegmentationNode(self._segmentationNode)
             editor.setSourceVolumeNode(volumeOf(self._segmentationNode))
+
+
+def _texts(tableNode: slicer.vtkMRMLTableNode | None) -> tuple[list[str], list[list[str]]]:
+    """Titles of the columns of a table and the texts of its rows; neither without a table."""
+    if not tableNode:
+        return [], []
+    rows, columns = range(tableNode.GetNumberOfRows()), range(tableNode.GetNumberOfColumns())
+    titles = [tableNode.GetColumnName(column) for column in columns]
+    return titles, [[tableNode.GetCellText(row, column) for column in columns] for row in rows]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import qt
+import slicer
 from slicer.i18n import tr as _
 
+from ..mrml.logic import Run, SegmentationLogic
 from ..progress import Progress
+from ..settings import Settings
 from .log import Log
 
 POLL_MS = 100
@@ -31,10 +35,16 @@ class RunPanel:
         Called with the segmentation node after a run that succeeded.
     """
 
-    def __init__(self, ui, logic, log: Log, onFinished: Callable[[object], None]):
+    def __init__(
+        self,
+        ui: SimpleNamespace,
+        logic: SegmentationLogic,
+        log: Log,
+        onFinished: Callable[[slicer.vtkMRMLSegmentationNode], None],
+    ):
         self._ui, self._logic, self._log = ui, logic, log
         self._onFinished = onFinished
-        self._run = None
+        self._run: Run | None = None
         self._started = 0.0
         self._applyTip = ui.applyButton.toolTip
         self._timer = qt.QTimer()
@@ -47,55 +57,64 @@ class RunPanel:
         """Whether a run is under way."""
         return self._run is not None
 
-    def start(self, *arguments) -> None:
-        """Begin a run with the arguments of `SegmentationLogic.start`.
+    def start(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode | None,
+        settings: Settings,
+        segmentationNode: slicer.vtkMRMLSegmentationNode | None,
+        roiNode: slicer.vtkMRMLMarkupsROINode | None,
+        sliceRange: tuple[float, float] | None,
+    ) -> None:
+        """Begin a run; parameters as of `SegmentationLogic.start`.
 
         Raises
         ------
         S3NetError
             If the input is refused; nothing has begun.
         """
-        self._run = self._logic.start(*arguments)
+        run = self._logic.start(volumeNode, settings, segmentationNode, roiNode, sliceRange)
+        self._run = run
         self._started = time.monotonic()
-        size = " x ".join(map(str, self._run.image.GetSize()))
-        spacing = " x ".join(f"{value:.2f}" for value in self._run.image.GetSpacing())
+        size = " x ".join(map(str, run.image.GetSize()))
+        spacing = " x ".join(f"{value:.2f}" for value in run.image.GetSpacing())
         self._log.add(_("Started: {size} voxels, {spacing} mm").format(size=size, spacing=spacing))
         self._showRunning()
         self._timer.start()
 
     def cancel(self) -> None:
         """End the run now; the scene stays as it was. Harmless where nothing runs."""
-        if self._run is None:
-            return
-        self._end(_("Cancelled; the scene is as it was."))
+        if self._run is not None:
+            self._end(self._run, _("Cancelled; the scene is as it was."))
 
     def _poll(self) -> None:
+        run = self._run
+        if run is None:
+            return
         with self._log.reporting():
             try:
-                running = self._run.job.poll(self._showProgress, self._log.add)
+                running = run.job.poll(self._showProgress, self._log.add)
             except BaseException:
-                self._end(_("Failed; the log has the details."))
+                self._end(run, _("Failed; the log has the details."))
                 raise
             if not running:
-                self._finish()
+                self._finish(run)
 
-    def _finish(self) -> None:
-        run = self._run
+    def _finish(self, run: Run) -> None:
         try:
             segmentationNode = self._logic.finish(run)
         except BaseException:
-            self._end(_("Failed; the scene is as it was."))
+            self._end(run, _("Failed; the scene is as it was."))
             raise
         seconds = time.monotonic() - self._started
         done = _("Done in {seconds:.0f} s, estimated quality {quality:.0%}.").format(
             seconds=seconds, quality=self._logic.quality(segmentationNode)
         )
-        self._end(" ".join([done, *self._logic.warnings(segmentationNode)]))
+        self._end(run, " ".join([done, *self._logic.warnings(segmentationNode)]))
         self._onFinished(segmentationNode)
 
-    def _end(self, status: str) -> None:
+    def _end(self, run: Run, status: str) -> None:
         self._timer.stop()
-        run, self._run = self._run, None
+        self._run = None
         run.job.cancel()
         self._log.add(status)
         self._showIdle(status)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import qt
 import slicer
@@ -12,6 +14,9 @@ from slicer.i18n import tr as _
 
 from ..process import WorkerProcess
 from .log import Log, waiting
+
+if TYPE_CHECKING:
+    import PyTorchUtils
 
 DEVICE_SETTING = "S3NetSegmentation/Device"
 """Key in the application settings: the device is the machine's, not the scene's."""
@@ -36,7 +41,9 @@ class TorchSetup:
         Called once the devices are known.
     """
 
-    def __init__(self, ui, log: Log, onDetected: Callable[[], None] = lambda: None):
+    def __init__(
+        self, ui: SimpleNamespace, log: Log, onDetected: Callable[[], None] = lambda: None
+    ):
         self._ui, self._log, self._onDetected = ui, log, onDetected
         self._process: WorkerProcess | None = None
         self._timer = qt.QTimer()
@@ -91,7 +98,7 @@ class TorchSetup:
             return False
         return self._install(PyTorchUtils.PyTorchUtilsLogic())
 
-    def _install(self, pyTorch) -> bool:
+    def _install(self, pyTorch: PyTorchUtils.PyTorchUtilsLogic) -> bool:
         self._ui.setupLabel.text = _("Installing PyTorch...")
         slicer.app.processEvents()
         try:
@@ -116,8 +123,11 @@ class TorchSetup:
         return True
 
     def _poll(self) -> None:
-        running = self._process.running
-        for message in self._process.messages():
+        process = self._process
+        if process is None:
+            return
+        running = process.running
+        for message in process.messages():
             if message["event"] == "devices":
                 self._showDevices(message["devices"])
                 best = message["devices"][0]["title"]

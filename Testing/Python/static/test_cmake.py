@@ -30,6 +30,7 @@ def test_every_resource_is_listed_and_every_listed_resource_exists(listed):
     resources = listed["MODULE_PYTHON_RESOURCES"]
     files = (path for path in (MODULE / "Resources").rglob("*") if path.is_file())
     found = relative(path for path in files if not path.name.startswith("."))
+    found |= relative([LIBRARY / "py.typed"])
     assert sorted(found - set(resources)) == [], "not in S3NetSegmentation/CMakeLists.txt"
     assert [name for name in resources if not (MODULE / name).is_file()] == [], "listed, not there"
     assert relative([PANEL]) <= set(resources)

@@ -49,6 +49,8 @@ def source(module: str) -> Path | None:
 
 def bound(node: ast.AST) -> set[str]:
     """Names that a file defines at its own scope."""
+    if is_type_checking(node):
+        return set()
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return {node.name}
     if isinstance(node, ast.Import | ast.ImportFrom):
