@@ -280,7 +280,7 @@ def test_a_kill_leaves_no_temporary_files(tmp_path, victim):
     (scan,) = scan_processes(output)
     os.kill({"scan": scan, "batch": batch.pid}[victim], signal.SIGKILL)
     assert batch.wait(timeout=120) == (0 if victim == "scan" else -signal.SIGKILL)
-    wait_for(lambda: not any(temporary.iterdir()), 20)
+    wait_for(lambda: not any(temporary.iterdir()))
     if victim == "scan":
         (result,) = output.glob("*.seg.nrrd")
         assert is_right(result, truth)

@@ -32,6 +32,10 @@ def gpu(monkeypatch):
     monkeypatch.setattr(S3Net, "to", _moved)
     losses._sobel_differences.cache_clear()
     with FakeTensorMode(allow_non_fake_inputs=True):
+        try:
+            torch.ones(1).to("cuda:0")
+        except RuntimeError as error:  # torch 2.2
+            pytest.skip(f"this torch makes no value-less CUDA tensors without a GPU: {error}")
         yield torch.device("cuda:0")
     losses._sobel_differences.cache_clear()
 
