@@ -82,15 +82,11 @@ def _properties(kind: type) -> frozenset[str]:
 
 
 WIDGETS = [
-    "QAction",
     "QCheckBox",
     "QComboBox",
     "QDoubleSpinBox",
-    "QFrame",
-    "QGroupBox",
     "QLabel",
     "QLineEdit",
-    "QMenu",
     "QPlainTextEdit",
     "QProgressBar",
     "QPushButton",
@@ -98,9 +94,7 @@ WIDGETS = [
     "QSpinBox",
     "QTableWidget",
     "QTextEdit",
-    "QToolButton",
     "QWidget",
-    "QMainWindow",
     "QShortcut",
     "QTimer",
 ]
@@ -108,22 +102,12 @@ WIDGETS = [
 
 PLAIN = [
     "QApplication",
-    "QBrush",
-    "QBuffer",
-    "QByteArray",
     "QColor",
     "QFile",
-    "QFormLayout",
-    "QHBoxLayout",
     "QHeaderView",
-    "QIcon",
     "QKeySequence",
     "QMessageBox",
-    "QObject",
-    "QSizePolicy",
     "QTableWidgetItem",
-    "QUrl",
-    "QVBoxLayout",
     "Qt",
 ]
 """Classes that behave alike in both."""

@@ -1,6 +1,7 @@
 """Stand-ins for `slicer.i18n`, `slicer.ScriptedLoadableModule` and `slicer.parameterNodeWrapper`.
 
-Where a checkout of Slicer's sources is given, its own modules are used in their place.
+No package has them. Where ``SLICER_SOURCE_DIR`` names a checkout of Slicer, its own ones are used:
+see the package's docstring.
 """
 
 from __future__ import annotations
@@ -51,10 +52,7 @@ def _module(name: str, **content) -> None:
 
 
 class ScriptedLoadableModule:
-    """Base of a module's description."""
-
-    def __init__(self, parent):
-        self.parent = parent
+    """Base of a module's description, of which no test makes one."""
 
 
 class ScriptedLoadableModuleWidget:
