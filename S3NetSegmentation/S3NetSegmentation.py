@@ -54,7 +54,7 @@ class S3NetSegmentation(ScriptedLoadableModule):
         parent.acknowledgementText = _(
             "The method is S3-Net: S. Karimijafarbigloo et al., Self-supervised Semantic "
             "Segmentation: Consistency over Transformation, ICCV Workshops 2023. "
-            "The result is no diagnosis."
+            "Not for diagnostic use. Check every result."
         )
         slicer.app.connect("startupCompleted()", registerSampleData)
 

@@ -41,8 +41,8 @@ STAGES = {
 """Share of each stage in the whole work, by mode."""
 
 POOR_FIT = (
-    "The network told the tissues of this scan poorly apart; check the lungs, "
-    "and if they are wrong, try another seed."
+    "The network could not separate the tissues of this scan well; check the lungs, and if they "
+    "are wrong, try another seed."
 )
 
 

@@ -52,7 +52,7 @@ class Settings:
     use_intensity : bool
         Decide the boundary by intensity beside the score map (paper, 4).
     remove_airways, fill_vessels : bool
-        Take the trachea and the main bronchi out of the lungs; take vessels in.
+        Remove the trachea and the main bronchi from the lungs; take vessels in.
     choice : {"lung", "central", "darkest", "brightest"}
         What is looked for. All but ``"lung"`` are for pictures: the region most in the middle,
         the darkest, the brightest.

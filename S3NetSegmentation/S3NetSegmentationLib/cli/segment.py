@@ -78,7 +78,12 @@ def add_segment(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     add("--at", type=_point, metavar="X,Y", help="picture: take the region at this pixel")
     add("--clusters", type=Path, metavar="OUT", help="write the cluster map, too (label map)")
-    add("--overview", type=Path, metavar="PNG", help="write a picture to check the lungs at sight")
+    add(
+        "--overview",
+        type=Path,
+        metavar="PNG",
+        help="write a picture for a quick visual check of the lungs",
+    )
     add("--json", type=Path, metavar="FILE", help="write volumes, clusters, settings and timings")
     add(
         "--allow-empty",
@@ -93,7 +98,9 @@ def _point(text: str) -> tuple[int, int]:
     try:
         x, y = (int(part) for part in text.split(","))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"'{text}' is no pixel, such as 120,80") from error
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not a pixel position, such as 120,80"
+        ) from error
     return x, y
 
 

@@ -64,7 +64,7 @@ def check_source(files: Sequence[Path]) -> None:
         If there are no files.
     """
     if not files:
-        raise InputError("The scan is no DICOM, so there can be no DICOM SEG of it.")
+        raise InputError("DICOM SEG needs a DICOM input.")
 
 
 @quiet_pydicom()

@@ -125,7 +125,9 @@ def slices_of(path: Path, header: pydicom.Dataset) -> list[DicomSlice]:
     frames = header.get("PerFrameFunctionalGroupsSequence")
     if not frames:
         if int(header.get("NumberOfFrames") or 1) > 1:
-            raise InputError(f"The frames of '{path.name}' have no position, so it is no volume.")
+            raise InputError(
+                f"The frames of '{path.name}' have no position, so they do not form a volume."
+            )
         frames = [header]
     return [
         _slice(path, number, header, [frame, *(shared or []), header])

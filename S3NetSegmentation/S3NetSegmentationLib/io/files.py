@@ -80,7 +80,7 @@ def check_name(path: Path) -> None:
         str(path).encode()
     except UnicodeError as error:
         raise InputError(
-            "The name of a file or folder is no valid text on this computer; rename it."
+            "The name of a file or folder has characters that this system cannot use; rename it."
         ) from error
 
 

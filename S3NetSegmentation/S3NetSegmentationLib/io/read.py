@@ -110,7 +110,7 @@ def read_files(paths: Sequence[Path]) -> ReadScan:
             raise InputError(f"There is no file or folder '{path}'.")
         if not path.is_file():
             raise InputError(
-                f"'{path}' is no ordinary file; choose DICOM, NIfTI, NRRD or MetaImage."
+                f"'{path}' is not a regular file; choose DICOM, NIfTI, NRRD or MetaImage."
             )
         check_name(path)
     first = Path(paths[0])

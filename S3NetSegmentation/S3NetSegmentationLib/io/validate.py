@@ -80,8 +80,8 @@ def check_ct(image: sitk.Image) -> None:
     width = sorted(lengths)[1]
     if width > WIDEST:
         raise InputError(
-            f"The volume is {width / 1000:.1f} m wide, so that the size of its voxels can't be in "
-            "millimeters; correct it first."
+            f"The volume is {width / 1000:.1f} m wide, so its voxel size cannot be in millimeters; "
+            "correct it first."
         )
 
 

@@ -77,8 +77,8 @@ def _hints(lungs: np.ndarray, doubtful: np.ndarray, order: AxialOrder) -> list[s
             for first, last in ranges(order.along_storage(missing))
         ]
     sentences += [
-        f"Look at the lungs in {_slices(first, last)} of {count}: they hold much that is as "
-        "bright as tissue, or leave out much that is as dark as lung."
+        f"Look at the lungs in {_slices(first, last)} of {count}: they may include soft "
+        "tissue or miss lung."
         for first, last in ranges(order.along_storage(doubtful))
     ]
     return sentences

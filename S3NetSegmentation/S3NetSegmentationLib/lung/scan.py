@@ -266,6 +266,6 @@ def _air_level(outside: np.ndarray) -> float:
 def _bounding_box(body: np.ndarray) -> Box:
     """All slices; the rows and columns of the body and one more on each side."""
     if not body.any():
-        raise InputError("There is no body in this image; choose a CT of the chest.")
+        raise InputError("No body was found in this image; choose a CT of the chest.")
     rows, columns = widened(extent(body)[1:], 1)
     return slice(None), rows, columns

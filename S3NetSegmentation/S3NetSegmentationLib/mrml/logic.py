@@ -13,6 +13,7 @@ import slicer
 
 from ..choosing import choose_clusters, restore_result
 from ..errors import Cancelled, InputError
+from ..io.validate import check_ct
 from ..lung.clusters import ClusterStatistics
 from ..progress import Progress
 from ..result import LungResult
@@ -235,6 +236,7 @@ class SegmentationLogic:
             checkSegmentation(segmentationNode, volumeNode)
         box = voxelBox(volumeNode, roiNode, sliceRange)
         image = imageFromVolume(volumeNode, box)
+        check_ct(image)  # at once, while the user looks; the run itself checks what it is given
         job = self.startJob(image, settings or Settings(), slicer.app.temporaryPath)
         return Run(job, volumeNode, segmentationNode, box, image)
 
@@ -335,15 +337,17 @@ class SegmentationLogic:
         """Refuse to place a result on a volume that is gone or has become another one."""
         scene = slicer.mrmlScene
         if not scene.IsNodePresent(run.volumeNode):
-            raise InputError("The volume was removed meanwhile; the result was dropped.")
+            raise InputError("The volume was removed during the run; the result was discarded.")
         if run.segmentationNode and not scene.IsNodePresent(run.segmentationNode):
-            raise InputError("The segmentation was removed meanwhile; the result was dropped.")
+            raise InputError(
+                "The segmentation was removed during the run; the result was discarded."
+            )
         checkVolume(run.volumeNode)
         if run.segmentationNode:
             checkSegmentation(run.segmentationNode, run.volumeNode)
         then = sitk.GetArrayViewFromImage(run.image)
         if not np.array_equal(voxelsOf(run.volumeNode, run.box), then):
-            raise InputError("The volume was changed meanwhile; apply again.")
+            raise InputError("The volume was edited during the run; click Apply again.")
 
     def _show(
         self, run: Run, result: LungResult, segmentationNode: slicer.vtkMRMLSegmentationNode

@@ -31,7 +31,7 @@ def checkSegmentation(
     InputError
     """
     if not segmentationNode.IsA("vtkMRMLSegmentationNode"):
-        raise InputError("The output is no segmentation; choose another.")
+        raise InputError("The output is not a segmentation; select another.")
     segmentation = segmentationNode.GetSegmentation()
     others = set(segmentation.GetSegmentIDs()) - {lung.segment_id for lung in LUNG_SEGMENTS}
     if not others:

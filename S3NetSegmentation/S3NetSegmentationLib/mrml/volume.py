@@ -80,7 +80,7 @@ def checkVolume(volumeNode: slicer.vtkMRMLScalarVolumeNode | None) -> None:
         raise InputError("No volume is selected; choose a chest CT.")
     # Vector, tensor and label map volumes are kinds of scalar volumes to Slicer.
     if volumeNode.GetClassName() != "vtkMRMLScalarVolumeNode":
-        raise InputError("The input is no scalar volume; choose a chest CT.")
+        raise InputError("The input is not a scalar volume; select a chest CT.")
     if not volumeNode.GetImageData() or not volumeNode.GetImageData().GetNumberOfPoints():
         raise InputError("The volume holds no voxels; load the scan again.")
     ijkToWorld(volumeNode)
@@ -135,7 +135,7 @@ def voxelBox(
         axis, first, last = _slabExtent(volumeNode, sliceRange, shape[::-1])
         start[axis], stop[axis] = max(start[axis], first), min(stop[axis], last)
     if (start >= stop).any():
-        raise InputError("The box or slab that limits the work holds nothing of the volume.")
+        raise InputError("The ROI or slab does not overlap the volume.")
     return VoxelBox(tuple(start[::-1].tolist()), tuple(stop[::-1].tolist()))
 
 

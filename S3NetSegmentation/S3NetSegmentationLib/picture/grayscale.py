@@ -53,7 +53,7 @@ def slice_as_scan(gray: np.ndarray) -> sitk.Image:
     rough = SPLIT + (gray - split) * ((TISSUE - SPLIT) / (tissue - split))
     body = body_mask(rough[None], (THICKNESS, millimeters, millimeters))[0] & view
     if body.mean() < LEAST_BODY:
-        raise InputError("There is no body in this picture; choose an axial CT slice of a chest.")
+        raise InputError("No body was found in this picture; choose an axial CT slice of a chest.")
     dark = body & (gray <= split)
     interior = ndimage.binary_erosion(dark)
     values = gray[interior if interior.any() else dark]

@@ -94,7 +94,7 @@ def _checked(picture: np.ndarray) -> np.ndarray:
     if picture.ndim == 2:
         picture = picture[..., None]
     if picture.ndim != 3 or picture.shape[-1] not in (1, 3):
-        raise InputError("This is no gray or RGB picture.")
+        raise InputError("This is not a grayscale or RGB picture.")
     if min(picture.shape[:2]) < LEAST_SIZE:
         raise InputError(f"The picture is too small; it needs {LEAST_SIZE} pixels on each side.")
     picture = picture.astype(np.float32)

@@ -17,20 +17,20 @@ from .network import S3Net
 
 T = TypeVar("T")
 
-SMALLER_BATCHES = "The memory of the GPU was short, so that the work took a little longer."
+SMALLER_BATCHES = "GPU memory was low; smaller batches were used."
 
 ON_THE_CPU = (
-    "The memory of the GPU was full, so that the work went on on the CPU, which takes longer; "
-    "close other programs that use the GPU."
+    "GPU memory was full, so processing continued on the CPU, which takes longer; close other "
+    "programs that use the GPU."
 )
 
 NOT_ON_THIS_GPU = (
-    "This version of PyTorch can't do all of the work on this GPU, so that it went on on the CPU; "
-    "choose the device cpu, or install the version of PyTorch that fits the GPU."
+    "This version of PyTorch does not fully support this GPU, so processing continued on the CPU; "
+    "choose the device cpu, or install a version of PyTorch that supports the GPU."
 )
 
 AFTER_A_FAILURE = (
-    "The GPU failed or is taken by another program, so that the work went on on the CPU; update "
+    "The GPU failed or is in use by another program, so processing continued on the CPU; update "
     "its driver, or choose the device cpu."
 )
 

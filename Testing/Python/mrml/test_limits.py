@@ -127,13 +127,13 @@ def test_a_box_and_a_slab_together(scene):
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
-        (lambda: {"roiNode": roi([5e3, 0, 0], [10, 10, 10])}, "holds nothing of the volume"),
-        (lambda: {"roiNode": roi([0.1, 0.1, 0.1], [0.5, 0.5, 0.5])}, "holds nothing|too small"),
+        (lambda: {"roiNode": roi([5e3, 0, 0], [10, 10, 10])}, "does not overlap the volume"),
+        (lambda: {"roiNode": roi([0.1, 0.1, 0.1], [0.5, 0.5, 0.5])}, "does not overlap|too small"),
         (
             lambda: {"roiNode": slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode")},
             "empty; draw it",
         ),
-        (lambda: {"sliceRange": (800, 900)}, "holds nothing of the volume"),
+        (lambda: {"sliceRange": (800, 900)}, "does not overlap the volume"),
         (lambda: {"roiNode": roi([0, 0, 0], [40, 40, 40])}, "too small"),
     ],
 )

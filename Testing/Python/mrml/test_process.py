@@ -12,7 +12,7 @@ import S3NetSegmentationLib
 import SimpleITK as sitk
 from engine_here import segmented, small_chest
 from quick import QUICK
-from S3NetSegmentationLib.errors import Cancelled, S3NetError
+from S3NetSegmentationLib.errors import Cancelled, InputError, S3NetError
 from S3NetSegmentationLib.mrml.job import SegmentationJob
 from S3NetSegmentationLib.mrml.logic import SegmentationLogic
 from S3NetSegmentationLib.process import WorkerProcess
@@ -282,10 +282,8 @@ def test_the_devices_of_this_machine():
     assert all({"name", "title", "memory"} == set(device) for device in found["devices"])
 
 
-def test_a_volume_that_is_not_ct_is_refused_and_leaves_nothing(scene, temporary):
+def test_a_volume_that_is_not_ct_starts_no_process(scene, temporary):
     volume = add_volume(small_chest().image + 3000)
-    before = scene.GetNumberOfNodes()
-    with pytest.raises(S3NetError, match="Hounsfield"):
-        SegmentationLogic().segment(volume, QUICK)
+    with pytest.raises(InputError, match="Hounsfield"):
+        SegmentationLogic().start(volume, QUICK)
     assert list(temporary.iterdir()) == []
-    assert scene.GetNumberOfNodes() == before

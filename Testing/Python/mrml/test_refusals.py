@@ -47,10 +47,10 @@ REFUSED = {
     "nothing": (lambda: None, "No volume is selected"),
     "a label map": (
         lambda: node_of("vtkMRMLLabelMapVolumeNode", voxels(lambda v: (v < -500).astype(np.uint8))),
-        "The input is no scalar volume",
+        "The input is not a scalar volume",
     ),
-    "a color image": (vector_volume, "The input is no scalar volume"),
-    "a model": (lambda: node_of("vtkMRMLModelNode"), "The input is no scalar volume"),
+    "a color image": (vector_volume, "The input is not a scalar volume"),
+    "a model": (lambda: node_of("vtkMRMLModelNode"), "The input is not a scalar volume"),
     "no image": (lambda: node_of(SCALAR), "holds no voxels"),
     "an empty image": (no_voxels, "holds no voxels"),
     "one value": (lambda: node_of(SCALAR, voxels(np.zeros_like)), "nothing to see"),
@@ -127,10 +127,10 @@ def bent(scene, volume):
 @pytest.mark.parametrize(
     ("happens", "message"),
     [
-        (removed, "volume was removed meanwhile"),
-        (closed, "volume was removed meanwhile"),
-        (changed, "volume was changed meanwhile"),
-        (shrunk, "volume was changed meanwhile"),
+        (removed, "volume was removed during the run"),
+        (closed, "volume was removed during the run"),
+        (changed, "volume was edited during the run"),
+        (shrunk, "volume was edited during the run"),
         (emptied, "holds no voxels"),
         (bent, "non-linear"),
     ],
@@ -151,7 +151,7 @@ def test_a_segmentation_that_is_removed_meanwhile(logic, scene):
     run = logic.start(volume, QUICK, segmentation)
     scene.RemoveNode(segmentation)
     before = state()
-    with pytest.raises(InputError, match="segmentation was removed meanwhile"):
+    with pytest.raises(InputError, match="segmentation was removed during the run"):
         logic.finish(run)
     assert state() == before
 
@@ -174,7 +174,7 @@ def test_segments_made_of_surfaces_stay(logic, scene):
     before = state()
     with pytest.raises(InputError, match="The segmentation holds segments made of surfaces"):
         logic.segment(volume, QUICK, segmentation)
-    with pytest.raises(InputError, match="The output is no segmentation"):
+    with pytest.raises(InputError, match="The output is not a segmentation"):
         logic.segment(volume, QUICK, volume)
     assert state() == before
 

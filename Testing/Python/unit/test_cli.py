@@ -264,7 +264,9 @@ def test_bad_option(folder, capsys, options):
 def test_a_point_that_is_none(folder, capsys):
     with pytest.raises(SystemExit):
         main(arguments(folder, "--at", "3"))
-    assert capsys.readouterr().err.endswith("argument --at: '3' is no pixel, such as 120,80\n")
+    assert capsys.readouterr().err.endswith(
+        "argument --at: '3' is not a pixel position, such as 120,80\n"
+    )
 
 
 @pytest.mark.parametrize("much", ["-1", "nan"])

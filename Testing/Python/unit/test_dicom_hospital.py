@@ -422,7 +422,7 @@ def test_pipes_loops_and_strangers_between_the_slices(tmp_path):
     (tmp_path / "a" / "report.pdf").write_bytes(b"%PDF-1.4")
     (tmp_path / "a" / "noise").write_bytes(np.random.default_rng(0).bytes(5000))
     assert np.array_equal(array(tmp_path), hounsfield())
-    assert "no ordinary file" in refusal(tmp_path / "a" / "pipe")
+    assert "not a regular file" in refusal(tmp_path / "a" / "pipe")
 
 
 @pytest.fixture

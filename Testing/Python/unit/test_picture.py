@@ -98,7 +98,7 @@ def test_estimated_hounsfield_units_are_near_the_true_ones(chest):
 def test_no_body_no_lungs():
     air = np.random.default_rng(0).normal(10, 1, (64, 64))
     air[30:33, 30:33] = 200
-    with pytest.raises(InputError, match="no body"):
+    with pytest.raises(InputError, match="No body"):
         segment_picture(air, LUNG)
 
 
@@ -196,7 +196,7 @@ def test_clusters_alike_are_merged_from_dark_to_bright():
         (lesion()[0], LUNG, "colors"),
         (np.zeros((64, 64)), SKIN, "the same"),
         (np.eye(16), SKIN, "too small"),
-        (np.ones((64, 64, 2)), SKIN, "no gray or RGB"),
+        (np.ones((64, 64, 2)), SKIN, "not a grayscale or RGB"),
         (np.where(np.eye(64) > 0, np.nan, 1), SKIN, "not numbers"),
     ],
 )

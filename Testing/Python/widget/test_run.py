@@ -186,7 +186,7 @@ def test_a_volume_removed_meanwhile(panel, chest, stepwise, wait):
     assert panel.ui.applyButton.enabled, "a run can still be cancelled"
     stepwise.current.running = False
     wait(lambda: not panel.run.isRunning)
-    assert "removed meanwhile" in ctkMessageBox.shown[0]
+    assert "removed during the run" in ctkMessageBox.shown[0]
 
 
 def test_running_again_updates_the_same_nodes(done, wait):
