@@ -44,6 +44,13 @@ def test_image_moved_wholly_outside_has_no_loss(scores):
     assert not cross_entropy_loss(scores, labels).any()
 
 
+def test_the_last_pixel_that_counts_has_its_whole_loss(scores):
+    labels = torch.full((2, 12, 16), OUTSIDE)
+    labels[:, 3, 4] = 2
+    expected = F.cross_entropy(scores[:, :, 3, 4], torch.tensor([2, 2]), reduction="none")
+    torch.testing.assert_close(cross_entropy_loss(scores, labels), expected)
+
+
 def test_features_are_sampled_like_torch_does():
     features = torch.randn(2, 3, 12, 17, dtype=torch.double, requires_grad=True)
     transform = random_affine(torch.Generator().manual_seed(2)).double()
@@ -92,15 +99,23 @@ def test_spatial_loss_has_a_gradient_on_the_soft_map(scores):
     assert scores.grad.abs().max() > 0
 
 
-def test_spatial_loss_prefers_one_region_to_a_checkerboard():
-    even = torch.zeros(1, 2, 16, 16)
-    even[:, 0] = 8
-    y, x = torch.meshgrid(torch.arange(16), torch.arange(16), indexing="ij")
-    checkered = torch.stack([(y + x) % 2 * 8.0, (y + x + 1) % 2 * 8.0])[None]
+def soft_pair(first):
+    """Scores (1, 2, H, W) of two clusters, the first where a mask is true."""
+    return torch.stack([8.0 * first, 8.0 * ~first])[None]
+
+
+def test_spatial_loss_prefers_one_region_to_noise():
+    even = soft_pair(torch.ones(16, 16, dtype=torch.bool))
     noisy = even + 6 * torch.randn(even.shape, generator=torch.Generator().manual_seed(0))
     assert spatial_loss(even) == pytest.approx(0)
     assert spatial_loss(noisy) > 0.1
-    assert spatial_loss(noisy) > spatial_loss(checkered.roll(1, -1)) * 0
+
+
+def test_spatial_loss_does_not_see_a_checkerboard():
+    """Sobel's kernels compare pixels that lie two apart, and those of a checkerboard are alike."""
+    y, x = torch.meshgrid(torch.arange(16), torch.arange(16), indexing="ij")
+    assert spatial_loss(soft_pair((y + x) % 2 == 0)) == pytest.approx(0, abs=1e-6)
+    assert spatial_loss(soft_pair((y // 2 + x // 2) % 2 == 0)) > 1
 
 
 def test_spatial_loss_is_the_formula_of_the_paper():
@@ -118,6 +133,6 @@ def test_spatial_loss_is_the_formula_of_the_paper():
     torch.testing.assert_close(spatial_loss(ramp), expected[None])
 
 
-def test_joint_loss_weighs_its_terms():
-    terms = {"affine": torch.tensor(2.0), "spatial": torch.tensor(3.0)}
-    assert joint_loss(terms, {"affine": 0.5, "spatial": 2.0}) == 7.0
+def test_joint_loss_weighs_the_terms_of_each_image():
+    terms = {"affine": torch.tensor([2.0, 4.0]), "spatial": torch.tensor([3.0, 5.0])}
+    assert joint_loss(terms, {"affine": 0.5, "spatial": 2.0}).tolist() == [7.0, 12.0]
