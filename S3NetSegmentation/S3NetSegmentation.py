@@ -10,6 +10,7 @@ import slicer
 import vtk
 from S3NetSegmentationLib.mrml.logic import SegmentationLogic, resultsTableOf
 from S3NetSegmentationLib.mrml.volume import encloseVolume, firstCt
+from S3NetSegmentationLib.ui.apply import ApplyPanel
 from S3NetSegmentationLib.ui.clusters import ClusterPanel
 from S3NetSegmentationLib.ui.log import Log
 from S3NetSegmentationLib.ui.parameters import (
@@ -21,7 +22,6 @@ from S3NetSegmentationLib.ui.parameters import (
     suggestSlab,
 )
 from S3NetSegmentationLib.ui.results import ResultsPanel
-from S3NetSegmentationLib.ui.run import RunPanel
 from S3NetSegmentationLib.ui.torch_setup import TorchSetup
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -128,7 +128,7 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.logic = S3NetSegmentationLogic()
         self.log = Log(self.ui)
         self.torch = TorchSetup(self.ui, self.log)
-        self.run = RunPanel(self.ui, self.logic, self.log, self._onFinished)
+        self.run = ApplyPanel(self.ui, self.logic, self.log, self._onFinished)
         self.clusters = ClusterPanel(self.ui, self.logic, self.log)
         self.results = ResultsPanel(self.ui, self.log)
 

@@ -28,7 +28,7 @@ from operator import attrgetter, itemgetter
 from pathlib import Path
 
 from S3NetSegmentationLib.geometry import Geometry
-from S3NetSegmentationLib.own_process import prepare_process
+from S3NetSegmentationLib.jobs.tuning import prepare_process
 
 prepare_process()  # before torch is loaded, for both sides
 

@@ -97,7 +97,12 @@ def scan_processes(output: Path, name: str = "") -> list[int]:
             alive = "Z" not in (folder / "stat").read_text().rsplit(")", 1)[1].split()[0]
         except OSError:
             continue
-        if alive and b"--scan" in line and os.fsencode(output) in line and name.encode() in line:
+        if (
+            alive
+            and b"one_scan:segment_scan" in line
+            and os.fsencode(output) in line
+            and name.encode() in line
+        ):
             found.append(int(folder.name))
     return found
 
@@ -121,6 +126,7 @@ def batch_script(source: Path, output: Path, **more) -> list[str]:
         "from S3NetSegmentationLib import Settings\n"
         "from S3NetSegmentationLib.batch.run import run_batch\n"
         f"run_batch({str(source)!r}, {str(output)!r}, Settings(**{QUICK.as_dict()!r}),\n"
-        f"  ended=lambda record: print(record['name'], flush=True), **json.loads({arguments!r}))"
+        "  on_record=lambda record: print(record['name'], flush=True),\n"
+        f"  **json.loads({arguments!r}))"
     )
     return [sys.executable, "-c", code]

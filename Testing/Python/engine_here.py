@@ -12,6 +12,9 @@ from S3NetSegmentationLib.errors import S3NetError
 from S3NetSegmentationLib.pipeline import segment_lungs
 from S3NetSegmentationLib.settings import Settings
 
+LONG = Settings(device="cpu", working_size=128, iterations=2000)
+"""Takes minutes."""
+
 COARSER = 1.5
 
 
@@ -54,7 +57,7 @@ class JobHere:
         except S3NetError as error:
             self._result = error
 
-    def poll(self, progress=None, log=None) -> bool:
+    def poll(self, on_progress=None, on_log=None) -> bool:
         return False
 
     def result(self):

@@ -17,31 +17,31 @@ from typing import TYPE_CHECKING
 from .. import __version__
 from ..errors import InputError
 from ..progress import Progress
-from .attempt import run_scan
-from .records import Task
+from .attempts import run_scan
+from .records import ScanTask
 
 if TYPE_CHECKING:
     from distributed import Client
 
-PATIENCE = 20
+ANSWER_TIMEOUT = 20
 """Seconds to wait for a scheduler's answer."""
 
-Submit = Callable[[Task], Future]
+Submit = Callable[[ScanTask], Future]
 """Begins a scan when there is room; the future yields its record."""
 
-Heard = Callable[[str, Progress], None]
+OnScanProgress = Callable[[str, Progress], None]
 """Receives a scan's name and progress, from any thread."""
 
 
 @contextmanager
-def on_this_machine(jobs: int, heard: Heard) -> Iterator[Submit]:
+def on_this_machine(jobs: int, on_scan_progress: OnScanProgress) -> Iterator[Submit]:
     """Run scans here.
 
     Parameters
     ----------
     jobs : int
         How many at once; they share the cores, and each takes a GPU of its own.
-    heard : callable
+    on_scan_progress : callable
     """
     threads = max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else None
     pool = ThreadPoolExecutor(jobs)
@@ -49,10 +49,12 @@ def on_this_machine(jobs: int, heard: Heard) -> Iterator[Submit]:
     for lane in range(jobs):
         lanes.put(lane)
 
-    def run(task: Task) -> dict:
+    def run(task: ScanTask) -> dict:
         lane = lanes.get()
         try:
-            return run_scan(replace(task, threads=threads, lane=lane), partial(heard, task.name))
+            return run_scan(
+                replace(task, threads=threads, lane=lane), partial(on_scan_progress, task.name)
+            )
         finally:
             lanes.put(lane)
 
@@ -63,7 +65,7 @@ def on_this_machine(jobs: int, heard: Heard) -> Iterator[Submit]:
 
 
 @contextmanager
-def on_cluster(address: str, heard: Heard) -> Iterator[Submit]:
+def on_cluster(address: str, on_scan_progress: OnScanProgress) -> Iterator[Submit]:
     """Run scans on the workers of a Dask scheduler, which see the same files.
 
     A worker that is lost costs the time it has spent: Dask gives its scans to another.
@@ -72,7 +74,7 @@ def on_cluster(address: str, heard: Heard) -> Iterator[Submit]:
     ----------
     address : str
         Of the scheduler, for example ``"tcp://node1:8786"``.
-    heard : callable
+    on_scan_progress : callable
 
     Raises
     ------
@@ -87,7 +89,7 @@ def on_cluster(address: str, heard: Heard) -> Iterator[Submit]:
             "A cluster needs Dask; install it by: pip install 's3net-segmentation[cluster]'"
         ) from error
     try:
-        client = Client(address, timeout=PATIENCE, set_as_default=False)
+        client = Client(address, timeout=ANSWER_TIMEOUT, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
             f"There is no Dask scheduler at '{address}'; start one and give its address, like "
@@ -98,13 +100,13 @@ def on_cluster(address: str, heard: Heard) -> Iterator[Submit]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     topic = f"s3net-{uuid.uuid4().hex}"
 
-    def notice(event: tuple[float, tuple[str, dict]]) -> None:
+    def on_event(event: tuple[float, tuple[str, dict]]) -> None:
         name, progress = event[1]
-        heard(name, Progress(**progress))
+        on_scan_progress(name, Progress(**progress))
 
     with client:
         _check_versions(client)
-        client.subscribe_topic(topic, notice)
+        client.subscribe_topic(topic, on_event)
         executor = client.get_executor(pure=False)
         yield lambda task: executor.submit(_run_on_worker, task, topic)
         executor.shutdown(wait=False)
@@ -125,7 +127,7 @@ def _check_versions(client: Client) -> None:
         )
 
 
-def _run_on_worker(task: Task, topic: str) -> dict:
+def _run_on_worker(task: ScanTask, topic: str) -> dict:
     from distributed import get_worker
 
     worker = get_worker()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..io.write import replacing
-from .scans import FoundScan
+from .find import FoundScan
 
 NAME_BY = ("hash", "path", "series")
 

@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..io.files import patiently
 from ..io.write import remove_temporary, write_json
 from ..settings import Settings
-from .scans import FoundScan
+from .find import FoundScan
 
 RECORDS, UNFINISHED = "records", ".s3net"
 """Folders in the output folder; the latter is removed with all that it holds."""
@@ -35,7 +35,7 @@ PICTURE = ".jpg"
 
 
 @dataclass(frozen=True)
-class Task:
+class ScanTask:
     """All that it takes to segment one scan of a batch, on this machine or another.
 
     Attributes
@@ -113,7 +113,7 @@ def fingerprint(scan: FoundScan, settings: Settings) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def read_record(task: Task) -> dict | None:
+def read_record(task: ScanTask) -> dict | None:
     """What is known of the scan; None where nothing is."""
     try:
         record = json.loads(task.record_path.read_text(encoding="utf-8"))
@@ -122,7 +122,7 @@ def read_record(task: Task) -> dict | None:
         return None
 
 
-def is_finished(task: Task, record: dict) -> bool:
+def is_finished(task: ScanTask, record: dict) -> bool:
     """Whether nothing need be done again: same input, same settings, outputs still there."""
     return (
         record["status"] != FAILED
@@ -132,7 +132,7 @@ def is_finished(task: Task, record: dict) -> bool:
     )
 
 
-def publish(task: Task, record: dict, folder: Path | None = None) -> None:
+def publish(task: ScanTask, record: dict, folder: Path | None = None) -> None:
     """Put the outputs of a scan into place and its record last.
 
     Killed in between, the scan counts as not done. Outputs of an earlier run that are no longer
@@ -140,7 +140,7 @@ def publish(task: Task, record: dict, folder: Path | None = None) -> None:
 
     Parameters
     ----------
-    task : Task
+    task : ScanTask
     record : dict
         Its ``"files"`` name the outputs.
     folder : Path, optional
@@ -197,7 +197,7 @@ def begin_run(output: Path, run: str) -> None:
         ) from error
 
 
-def is_running(task: Task) -> bool:
+def is_running(task: ScanTask) -> bool:
     """Whether the folder of the task's run is there; a later batch removes it."""
     return os.path.isdir(task.output / UNFINISHED / task.run)
 

@@ -1,13 +1,11 @@
-"""A batch: what is to be done, and doing it whatever happens to single scans."""
+"""A batch: all its scans are done, whatever happens to single ones."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, wait
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import Cancelled, InputError, S3NetError
@@ -15,102 +13,24 @@ from ..io.write import check_folder, check_writable
 from ..progress import Progress
 from ..settings import Settings
 from .executors import Submit, on_cluster, on_this_machine
-from .names import NAME_BY, TABLE, name_scans, write_names
+from .names import NAME_BY, TABLE, write_names
+from .plan import Plan, plan_batch
 from .records import (
     DICOM_SEG,
     FAILED,
     GONE,
     NIFTI,
     SEGMENTATION,
-    Task,
+    ScanTask,
     begin_run,
-    fingerprint,
-    is_finished,
     is_running,
     publish,
-    read_record,
     stop_run,
 )
 from .report import write_report
-from .scans import FoundScan, Skipped, find_scans
 from .table import write_table
 
 RESULTS, REPORT = "results.csv", "report.html"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a batch would do.
-
-    Attributes
-    ----------
-    tasks : tuple of Task
-        One for each scan.
-    finished : dict of str to dict
-        Records, by name, of the scans that need not be done again.
-    skipped : tuple of Skipped
-        What is no scan.
-    scans : tuple of FoundScan
-        Those of the tasks.
-    """
-
-    tasks: tuple[Task, ...]
-    finished: dict[str, dict]
-    skipped: tuple[Skipped, ...]
-    scans: tuple[FoundScan, ...]
-
-    @property
-    def to_do(self) -> list[Task]:
-        """The scans that are left."""
-        return [task for task in self.tasks if task.name not in self.finished]
-
-
-def plan_batch(
-    source: Path,
-    output: Path,
-    settings: Settings,
-    formats: Sequence[str] = (SEGMENTATION,),
-    name_by: str = "hash",
-    names: Path | None = None,
-    progress: Callable[[Progress], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
-) -> Plan:
-    """Find the scans, name them, and see which are finished.
-
-    Parameters and errors are those of `run_batch`.
-    """
-    source, output = Path(source).absolute(), Path(output).absolute()
-
-    def looked(count: int) -> None:
-        if cancelled and cancelled():
-            raise Cancelled
-        if progress:
-            progress(Progress("Looking for scans", count, 0, 0.0))
-
-    scans, skipped = find_scans(source, output, looked)
-    by_key = name_scans(scans, name_by, names or output / TABLE)
-    run = uuid.uuid4().hex[:8]
-    tasks = tuple(
-        Task(
-            by_key[scan.key],
-            scan.paths,
-            scan.notes,
-            output.resolve(),
-            run,
-            settings,
-            tuple(formats),
-            fingerprint(scan, settings),
-            private=name_by != "path",
-        )
-        for scan in scans
-    )
-    _check_inputs(tasks)
-    finished = {
-        task.name: record
-        for task in tasks
-        if (record := read_record(task)) is not None and is_finished(task, record)
-    }
-    return Plan(tasks, finished, tuple(skipped), tuple(scans))
 
 
 def run_batch(
@@ -123,11 +43,11 @@ def run_batch(
     names: str | Path | None = None,
     jobs: int = 1,
     scheduler: str | None = None,
-    planned: Callable[[Plan], None] = lambda plan: None,
-    progress: Callable[[Progress], None] | None = None,
-    within: Callable[[str, Progress | None], None] | None = None,
-    ended: Callable[[dict], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
+    on_plan: Callable[[Plan], None] = lambda plan: None,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_scan_progress: Callable[[str, Progress | None], None] | None = None,
+    on_record: Callable[[dict], None] | None = None,
+    is_cancelled: Callable[[], bool] | None = None,
 ) -> list[dict]:
     """Segment the lungs in every CT scan below a folder.
 
@@ -155,15 +75,15 @@ def run_batch(
         How many scans run at once.
     scheduler : str, optional
         Address of a Dask scheduler whose workers do the work instead.
-    planned : callable, optional
+    on_plan : callable, optional
         Called with the `Plan` before anything is done.
-    progress : callable, optional
+    on_progress : callable, optional
         Called with a `Progress` over all scans a few times a second.
-    within : callable, optional
+    on_scan_progress : callable, optional
         Called with the name and the `Progress` of each running scan, and with None at its end.
-    ended : callable, optional
+    on_record : callable, optional
         Called with the record of each scan that has ended.
-    cancelled : callable, optional
+    is_cancelled : callable, optional
         Asked a few times a second; where it answers true, the batch stops.
 
     Returns
@@ -177,7 +97,7 @@ def run_batch(
     InputError
         If there is no scan, or the output folder can't be used.
     Cancelled
-        If `cancelled` answered true; finished scans are in the output folder.
+        If `is_cancelled` answered true; finished scans are in the output folder.
     """
     source, output = Path(source).absolute(), Path(output).absolute()
     settings = settings or Settings()
@@ -189,18 +109,22 @@ def run_batch(
         check_writable(output / name, (name,))
     names = Path(names) if names else output / TABLE
     check_folder(names.parent)
-    plan = plan_batch(source, output, settings, formats, name_by, names, progress, cancelled)
+    plan = plan_batch(source, output, settings, formats, name_by, names, on_progress, is_cancelled)
     if not plan.tasks:
         raise InputError(f"There is no CT scan in '{source}'.")
-    planned(plan)
+    on_plan(plan)
     write_names(plan.scans, _names(plan), names)
-    watch = _Watch(plan, progress, within, ended)
-    place = on_cluster(scheduler, watch.heard) if scheduler else on_this_machine(jobs, watch.heard)
+    watch = _Watch(plan, on_progress, on_scan_progress, on_record)
+    place = (
+        on_cluster(scheduler, watch.on_scan_progress)
+        if scheduler
+        else on_this_machine(jobs, watch.on_scan_progress)
+    )
     try:
         with place as submit:
             begin_run(output, plan.tasks[0].run)
             try:
-                _work(plan, submit, watch, output, cancelled or (lambda: False))
+                _work(plan, submit, watch, output, is_cancelled or (lambda: False))
             finally:
                 stop_run(output, plan.tasks[0].run)
     finally:
@@ -222,24 +146,6 @@ def _check(formats: Sequence[str], name_by: str, jobs: int) -> None:
         check_available()
 
 
-def _check_inputs(tasks: Sequence[Task]) -> None:
-    """Refuse to replace a scan; one that a list names may lie in the output folder.
-
-    Raises
-    ------
-    InputError
-        If an output would have the path of an input.
-    """
-    outputs = {f"{task.name}{suffix}".casefold() for task in tasks for suffix in task.formats}
-    for task in tasks:
-        for path in task.paths:
-            if path.name.casefold() in outputs and path.parent.resolve() == task.output:
-                raise InputError(
-                    f"An output would replace the scan '{path.name}', which lies in the output "
-                    "folder; choose another folder."
-                )
-
-
 def _names(plan: Plan) -> dict[str, str]:
     return {scan.key: task.name for scan, task in zip(plan.scans, plan.tasks, strict=True)}
 
@@ -249,14 +155,14 @@ def _work(
     submit: Submit,
     watch: _Watch,
     output: Path,
-    cancelled: Callable[[], bool],
+    is_cancelled: Callable[[], bool],
 ) -> None:
     """Run all that is left, and note each scan's record as soon as it ends."""
     running = {submit(task): task for task in plan.to_do}
     watch.show()
     while running:
         ended, _ = wait(running, timeout=0.2, return_when="FIRST_COMPLETED")
-        if cancelled():
+        if is_cancelled():
             for future in running:
                 future.cancel()
             raise Cancelled("Stopped; the finished scans are kept, the same command goes on.")
@@ -264,14 +170,14 @@ def _work(
             raise S3NetError(GONE)
         for future in ended:
             task = running.pop(future)
-            watch.end(task, _record(future, task))
+            watch.on_record(_record(future, task))
             # A full disk must not end the batch; the table is written again at the end.
             with contextlib.suppress(S3NetError):
                 write_table(output / RESULTS, watch.records())
         watch.show()
 
 
-def _record(future: Future, task: Task) -> dict:
+def _record(future: Future, task: ScanTask) -> dict:
     """The record of a scan that has ended, however it ended; a failure is written down here."""
     try:
         record = future.result()
@@ -302,41 +208,42 @@ class _Watch:
     def __init__(
         self,
         plan: Plan,
-        progress: Callable[[Progress], None] | None,
-        within: Callable[[str, Progress | None], None] | None,
-        ended: Callable[[dict], None] | None,
+        on_progress: Callable[[Progress], None] | None,
+        on_scan_progress: Callable[[str, Progress | None], None] | None,
+        on_record: Callable[[dict], None] | None,
     ):
         self._order = [task.name for task in plan.tasks]
         self._records = dict(plan.finished)
         self._finished_before = len(self._records)
         self._fractions: dict[str, float] = {}
-        self._progress = progress
-        self._within = within
-        self._ended = ended
+        self._on_progress = on_progress
+        self._on_scan_progress = on_scan_progress
+        self._on_record = on_record
 
-    def heard(self, name: str, progress: Progress) -> None:
+    def on_scan_progress(self, name: str, progress: Progress) -> None:
         """A scan's progress; called from other threads."""
         if name not in self._records:
             self._fractions[name] = progress.fraction
-            if self._within:
-                self._within(name, progress)
+            if self._on_scan_progress:
+                self._on_scan_progress(name, progress)
 
-    def end(self, task: Task, record: dict) -> None:
+    def on_record(self, record: dict) -> None:
         """A scan has ended."""
-        self._records[task.name] = record
-        self._fractions.pop(task.name, None)
-        if self._within:
-            self._within(task.name, None)
-        if self._ended:
-            self._ended(record)
+        name = record["name"]
+        self._records[name] = record
+        self._fractions.pop(name, None)
+        if self._on_scan_progress:
+            self._on_scan_progress(name, None)
+        if self._on_record:
+            self._on_record(record)
 
     def show(self) -> None:
         """Report the progress over all scans that this run has to do."""
-        if self._progress:
+        if self._on_progress:
             total = len(self._order) - self._finished_before
             done = len(self._records) - self._finished_before
             fraction = (done + sum(list(self._fractions.values()))) / max(total, 1)
-            self._progress(Progress("Scans", done, total, fraction))
+            self._on_progress(Progress("Scans", done, total, fraction))
 
     def records(self) -> list[dict]:
         """What is known, in the order of the scans."""

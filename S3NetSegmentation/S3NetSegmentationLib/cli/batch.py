@@ -89,18 +89,18 @@ def add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 def _batch(arguments: argparse.Namespace) -> int:
     """Run the command; Ctrl-C keeps what is finished."""
-    with interruptible() as cancelled:
-        return _run(arguments, cancelled)
+    with interruptible() as is_cancelled:
+        return _run(arguments, is_cancelled)
 
 
-def _run(arguments: argparse.Namespace, cancelled: Callable[[], bool]) -> int:
+def _run(arguments: argparse.Namespace, is_cancelled: Callable[[], bool]) -> int:
     """Segment every scan and print a line for each; the exit code."""
     settings = settings_of(arguments)
     formats = [".seg.nrrd"]
     formats += [".nii.gz"] if arguments.nifti else []
     formats += [".seg.dcm"] if arguments.dicom_seg else []
     if arguments.dry_run:
-        return _list(arguments, settings, formats, cancelled)
+        return _list(arguments, settings, formats, is_cancelled)
     from ..batch.report import summary
     from ..batch.run import REPORT, RESULTS, run_batch
 
@@ -115,11 +115,11 @@ def _run(arguments: argparse.Namespace, cancelled: Callable[[], bool]) -> int:
             names=arguments.names,
             jobs=arguments.jobs,
             scheduler=arguments.scheduler,
-            planned=plans.append,
-            progress=display.progress,
-            within=display.within,
-            ended=display.ended,
-            cancelled=cancelled,
+            on_plan=plans.append,
+            on_progress=display.on_progress,
+            on_scan_progress=display.on_scan_progress,
+            on_record=display.on_record,
+            is_cancelled=is_cancelled,
         )
     _say(
         summary(records, len(records), len(plans[0].skipped)),
@@ -133,10 +133,10 @@ def _list(
     arguments: argparse.Namespace,
     settings: Settings,
     formats: list[str],
-    cancelled: Callable[[], bool],
+    is_cancelled: Callable[[], bool],
 ) -> int:
     """What a batch would do, for a person."""
-    from ..batch.run import plan_batch
+    from ..batch.plan import plan_batch
 
     with closing(_Display()) as display:
         plan = plan_batch(
@@ -146,8 +146,8 @@ def _list(
             formats,
             arguments.name_by,
             arguments.names,
-            display.progress,
-            cancelled,
+            display.on_progress,
+            is_cancelled,
         )
     for scan, task in zip(plan.scans, plan.tasks, strict=True):
         state = "finished" if task.name in plan.finished else "to do"
@@ -190,14 +190,14 @@ class _Display:
         self._start = time.monotonic()
         self._lock = threading.Lock()
 
-    def progress(self, report: Progress) -> None:
+    def on_progress(self, report: Progress) -> None:
         """Over all scans."""
         self._latest = report
         total = f"/{report.total}" if report.total else ""
         self._whole.set_description_str(f"{report.stage} {report.done}{total}", refresh=False)
         self._whole.update(report.fraction - self._whole.n)
 
-    def within(self, name: str, report: Progress | None) -> None:
+    def on_scan_progress(self, name: str, report: Progress | None) -> None:
         """Of one scan; called from several threads."""
         with self._lock:
             if report is None:
@@ -211,7 +211,7 @@ class _Display:
                 bar.set_description_str(f"{name} {report.stage}", refresh=False)
                 bar.update(report.fraction - bar.n)
 
-    def ended(self, record: dict) -> None:
+    def on_record(self, record: dict) -> None:
         """Print a line, with the remaining time where no bar shows it."""
         done, total, fraction = self._latest.done + 1, self._latest.total, self._latest.fraction
         line = f"{done}/{total} {_line(record)}"

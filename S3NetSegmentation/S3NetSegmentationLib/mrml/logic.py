@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -14,11 +13,12 @@ import slicer
 from ..choosing import choose_clusters, restore_result
 from ..errors import Cancelled, InputError
 from ..io.validate import check_ct
+from ..jobs.job import wait_for
+from ..jobs.segmentation import SegmentationJob
 from ..lung.clusters import ClusterStatistics
 from ..progress import Progress
 from ..result import LungResult
 from ..settings import Settings
-from .job import SegmentationJob
 from .segmentation import checkSegmentation, fillColors, writeClusters, writeLungs
 from .tables import readClusterTable, writeClusterTable, writeResultsTable
 from .transaction import oneStep
@@ -117,9 +117,9 @@ class SegmentationLogic:
         segmentationNode: slicer.vtkMRMLSegmentationNode | None = None,
         roiNode: slicer.vtkMRMLMarkupsROINode | None = None,
         sliceRange: tuple[float, float] | None = None,
-        progress: Callable[[Progress], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-        log: Callable[[str], None] | None = None,
+        onProgress: Callable[[Progress], None] | None = None,
+        isCancelled: Callable[[], bool] | None = None,
+        onLog: Callable[[str], None] | None = None,
     ) -> slicer.vtkMRMLSegmentationNode:
         """Segment the lungs and wait for it.
 
@@ -135,11 +135,11 @@ class SegmentationLogic:
             Limits the work to the voxels' box that encloses it.
         sliceRange : (float, float), optional
             Limits the work to axial slices between these positions in mm (superior is positive).
-        progress : callable, optional
+        onProgress : callable, optional
             Called with a `Progress` a few times a second.
-        cancelled : callable, optional
+        isCancelled : callable, optional
             Asked a few times a second; where it answers true, the work stops.
-        log : callable, optional
+        onLog : callable, optional
             Called with each line that the process prints.
 
         Returns
@@ -154,15 +154,14 @@ class SegmentationLogic:
         """
         segmentationNode = segmentationNode or segmentationOf(volumeNode)
         run = self.start(volumeNode, settings, segmentationNode, roiNode, sliceRange)
-        try:
-            while run.job.poll(progress, log):
-                if cancelled and cancelled():
-                    raise Cancelled("Cancelled; the scene is as it was.")
-                slicer.app.processEvents()
-                time.sleep(0.05)
-            return self.finish(run)
-        finally:
-            run.job.cancel()
+
+        def onIdle() -> None:
+            if isCancelled and isCancelled():
+                raise Cancelled("Cancelled; the scene is as it was.")
+            slicer.app.processEvents()
+
+        wait_for(run.job, onProgress, onLog, onIdle)
+        return self.finish(run)
 
     def segmentFolder(
         self,
@@ -171,9 +170,9 @@ class SegmentationLogic:
         settings: Settings | None = None,
         formats: Iterable[str] = (".seg.nrrd",),
         nameBy: str = "hash",
-        progress: Callable[[Progress], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-        log: Callable[[str], None] | None = None,
+        onProgress: Callable[[Progress], None] | None = None,
+        isCancelled: Callable[[], bool] | None = None,
+        onLog: Callable[[str], None] | None = None,
     ) -> list[dict]:
         """Segment the lungs in every CT scan below a folder and wait for it; no scene is needed.
 
@@ -189,7 +188,7 @@ class SegmentationLogic:
             Of ``".seg.nrrd"``, ``".nii.gz"`` and ``".seg.dcm"``.
         nameBy : {"hash", "path", "series"}
             What outputs are named by.
-        progress, cancelled, log : callable, optional
+        onProgress, isCancelled, onLog : callable, optional
             As of `segment`.
 
         Returns
@@ -202,7 +201,7 @@ class SegmentationLogic:
         S3NetError
             With one sentence for the user.
         """
-        from ..batch.background import run_batch_in_background
+        from ..batch.in_background import run_batch_in_background
 
         return run_batch_in_background(
             inputFolder,
@@ -210,10 +209,10 @@ class SegmentationLogic:
             settings,
             formats=tuple(formats),
             name_by=nameBy,
-            progress=progress,
-            cancelled=cancelled,
-            log=log,
-            idle=slicer.app.processEvents,
+            on_progress=onProgress,
+            on_log=onLog,
+            on_idle=slicer.app.processEvents,
+            is_cancelled=isCancelled,
             temporary=slicer.app.temporaryPath,
         )
 

@@ -12,7 +12,8 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..process import WorkerProcess
+from ..jobs.devices import find_devices
+from ..jobs.job import Job, JobFailed
 from .log import Log, waiting
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class TorchSetup:
         self, ui: SimpleNamespace, log: Log, onDetected: Callable[[], None] = lambda: None
     ):
         self._ui, self._log, self._onDetected = ui, log, onDetected
-        self._process: WorkerProcess | None = None
+        self._job: Job | None = None
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.connect("timeout()", self._poll)
@@ -64,15 +65,15 @@ class TorchSetup:
             self._ui.setupLabel.text = _("PyTorch is missing; Apply offers to install it.")
             return
         self._ui.setupLabel.text = _("Looking for PyTorch's devices...")
-        self._process = WorkerProcess("--devices")
+        self._job = Job(find_devices)
         self._timer.start()
 
     def stop(self) -> None:
         """Give up a search that is under way."""
         self._timer.stop()
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
+        if self._job is not None:
+            self._job.cancel()
+            self._job = None
 
     def ensure(self) -> bool:
         """Whether PyTorch is there, perhaps because the user has just let it be installed."""
@@ -123,23 +124,20 @@ class TorchSetup:
         return True
 
     def _poll(self) -> None:
-        process = self._process
-        if process is None:
+        if self._job is None or self._job.poll():
             return
-        running = process.running
-        for message in process.messages():
-            if message["event"] == "devices":
-                self._showDevices(message["devices"])
-                best = message["devices"][0]["title"]
-                self._ui.setupLabel.text = _("PyTorch {version}, {device}").format(
-                    version=message["torch"], device=best
-                )
-            elif message["event"] == "failed":
-                self._ui.setupLabel.text = _("PyTorch does not work; the log has the details.")
-                self._log.add(message["details"] or message["message"])
-        if not running:
-            self.stop()
-            self._onDetected()
+        try:
+            found = self._job.result()
+        except JobFailed as error:
+            self._ui.setupLabel.text = _("PyTorch does not work; the log has the details.")
+            self._log.add(error.details or str(error))
+        else:
+            self._showDevices(found["devices"])
+            self._ui.setupLabel.text = _("PyTorch {version}, {device}").format(
+                version=found["torch"], device=found["devices"][0]["title"]
+            )
+        self.stop()
+        self._onDetected()
 
     def _showDevices(self, devices: list[dict]) -> None:
         """Offer what exists, and select what the user last chose where it still does."""

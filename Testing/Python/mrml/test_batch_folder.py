@@ -24,7 +24,7 @@ def test_segment_folder(scene, temporary, tmp_path):
     (source / "bad.nrrd").write_bytes(b"no image")
     before, seen = state(), []
     records = SegmentationLogic().segmentFolder(
-        str(source), str(output), QUICK, nameBy="path", progress=seen.append
+        str(source), str(output), QUICK, nameBy="path", onProgress=seen.append
     )
     statuses = {record["name"]: record["status"] for record in records}
     assert statuses == {"bad": "failed", "scan": "done"}
@@ -38,7 +38,7 @@ def test_segment_folder_can_be_stopped_and_says_what_is_wrong(scene, temporary, 
     write_chest(tmp_path / "in" / "scan.nrrd")
     with pytest.raises(Cancelled):
         SegmentationLogic().segmentFolder(
-            str(tmp_path / "in"), str(tmp_path / "out"), QUICK, cancelled=lambda: True
+            str(tmp_path / "in"), str(tmp_path / "out"), QUICK, isCancelled=lambda: True
         )
     with pytest.raises(S3NetError, match="no folder or list"):
         SegmentationLogic().segmentFolder(str(tmp_path / "missing"), str(tmp_path / "out"))

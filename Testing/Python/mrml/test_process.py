@@ -1,29 +1,17 @@
-"""The worker: a process of its own, which ends and cleans up whatever happens."""
+"""The logic with its process: the scene changes only if all goes well, and no file is left."""
 
 import os
 import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
-import S3NetSegmentationLib
 import SimpleITK as sitk
-from engine_here import segmented, small_chest
+from engine_here import LONG, segmented, small_chest
+from launchers import TELLS_ITS_PID, needs_posix, until
 from quick import QUICK
 from S3NetSegmentationLib.errors import Cancelled, InputError, S3NetError
-from S3NetSegmentationLib.mrml.job import SegmentationJob
 from S3NetSegmentationLib.mrml.logic import SegmentationLogic
-from S3NetSegmentationLib.process import WorkerProcess
 from S3NetSegmentationLib.settings import Settings
-from S3NetSegmentationLib.worker import write_job
 from slicer_scene import add_volume, lungs_array, state
-
-LONG = Settings(device="cpu", working_size=128, iterations=2000)
-"""Takes minutes."""
-
-needs_posix = pytest.mark.skipif(os.name != "posix", reason="the launcher is a shell script")
 
 
 @pytest.fixture(autouse=True)
@@ -41,52 +29,11 @@ def temporary(application, tmp_path, monkeypatch):
     return folder
 
 
-@pytest.fixture
-def launcher(tmp_path, monkeypatch):
-    """Make a PythonSlicer of shell lines, as Slicer's is a launcher of the real Python."""
-
-    def make(lines: str) -> Path:
-        folder, pid = tmp_path / "bin", tmp_path / "pid"
-        folder.mkdir()
-        script = folder / "PythonSlicer"
-        script.write_text(lines.format(python=f'"{sys.executable}" "$@"', pid=f'"{pid}"'))
-        script.write_text("#!/bin/sh\n" + script.read_text() + "\n")
-        script.chmod(0o755)
-        monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
-        return pid
-
-    return make
-
-
-def until(condition, seconds: float = 30) -> bool:
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.05)
-    return condition()
-
-
-def begun(pid: Path, temporary: Path) -> tuple[SegmentationJob, int]:
-    """A long job, and the process that its launcher has started and told of."""
-    job = SegmentationJob(small_chest().image, LONG, str(temporary))
-    assert until(lambda: pid.exists() and pid.read_text().strip())
-    return job, int(pid.read_text())
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    # Nobody may be there to collect an orphan that has ended.
-    status = Path(f"/proc/{pid}/stat")
-    return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
-
-
 def test_the_process_gives_what_the_engine_gives(scene, application, temporary):
     image = small_chest("oblique").image
     volume, logic = add_volume(image), SegmentationLogic()
     progress, events = [], application.events
-    segmentation = logic.segment(volume, QUICK, progress=progress.append)
+    segmentation = logic.segment(volume, QUICK, onProgress=progress.append)
     expected = segmented(image)
     assert (lungs_array(segmentation, volume) == sitk.GetArrayFromImage(expected.lungs)).all()
     assert logic.clusters(segmentation) == (expected.table, expected.chosen)
@@ -104,16 +51,6 @@ def test_the_process_gives_what_the_engine_gives(scene, application, temporary):
     assert list(temporary.iterdir()) == []
 
 
-def test_a_worker_that_has_finished_ends_in_peace(temporary):
-    write_job(temporary, small_chest().image, QUICK)
-    worker, said = WorkerProcess(str(temporary)), []
-    assert until(lambda: said.extend(worker.messages()) or not worker.running, 90)
-    assert worker.exit_code == 0
-    assert said[-1]["event"] == "finished"
-    assert not [message for message in said if message["event"] == "log"]
-    worker.stop()
-
-
 def test_cancel_while_it_fits(scene, temporary):
     volume, logic, seen = add_volume(small_chest().image), SegmentationLogic(), []
     before = state()
@@ -121,8 +58,8 @@ def test_cancel_while_it_fits(scene, temporary):
         logic.segment(
             volume,
             LONG,
-            progress=seen.append,
-            cancelled=lambda: bool(seen) and seen[-1].stage == "Fitting",
+            onProgress=seen.append,
+            isCancelled=lambda: bool(seen) and seen[-1].stage == "Fitting",
         )
     assert state() == before
     assert list(temporary.iterdir()) == []
@@ -138,36 +75,12 @@ def test_cancel_before_anything_happened(scene, temporary):
     assert list(temporary.iterdir()) == []
 
 
-@needs_posix
-def test_cancel_ends_what_a_launcher_has_started(launcher, temporary):
-    # A shell gives what it starts in the background no standard input of its own accord.
-    pid = launcher("exec 3<&0\n{python} <&3 &\necho $! > {pid}\nwait")
-    job, worker = begun(pid, temporary)
-    assert is_running(worker)
-    job.cancel()
-    assert until(lambda: not is_running(worker), 5)
-    assert list(temporary.iterdir()) == []
-
-
-@needs_posix
-def test_cancel_does_not_wait_for_what_it_cannot_end(launcher, temporary):
-    # As on Windows, where the worker is out of reach until it reads its standard input.
-    pid = launcher("setsid sh -c 'echo $$ > {pid}; exec sleep 60' &\nwait")
-    job, worker = begun(pid, temporary)
-    try:
-        job.cancel()
-        assert is_running(worker)
-    finally:
-        os.kill(worker, signal.SIGKILL)
-    assert list(temporary.iterdir()) == []
-
-
 def test_a_device_that_does_not_exist(scene, temporary):
     volume, said = add_volume(small_chest().image), []
     before = state()
     with pytest.raises(S3NetError, match="device|CUDA"):
         SegmentationLogic().segment(
-            volume, Settings.from_preset("lung-ct", device="cuda:77"), log=said.append
+            volume, Settings.from_preset("lung-ct", device="cuda:77"), onLog=said.append
         )
     assert state() == before
     assert list(temporary.iterdir()) == []
@@ -187,7 +100,7 @@ def test_a_worker_that_dies(scene, launcher, temporary, lines, message):
     volume, said = add_volume(small_chest().image), []
     before = state()
     with pytest.raises(S3NetError, match=message):
-        SegmentationLogic().segment(volume, QUICK, log=said.append)
+        SegmentationLogic().segment(volume, QUICK, onLog=said.append)
     assert state() == before
     assert list(temporary.iterdir()) == []
     assert ("nonsense" in said) == ("nonsense" in lines)
@@ -195,7 +108,7 @@ def test_a_worker_that_dies(scene, launcher, temporary, lines, message):
 
 @needs_posix
 def test_a_worker_that_is_killed_at_work(scene, launcher, temporary):
-    pid = launcher("echo $$ > {pid}\nexec {python}")
+    pid = launcher(TELLS_ITS_PID)
     volume, logic, seen = add_volume(small_chest().image), SegmentationLogic(), []
     before = state()
     run = logic.start(volume, LONG)
@@ -208,60 +121,6 @@ def test_a_worker_that_is_killed_at_work(scene, launcher, temporary):
     assert list(temporary.iterdir()) == []
 
 
-@needs_posix
-@pytest.mark.parametrize(
-    ("lines", "message", "details"),
-    [
-        ('for last; do :; done; : > "$last/image.npy"\nexec {python}', "unexpectedly", "Traceback"),
-        ('for last; do :; done; rm "$last/image.npy"\nexec {python}', "temporary files", "image"),
-        (
-            'd=$(mktemp -d); echo "import no_such_library" > "$d/torch.py"\n'
-            'export PYTHONPATH="$d:$PYTHONPATH"\n{python}; rm -r "$d"',
-            r"can't load.*no_such_library.*PyTorch",
-            "Traceback",
-        ),
-        (
-            'd=$(mktemp -d); echo "raise RuntimeError(\'CUDA error: unknown\')" > "$d/torch.py"\n'
-            'export PYTHONPATH="$d:$PYTHONPATH"\n{python}; rm -r "$d"',
-            "The GPU failed",
-            "Traceback",
-        ),
-    ],
-)
-def test_what_goes_wrong_in_the_worker_is_told(launcher, temporary, lines, message, details):
-    launcher(lines)
-    job, said = SegmentationJob(small_chest().image, QUICK, str(temporary)), []
-    assert until(lambda: not job.poll(log=said.append), 60)
-    with pytest.raises(S3NetError, match=message):
-        job.result()
-    assert details in "\n".join(said)
-    assert list(temporary.iterdir()) == []
-
-
-@needs_posix
-def test_the_worker_ends_with_its_parent(launcher, temporary):
-    pid = launcher("echo $$ > {pid}\nexec {python}")
-    program = f"""
-import time
-from engine_here import small_chest
-from S3NetSegmentationLib.mrml.job import SegmentationJob
-from S3NetSegmentationLib.settings import Settings
-job = SegmentationJob(small_chest().image, Settings(device="cpu"), {str(temporary)!r})
-time.sleep(600)
-"""
-    paths = [Path(S3NetSegmentationLib.__file__).parents[1], Path(__file__).parents[1]]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
-    parent = subprocess.Popen([sys.executable, "-c", program], env=environment)
-    try:
-        assert until(lambda: pid.exists() and pid.read_text().strip(), 60)
-        assert len(list(temporary.iterdir())) == 1
-    finally:
-        parent.kill()
-        parent.wait()
-    assert until(lambda: not is_running(int(pid.read_text())))
-    assert list(temporary.iterdir()) == []
-
-
 def test_no_room_for_temporary_files(scene, application, tmp_path, monkeypatch):
     monkeypatch.setattr(application, "temporaryPath", str(tmp_path / "missing"))
     volume = add_volume(small_chest().image)
@@ -269,17 +128,6 @@ def test_no_room_for_temporary_files(scene, application, tmp_path, monkeypatch):
     with pytest.raises(S3NetError, match="temporary files.*missing.*settings"):
         SegmentationLogic().segment(volume, QUICK)
     assert state() == before
-
-
-def test_the_devices_of_this_machine():
-    worker, said = WorkerProcess("--devices"), []
-    assert until(lambda: said.extend(worker.messages()) or not worker.running, 60)
-    worker.stop()
-    (found,) = [message for message in said if message["event"] == "devices"]
-    assert found["torch"]
-    (cpu,) = [device for device in found["devices"] if device["name"] == "cpu"]
-    assert str(os.cpu_count()) in cpu["title"]
-    assert all({"name", "title", "memory"} == set(device) for device in found["devices"])
 
 
 def test_a_volume_that_is_not_ct_starts_no_process(scene, temporary):

@@ -34,9 +34,10 @@ from batch_data import (  # noqa: F401 - pytest looks the fixture up
 )
 from dicom_files import at_same_places, hounsfield, read_dicom_seg, write_scan, write_series
 from pydicom.uid import generate_uid
-from S3NetSegmentationLib.batch import attempt
-from S3NetSegmentationLib.batch.background import run_batch_in_background
-from S3NetSegmentationLib.batch.run import plan_batch, run_batch
+from S3NetSegmentationLib.batch import attempts
+from S3NetSegmentationLib.batch.in_background import run_batch_in_background
+from S3NetSegmentationLib.batch.plan import plan_batch
+from S3NetSegmentationLib.batch.run import run_batch
 from S3NetSegmentationLib.errors import Cancelled, InputError, S3NetError
 
 pytest.importorskip("highdicom", reason="the batch of these tests writes DICOM SEG, too")
@@ -74,8 +75,8 @@ def night(tmp_path_factory):
         QUICK,
         formats=FORMATS,
         jobs=2,
-        progress=seen.append,
-        ended=records.append,
+        on_progress=seen.append,
+        on_record=records.append,
     )
     return source, output, truth, by_place(output, records), seen
 
@@ -247,7 +248,7 @@ def test_dry_run_of_a_list_knows_what_is_finished(tmp_path, monkeypatch):
 def test_looking_for_scans_can_be_stopped(tmp_path):
     write_scan(tmp_path / "in", small_chest().image)
     with pytest.raises(Cancelled):
-        plan_batch(tmp_path / "in", tmp_path / "out", QUICK, cancelled=lambda: True)
+        plan_batch(tmp_path / "in", tmp_path / "out", QUICK, is_cancelled=lambda: True)
 
 
 def test_a_scan_is_never_replaced(tmp_path):
@@ -296,7 +297,7 @@ def test_killed_at_any_moment_the_same_command_goes_on(tmp_path):
     done_before = {path: path.stat().st_mtime_ns for path in output.glob("*.seg.nrrd")}
     assert len(done_before) >= len(finished) >= 2
     ended = []
-    records = run_batch(source, output, QUICK, jobs=2, ended=ended.append)
+    records = run_batch(source, output, QUICK, jobs=2, on_record=ended.append)
     assert len(ended) == 4 - len(done_before)
     assert {record["status"] for record in records} == {"done"}
     for place, record in by_place(output, records).items():
@@ -345,7 +346,7 @@ def test_killed_scans_are_begun_again_but_not_for_ever(tmp_path):
                 os.kill(process, signal.SIGKILL)
                 killed.append(name)
 
-    bad, good = run_batch(source, output, QUICK, jobs=2, within=kill)
+    bad, good = run_batch(source, output, QUICK, jobs=2, on_scan_progress=kill)
     assert len(killed) >= 4
     assert (bad["status"], bad["attempts"]) == ("failed", 3)
     assert "ended unexpectedly (code -9)" in bad["error"]
@@ -369,7 +370,7 @@ def test_scans_that_run_at_once_take_lanes_of_their_own(tmp_path):
             running[name] = seen[name] = json.loads(job.read_text())["lane"]
             at_once.add(tuple(sorted(running.values())))
 
-    run_batch(source, output, QUICK, jobs=2, within=look)
+    run_batch(source, output, QUICK, jobs=2, on_scan_progress=look)
     assert at_once <= {(0,), (1,), (0, 1)}
     assert (0, 1) in at_once
     assert sorted(seen.values()) in ([0, 0, 1], [0, 1, 1])
@@ -390,9 +391,9 @@ def test_a_second_batch_on_the_same_folder_takes_over(tmp_path):
             wait_for(lambda: not first.exists())
 
     with pytest.raises(S3NetError, match=r"another batch was started on it.*\.$"):
-        run_batch(source, output, QUICK, within=start_another)
+        run_batch(source, output, QUICK, on_scan_progress=start_another)
     assert second[0].wait() == 0
-    records = run_batch(source, output, QUICK, ended=second.append)
+    records = run_batch(source, output, QUICK, on_record=second.append)
     assert len(second) == 1  # nothing was left to be done
     assert {record["status"] for record in records} == {"done"}
     for place, record in by_place(output, records).items():
@@ -411,8 +412,8 @@ def test_folders_of_the_user_in_the_output_folder_stay(tmp_path):
 
 def test_a_hanging_scan_is_given_up(tmp_path, monkeypatch):
     write_chest(tmp_path / "in" / "a.nrrd")
-    monkeypatch.setattr(attempt, "SILENCE", 0.2)
-    monkeypatch.setattr(attempt, "ATTEMPTS", 1)
+    monkeypatch.setattr(attempts, "SILENCE", 0.2)
+    monkeypatch.setattr(attempts, "ATTEMPTS", 1)
     (record,) = run_batch(tmp_path / "in", tmp_path / "out", QUICK)
     assert "did nothing for a long time" in record["error"]
     assert not leftovers(tmp_path / "out")
@@ -552,8 +553,8 @@ def test_in_the_background(tmp_path):
         tmp_path / "Größe",
         tmp_path / "out",
         QUICK,
-        progress=seen.append,
-        idle=lambda: idle.append(1),
+        on_progress=seen.append,
+        on_idle=lambda: idle.append(1),
         temporary=str(tmp_path),
     )
     assert is_right(tmp_path / "out" / f"{records[0]['name']}.seg.nrrd", found)
@@ -570,7 +571,7 @@ def test_background_run_can_be_stopped(tmp_path):
             tmp_path / "in",
             tmp_path / "out",
             QUICK,
-            cancelled=lambda: bool(scan_processes(tmp_path / "out")),
+            is_cancelled=lambda: bool(scan_processes(tmp_path / "out")),
         )
     wait_for(lambda: not scan_processes(tmp_path / "out"))
     assert not list((tmp_path / "out").glob("*.seg.nrrd"))

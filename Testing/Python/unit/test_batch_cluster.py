@@ -33,7 +33,7 @@ GPUS = ("0", "1")
 
 WITNESS = """
 import os, sys
-if "S3NetSegmentationLib.worker" in sys.orig_argv:
+if "S3NetSegmentationLib.jobs.worker" in sys.orig_argv:
     with open(os.environ["WITNESS"], "a") as file:
         folder, gpu = sys.orig_argv[-1], os.environ["CUDA_VISIBLE_DEVICES"]
         file.write(f"{os.path.basename(folder)} {os.getppid()} {gpu}\\n")
@@ -113,7 +113,7 @@ def test_a_killed_batch_goes_on_where_it_was(tmp_path, cluster):
         wait_for(lambda: scan_processes(output))
         batch.kill()
     ended = []
-    records = run_batch(source, output, QUICK, scheduler=address, ended=ended.append)
+    records = run_batch(source, output, QUICK, scheduler=address, on_record=ended.append)
     assert len(ended) < 3
     assert {record["status"] for record in records} == {"done"}
     wait_for(lambda: not scan_processes(output))
@@ -136,7 +136,7 @@ def test_a_killed_worker_costs_only_time(tmp_path, cluster):
             killed.append(parent(scan))
             os.kill(killed[0], signal.SIGKILL)
 
-    records = run_batch(source, output, QUICK, scheduler=address, within=kill_once)
+    records = run_batch(source, output, QUICK, scheduler=address, on_scan_progress=kill_once)
     assert killed[0] in {worker.pid for worker in workers}
     statuses = {place: each["status"] for place, each in by_place(output, records).items()}
     assert statuses == {**dict.fromkeys(truth, "done"), "bad.nrrd": "failed"}
@@ -150,7 +150,7 @@ def test_a_killed_worker_costs_only_time(tmp_path, cluster):
 
 
 def test_no_scheduler_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(executors, "PATIENCE", 1)
+    monkeypatch.setattr(executors, "ANSWER_TIMEOUT", 1)
     write(tmp_path / "in" / "a.nrrd")
     with pytest.raises(InputError, match=r"no Dask scheduler at 'tcp://127.0.0.1:9'.*\.$"):
         run_batch(tmp_path / "in", tmp_path / "out", QUICK, scheduler="tcp://127.0.0.1:9")
@@ -185,7 +185,7 @@ def test_a_lost_scheduler_ends_the_batch_in_sentences(tmp_path, cluster, capfd):
     def kill(name, report):
         scheduler.kill()
 
-    records = run_batch(source, output, QUICK, scheduler=address, within=kill)
+    records = run_batch(source, output, QUICK, scheduler=address, on_scan_progress=kill)
     assert [record["status"] for record in records] == ["failed", "failed"]
     assert all("run the same command again" in record["error"] for record in records)
     assert "Traceback" not in capfd.readouterr().err

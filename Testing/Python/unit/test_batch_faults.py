@@ -26,11 +26,13 @@ from batch_data import (  # noqa: F401 - pytest looks the fixture up
     write_chest,
 )
 from open_files import in_use, needs_programs
-from S3NetSegmentationLib.batch import attempt
+from S3NetSegmentationLib.batch import attempts
+from S3NetSegmentationLib.batch.plan import plan_batch
 from S3NetSegmentationLib.batch.records import begin_run
-from S3NetSegmentationLib.batch.run import plan_batch, run_batch
+from S3NetSegmentationLib.batch.run import run_batch
 from S3NetSegmentationLib.errors import InputError, out_of_memory
 from S3NetSegmentationLib.io import files
+from S3NetSegmentationLib.jobs.job import JobFailed
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 posix = pytest.mark.skipif(os.name != "posix", reason="limits and mounts as on Linux")
@@ -62,7 +64,7 @@ def test_full_disk(tmp_path, small_disk):
                     file.write(b"\0" * 1024)
 
     with pytest.raises(InputError, match=r"its disk is not full.*\.$"):
-        run_batch(source, small_disk, QUICK, ended=fill_after_the_first)
+        run_batch(source, small_disk, QUICK, on_record=fill_after_the_first)
     good, bad = ended
     assert (good["status"], bad["status"]) == ("done", "failed")
     assert "disk" in bad["error"]
@@ -168,7 +170,7 @@ def test_output_folder_vanishes(tmp_path):
             shutil.rmtree(output)
 
     with pytest.raises(InputError, match="can't be written"):
-        run_batch(source, output, QUICK, within=remove, ended=ended.append)
+        run_batch(source, output, QUICK, on_scan_progress=remove, on_record=ended.append)
     assert [record["status"] for record in ended] == ["failed", "failed"]
     assert all("output folder" in record["error"] for record in ended)
     assert not output.exists()
@@ -184,13 +186,13 @@ def test_errors_tell_no_path_however_it_is_spelled(tmp_path, monkeypatch):
     (task,) = plan_batch(source, output, QUICK).tasks
     begin_run(output, task.run)
 
-    def fail(task, folder, heard):
+    def fail(*arguments, **options):
         error = FileNotFoundError(2, "No such file or directory", str(path))
         assert str(path) not in str(error)
-        raise attempt._Failed("It failed.", f"Traceback: {error}")
+        raise JobFailed("It failed.", f"Traceback: {error}")
 
-    monkeypatch.setattr(attempt, "_watch", fail)
-    record = attempt.run_scan(task)
+    monkeypatch.setattr(attempts, "Job", fail)
+    record = attempts.run_scan(task)
     assert record["details"].startswith("Traceback: [Errno 2]")
     assert "Erika" not in json.dumps(record)
 
@@ -206,9 +208,9 @@ def test_an_output_folder_whose_path_is_too_long_is_not_taken_for_gone(tmp_path,
         raise FileNotFoundError(2, "The system cannot find the path specified")
 
     monkeypatch.setattr(type(output), "mkdir", too_long)
-    assert "its path not too long" in attempt.run_scan(task)["error"]
+    assert "its path not too long" in attempts.run_scan(task)["error"]
     shutil.rmtree(output)
-    assert "is gone" in attempt.run_scan(task)["error"]
+    assert "is gone" in attempts.run_scan(task)["error"]
 
 
 @posix

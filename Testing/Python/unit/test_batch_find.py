@@ -11,8 +11,8 @@ import pytest
 import SimpleITK as sitk
 from dicom_files import hounsfield, write_series
 from pydicom.uid import generate_uid
+from S3NetSegmentationLib.batch.find import FoundScan, find_scans
 from S3NetSegmentationLib.batch.names import name_scans, write_names
-from S3NetSegmentationLib.batch.scans import FoundScan, find_scans
 from S3NetSegmentationLib.errors import InputError
 from S3NetSegmentationLib.io.files import files_below
 from S3NetSegmentationLib.io.write import write_segmentation

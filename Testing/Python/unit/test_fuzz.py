@@ -28,7 +28,7 @@ from pydicom.uid import (
     RLELossless,
 )
 from real_data import DATA
-from S3NetSegmentationLib.batch.scans import find_scans
+from S3NetSegmentationLib.batch.find import find_scans
 from S3NetSegmentationLib.cli import main
 from S3NetSegmentationLib.errors import InputError
 from S3NetSegmentationLib.io.read import read_scan

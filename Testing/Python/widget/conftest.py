@@ -77,11 +77,11 @@ class StepwiseJob:
         self.reports = []
         self.lines = []
 
-    def poll(self, progress=None, log=None):
+    def poll(self, on_progress=None, on_log=None):
         for report in self.reports:
-            progress(report)
+            on_progress(report)
         for line in self.lines:
-            log(line)
+            on_log(line)
         self.reports, self.lines = [], []
         return self.running
 

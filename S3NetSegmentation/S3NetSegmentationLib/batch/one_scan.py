@@ -15,17 +15,18 @@ from ..io.overview import write_overview
 from ..io.read import read_files
 from ..io.scan import ReadScan
 from ..io.write import without_nan, write_segmentation
-from ..own_process import load_torch
+from ..jobs.protocol import read_job
+from ..jobs.tuning import load_torch
 from ..progress import Progress
 from ..result import LungResult
 from ..settings import Settings
-from .records import DICOM_SEG, DONE, NO_LUNGS, PICTURE, SKIPPED, Task
+from .records import DICOM_SEG, DONE, NO_LUNGS, PICTURE, SKIPPED, ScanTask
 
 PICTURE_WIDTH = 640
 JPEG_QUALITY = 80
 
 
-def describe_job(task: Task) -> dict:
+def describe_job(task: ScanTask) -> dict:
     """What `segment_scan` needs, as JSON can hold it."""
     return {
         "name": task.name,
@@ -36,16 +37,15 @@ def describe_job(task: Task) -> dict:
     }
 
 
-def segment_scan(folder: Path, job: dict, progress: Callable[[Progress], None]) -> dict:
-    """Segment a scan and leave its outputs in a folder.
+def segment_scan(folder: Path, on_progress: Callable[[Progress], None]) -> dict:
+    """The task: segment a scan and leave its outputs in the folder of the job.
 
     Parameters
     ----------
     folder : Path
-        Gets the lungs in every format and a picture, named after the scan.
-    job : dict
-        From `describe_job`.
-    progress : callable
+        Holds what `describe_job` gives; gets the lungs in every format and a picture, named after
+        the scan.
+    on_progress : callable
 
     Returns
     -------
@@ -58,6 +58,7 @@ def segment_scan(folder: Path, job: dict, progress: Callable[[Progress], None]) 
         If the scan can't be segmented.
     """
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    job = read_job(folder)
     scan = read_files([Path(path) for path in job["paths"]])
     load_torch()
     from ..pipeline import segment_lungs
@@ -68,7 +69,7 @@ def segment_scan(folder: Path, job: dict, progress: Callable[[Progress], None]) 
     if settings.device == "auto":
         settings = replace(settings, device=fastest_device(job["lane"]))
     try:
-        result = segment_lungs(scan.image, settings, on_progress=progress)
+        result = segment_lungs(scan.image, settings, on_progress=on_progress)
     except LabelMapError as error:
         return {"status": SKIPPED, "error": str(error)}
     result = replace(result, warnings=(*scan.warnings, *result.warnings))

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..errors import S3NetError
-from ..process import WorkerProcess
+from ..jobs.job import Job, JobDied, JobFailed, OnProgress, wait_for
+from ..jobs.protocol import write_job
 from ..progress import Progress
-from ..worker import JOB
-from .records import FAILED, GONE, UNFINISHED, Task, is_running, publish
-from .work import describe_job
+from .one_scan import describe_job, segment_scan
+from .records import FAILED, GONE, UNFINISHED, ScanTask, is_running, publish
 
 ATTEMPTS = 3
 """How often a scan is begun whose process was killed or crashed."""
@@ -24,19 +22,11 @@ SILENCE = 1800.0
 """Seconds without progress after which a process counts as hanging."""
 
 
-class _Failed(S3NetError):
-    """The process said why it failed."""
-
-    def __init__(self, message: str, details: str = ""):
-        super().__init__(message)
-        self.details = details
-
-
 class _Died(Exception):
-    """The process ended without a word."""
+    """The process ended without a word, or was given up; another attempt may help."""
 
 
-def run_scan(task: Task, heard: Callable[[Progress], None] = lambda progress: None) -> dict:
+def run_scan(task: ScanTask, on_progress: OnProgress = lambda progress: None) -> dict:
     """Segment one scan in a process of its own and put its outputs into place.
 
     A crash, a kill or a hang costs nothing but the time: the scan is begun again, at most
@@ -44,8 +34,8 @@ def run_scan(task: Task, heard: Callable[[Progress], None] = lambda progress: No
 
     Parameters
     ----------
-    task : Task
-    heard : callable, optional
+    task : ScanTask
+    on_progress : callable, optional
         Receives the scan's `Progress`.
 
     Returns
@@ -56,10 +46,10 @@ def run_scan(task: Task, heard: Callable[[Progress], None] = lambda progress: No
     start = time.monotonic()
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return _attempt(task, attempt, heard)
+            return _attempt(task, attempt, on_progress)
         except _Died as died:
             reason = str(died)
-        except _Failed as error:
+        except JobFailed as error:
             return _failed(task, str(error), attempt, start, details=error.details)
         except S3NetError as error:
             return _failed(task, str(error), attempt, start)
@@ -72,7 +62,7 @@ def run_scan(task: Task, heard: Callable[[Progress], None] = lambda progress: No
     return _failed(task, f"{reason} (tried {ATTEMPTS} times).", ATTEMPTS, start)
 
 
-def _attempt(task: Task, attempt: int, heard: Callable[[Progress], None]) -> dict:
+def _attempt(task: ScanTask, attempt: int, on_progress: OnProgress) -> dict:
     start = time.monotonic()
     folder = task.output / UNFINISHED / task.run / f"{task.name}-{uuid.uuid4().hex[:8]}"
     try:
@@ -82,9 +72,8 @@ def _attempt(task: Task, attempt: int, heard: Callable[[Progress], None]) -> dic
             raise
         raise S3NetError(GONE) from error
     try:
-        job = describe_job(task)
-        (folder / JOB).write_text(json.dumps(job), encoding="utf-8")
-        outcome = _watch(task, folder, heard)
+        write_job(folder, describe_job(task))
+        outcome = _watch(task, folder, on_progress)
         outcome["warnings"] = [*task.notes, *outcome.get("warnings", ())]
         record = task.record(
             outcome.pop("status"),
@@ -98,45 +87,42 @@ def _attempt(task: Task, attempt: int, heard: Callable[[Progress], None]) -> dic
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _watch(task: Task, folder: Path, heard: Callable[[Progress], None]) -> dict:
+def _watch(task: ScanTask, folder: Path, on_progress: OnProgress) -> dict:
     """What the process of a scan says at its end.
 
     Raises
     ------
-    _Failed
+    JobFailed
         If it says why the scan failed.
     S3NetError
         If the folder is gone.
     _Died
         If it says nothing.
     """
-    process = WorkerProcess("--scan", str(folder), threads=task.threads)
-    last_heard = time.monotonic()
+    last = time.monotonic()
+
+    def note(progress: Progress) -> None:
+        nonlocal last
+        last = time.monotonic()
+        on_progress(progress)
+
+    def check() -> None:
+        if not folder.is_dir():
+            raise S3NetError(GONE)
+        if time.monotonic() - last > SILENCE:
+            raise _Died("The process of this scan did nothing for a long time")
+
+    job = Job(segment_scan, folder, threads=task.threads)
     try:
-        while process.running:
-            for message in process.messages():
-                event = message.pop("event")
-                if event == "progress":
-                    last_heard = time.monotonic()
-                    heard(Progress(**message))
-                elif event == "failed":
-                    raise _Failed(message["message"], message["details"])
-                elif event == "finished":
-                    return message["outcome"]
-            if not folder.is_dir():
-                raise S3NetError(GONE)
-            if time.monotonic() - last_heard > SILENCE:
-                raise _Died("The process of this scan did nothing for a long time")
-            time.sleep(0.05)
+        return wait_for(job, on_progress=note, on_idle=check)
+    except JobDied as died:
         raise _Died(
-            f"The process of this scan ended unexpectedly (code {process.exit_code}), most likely "
+            f"The process of this scan ended unexpectedly (code {died.exit_code}), most likely "
             "for lack of memory"
-        )
-    finally:
-        process.stop()
+        ) from died
 
 
-def _failed(task: Task, reason: str, attempts: int, start: float, details: str = "") -> dict:
+def _failed(task: ScanTask, reason: str, attempts: int, start: float, details: str = "") -> dict:
     return task.record(
         FAILED,
         error=_without_paths(reason, task),
@@ -146,7 +132,7 @@ def _failed(task: Task, reason: str, attempts: int, start: float, details: str =
     )
 
 
-def _without_paths(value: Any, task: Task) -> Any:
+def _without_paths(value: Any, task: ScanTask) -> Any:
     """The same with the scan's name instead of paths and file names, unless they are no secret.
 
     They often tell who the patient is.

@@ -22,7 +22,7 @@ FORESEEABLE = 0.05
 """Share of the work from which on the remaining time can be told."""
 
 
-class RunPanel:
+class ApplyPanel:
     """Looks after one run at a time, from its start to its end.
 
     Parameters

@@ -54,7 +54,7 @@ class Skipped:
 
 
 def find_scans(
-    source: Path, output: Path, looked: Callable[[int], None] = lambda count: None
+    source: Path, output: Path, on_file: Callable[[int], None] = lambda count: None
 ) -> tuple[list[FoundScan], list[Skipped]]:
     """Every CT series and every NIfTI, NRRD and MetaImage volume.
 
@@ -64,7 +64,7 @@ def find_scans(
         A folder, or a text file with a path of a file or folder on each line.
     output : Path
         What lies below is passed over.
-    looked : callable, optional
+    on_file : callable, optional
         Called now and then with the number of files that were looked at; may raise to stop.
 
     Returns
@@ -79,7 +79,7 @@ def find_scans(
     InputError
         If `source` can't be read or is the output folder itself.
     """
-    root, files, skipped = _files(source, output, looked)
+    root, files, skipped = _files(source, output, on_file)
     volumes = [path for path in files if path.name.lower().endswith(SUFFIXES)]
     others = [path for path in files if not path.name.lower().endswith(SUFFIXES)]
     scans = []
@@ -87,14 +87,14 @@ def find_scans(
     def damaged(path: Path) -> None:
         skipped.append(Skipped(_place(path, root), "a damaged or empty DICOM file"))
 
-    for path in _counted(volumes, looked):
+    for path in _counted(volumes, on_file):
         place = _place(path, root)
         reason = _no_scan(path)
         if reason:
             skipped.append(Skipped(place, reason))
         else:
             scans.append(FoundScan(place, place, "", (path,)))
-    for series in find_series(_counted(others, looked, len(volumes)), damaged):
+    for series in find_series(_counted(others, on_file, len(volumes)), damaged):
         place = _place(_folder(series), root)
         if series.is_ct:
             key = series.uid if series.parts == 1 else f"{series.uid}#{series.part}"
@@ -105,11 +105,11 @@ def find_scans(
 
 
 def _counted(
-    paths: Iterable[Path], looked: Callable[[int], None], before: int = 0
+    paths: Iterable[Path], on_file: Callable[[int], None], before: int = 0
 ) -> Iterator[Path]:
     for count, path in enumerate(paths, start=before):
         if count % 50 == 0:
-            looked(count)
+            on_file(count)
         yield path
 
 
@@ -129,7 +129,7 @@ def _state(file: Path) -> tuple[str, int, int]:
 
 
 def _files(
-    source: Path, output: Path, looked: Callable[[int], None]
+    source: Path, output: Path, on_file: Callable[[int], None]
 ) -> tuple[Path, list[Path], list[Skipped]]:
     """The folder that paths are relative to, all files, and what can't be read."""
     skipped: list[Skipped] = []
@@ -141,13 +141,13 @@ def _files(
         root = source
         if output.is_dir() and identity(output) == identity(root):
             raise InputError("The output folder is the input folder; choose another one.")
-        return root, list(_counted(files_below(source, unreadable, output), looked)), skipped
+        return root, list(_counted(files_below(source, unreadable, output), on_file)), skipped
     root = source.parent
     found: dict[Path, None] = {}
     for path in _listed(source):
         if path.is_dir():
             below = files_below(path, unreadable, output)
-            found.update(dict.fromkeys(_counted(below, looked, len(found))))
+            found.update(dict.fromkeys(_counted(below, on_file, len(found))))
         elif path.is_file():
             found[path] = None
         else:

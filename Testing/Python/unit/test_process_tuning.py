@@ -8,15 +8,14 @@ from pathlib import Path
 
 import pytest
 import S3NetSegmentationLib
-from S3NetSegmentationLib import own_process
-from S3NetSegmentationLib.own_process import prepare_process
-from S3NetSegmentationLib.process import WorkerProcess
+from S3NetSegmentationLib.jobs import tuning
+from S3NetSegmentationLib.jobs.tuning import prepare_process
 
 LIBRARY = Path(S3NetSegmentationLib.__file__).parents[1]
 
 FAULTS = """
 import resource
-from S3NetSegmentationLib.own_process import prepare_process
+from S3NetSegmentationLib.jobs.tuning import prepare_process
 
 prepare_process()
 array = b"1" * 2**26
@@ -56,7 +55,7 @@ def test_threads_sleep_unless_the_user_wants_otherwise(monkeypatch, variable):
 
 def test_gpus_may_round_unless_the_user_wants_otherwise():
     code = (
-        "from S3NetSegmentationLib.own_process import prepare_process; prepare_process()\n"
+        "from S3NetSegmentationLib.jobs.tuning import prepare_process; prepare_process()\n"
         "import torch; print(torch.backends.cuda.matmul.allow_tf32)"
     )
     for wish, rounds in (({}, "True"), ({"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "0"}, "False")):
@@ -67,31 +66,7 @@ def test_gpus_may_round_unless_the_user_wants_otherwise():
 
 def test_windows_is_told_that_names_of_files_are_utf_8(monkeypatch):
     asked = []
-    monkeypatch.setattr(own_process.sys, "platform", "win32")
+    monkeypatch.setattr(tuning.sys, "platform", "win32")
     monkeypatch.setattr(locale, "setlocale", lambda *arguments: asked.append(arguments))
     prepare_process()
     assert asked == [(locale.LC_CTYPE, ".UTF-8")]
-
-
-@pytest.mark.parametrize(
-    ("code", "sentence"), [(126, "install PyTorch again"), (1455, "not enough memory")]
-)
-def test_libraries_that_cannot_be_loaded_are_not_taken_for_files(
-    tmp_path, monkeypatch, code, sentence
-):
-    """What torch raises on Windows when one of its libraries lacks another one, or memory."""
-    (tmp_path / "torch.py").write_text(
-        "error = OSError(22, 'Error loading \"c10.dll\" or one of its dependencies.')\n"
-        f"error.winerror = {code}\n"
-        "raise error\n"
-    )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr("S3NetSegmentationLib.process.LIBRARY", tmp_path)
-    (tmp_path / "S3NetSegmentationLib").symlink_to(LIBRARY / "S3NetSegmentationLib")
-    worker, said = WorkerProcess("--devices"), []
-    while worker.running:
-        said += worker.messages()
-    worker.stop()
-    (failed,) = [message for message in said if message["event"] == "failed"]
-    assert sentence in failed["message"]
-    assert "c10.dll" in failed["details"]

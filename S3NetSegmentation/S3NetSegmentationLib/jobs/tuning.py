@@ -9,7 +9,7 @@ import os
 import sys
 from types import ModuleType
 
-from .errors import out_of_memory
+from ..errors import out_of_memory
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Parameters of mallopt, from malloc.h."""

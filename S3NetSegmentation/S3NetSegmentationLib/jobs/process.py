@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import queue
 import shutil
@@ -16,38 +15,41 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-LIBRARY = Path(__file__).resolve().parents[1]
+from .protocol import TEMPORARY, Log, Message, Task, parse
+
+LIBRARY = Path(__file__).resolve().parents[2]
 """The folder that holds the package S3NetSegmentationLib."""
 
-TEMPORARY = "S3NET_TEMPORARY"
-"""The environment variable that names a worker's own folder for temporary files."""
-
-PATIENCE = 1.0
+LAST_WORDS = 1.0
 """Seconds to wait for what a stopped process still has to say."""
 
 
 class WorkerProcess:
-    """``python -m S3NetSegmentationLib.worker ARGUMENTS`` in the background.
+    """``python -m S3NetSegmentationLib.jobs.worker TASK [FOLDER]`` in the background.
 
     Its temporary files lie in a folder of its own, which is gone however it ends.
 
     Parameters
     ----------
-    *arguments : str
-        What the worker is to do.
+    task : Task
+        What it does.
+    folder : Path, optional
+        The folder of the job.
     threads : int, optional
         How many cores it may use; default: all.
     """
 
-    def __init__(self, *arguments: str, threads: int | None = None):
+    def __init__(self, task: Task, folder: Path | None = None, threads: int | None = None):
         # PythonSlicer is Slicer's own Python without the application; outside Slicer there is
         # only the Python that runs this.
         python = shutil.which("PythonSlicer") or sys.executable
         paths = [str(LIBRARY), *filter(None, [os.environ.get("PYTHONPATH")])]
         cores = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+        arguments = [f"{task.__module__}:{task.__qualname__}"]
+        arguments += [] if folder is None else [str(folder)]
         self._temporary = tempfile.TemporaryDirectory(prefix="s3net-", ignore_cleanup_errors=True)
         self._process = subprocess.Popen(
-            [python, "-m", "S3NetSegmentationLib.worker", *arguments],
+            [python, "-m", "S3NetSegmentationLib.jobs.worker", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -61,16 +63,16 @@ class WorkerProcess:
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             start_new_session=True,
         )
-        self._messages: queue.SimpleQueue[dict] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._readers = [
-            threading.Thread(target=self._read, args=(stream, parse), daemon=True)
-            for stream, parse in ((self._process.stdout, _message), (self._process.stderr, _log))
+            threading.Thread(target=self._read, args=(stream, read), daemon=True)
+            for stream, read in ((self._process.stdout, parse), (self._process.stderr, _log))
         ]
         for reader in self._readers:
             reader.start()
 
     @property
-    def running(self) -> bool:
+    def is_running(self) -> bool:
         """Whether it still runs, or has said something that was not yet read."""
         ended = self._process.poll() is not None
         return not ended or any(r.is_alive() for r in self._readers) or not self._messages.empty()
@@ -80,7 +82,7 @@ class WorkerProcess:
         """None while it runs; negative where a signal ended it."""
         return self._process.poll()
 
-    def messages(self) -> list[dict]:
+    def messages(self) -> list[Message]:
         """What it has said since the last call; never waits."""
         said = []
         while not self._messages.empty():
@@ -100,23 +102,14 @@ class WorkerProcess:
         self._process.wait()
         # On Windows the worker itself may be about to end for a while, and removes its files then.
         for reader in self._readers:
-            reader.join(PATIENCE)
+            reader.join(LAST_WORDS)
         self._temporary.cleanup()
 
-    def _read(self, stream: IO[bytes], parse: Callable[[str], dict]) -> None:
+    def _read(self, stream: IO[bytes], read: Callable[[str], Message]) -> None:
         with stream:
             for line in stream:
-                self._messages.put(parse(line.decode("utf-8", "replace")))
+                self._messages.put(read(line.decode("utf-8", "replace")))
 
 
-def _message(line: str) -> dict:
-    """What a line of standard output says; what is no message of the worker's goes to the log."""
-    try:
-        message = json.loads(line)
-    except ValueError:
-        return _log(line)
-    return message if isinstance(message, dict) and "event" in message else _log(line)
-
-
-def _log(line: str) -> dict:
-    return {"event": "log", "text": line.rstrip()}
+def _log(line: str) -> Log:
+    return Log(line.rstrip())

@@ -1,0 +1,85 @@
+"""A batch in a child process, for a program that must not stand still."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..errors import Cancelled, S3NetError
+from ..jobs.job import Job, JobDied, OnLog, OnProgress, wait_for
+from ..jobs.protocol import read_job, write_job
+from ..settings import Settings
+from .records import SEGMENTATION
+from .run import run_batch
+
+
+def run_batch_in_background(
+    source: str | Path,
+    output: str | Path,
+    settings: Settings | None = None,
+    *,
+    formats: Sequence[str] = (SEGMENTATION,),
+    name_by: str = "hash",
+    on_progress: OnProgress | None = None,
+    on_log: OnLog | None = None,
+    on_idle: Callable[[], None] = lambda: None,
+    is_cancelled: Callable[[], bool] | None = None,
+    temporary: str | None = None,
+) -> list[dict]:
+    """Run `run_batch` in another process and wait for it.
+
+    Parameters
+    ----------
+    source, output, settings, formats, name_by, on_progress, is_cancelled
+        As of `run_batch`.
+    on_log : callable, optional
+        Called with each line that the process prints.
+    on_idle : callable, optional
+        Called about 20 times a second, to keep a program alive.
+    temporary : str, optional
+        Folder for temporary files.
+
+    Returns
+    -------
+    list of dict
+        As of `run_batch`.
+
+    Raises
+    ------
+    Cancelled
+        If `is_cancelled` answered true; finished scans are in the output folder.
+    S3NetError
+        If the batch can't be run; failures of single scans are in their records.
+    """
+    job = {
+        "source": str(Path(source).absolute()),
+        "output": str(Path(output).absolute()),
+        "settings": (settings or Settings()).as_dict(),
+        "formats": list(formats),
+        "name_by": name_by,
+    }
+
+    def check() -> None:
+        if is_cancelled and is_cancelled():
+            raise Cancelled("Stopped; the finished scans are kept, the same call goes on.")
+        on_idle()
+
+    with tempfile.TemporaryDirectory(
+        prefix="s3net-", dir=temporary, ignore_cleanup_errors=True
+    ) as folder:
+        write_job(Path(folder), job)
+        try:
+            return wait_for(Job(run_job, Path(folder)), on_progress, on_log, check)
+        except JobDied as died:
+            raise S3NetError(
+                f"The process of the batch ended unexpectedly (code {died.exit_code}); call it "
+                "again, it goes on where it was."
+            ) from died
+
+
+def run_job(folder: Path, on_progress: OnProgress) -> list[dict]:
+    """The task: run the batch that a job's folder describes."""
+    job = read_job(folder)
+    settings = Settings.from_dict(job.pop("settings"))
+    return run_batch(**job, settings=settings, on_progress=on_progress)

@@ -1,0 +1,109 @@
+"""What a batch would do: the scans, their names, and which of them are finished."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import Cancelled, InputError
+from ..progress import Progress
+from ..settings import Settings
+from .find import FoundScan, Skipped, find_scans
+from .names import TABLE, name_scans
+from .records import SEGMENTATION, ScanTask, fingerprint, is_finished, read_record
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a batch would do.
+
+    Attributes
+    ----------
+    tasks : tuple of ScanTask
+        One for each scan.
+    finished : dict of str to dict
+        Records, by name, of the scans that need not be done again.
+    skipped : tuple of Skipped
+        What is no scan.
+    scans : tuple of FoundScan
+        Those of the tasks.
+    """
+
+    tasks: tuple[ScanTask, ...]
+    finished: dict[str, dict]
+    skipped: tuple[Skipped, ...]
+    scans: tuple[FoundScan, ...]
+
+    @property
+    def to_do(self) -> list[ScanTask]:
+        """The scans that are left."""
+        return [task for task in self.tasks if task.name not in self.finished]
+
+
+def plan_batch(
+    source: Path,
+    output: Path,
+    settings: Settings,
+    formats: Sequence[str] = (SEGMENTATION,),
+    name_by: str = "hash",
+    names: Path | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    is_cancelled: Callable[[], bool] | None = None,
+) -> Plan:
+    """Find the scans, name them, and see which are finished.
+
+    Parameters and errors are those of `run_batch`.
+    """
+    source, output = Path(source).absolute(), Path(output).absolute()
+
+    def on_file(count: int) -> None:
+        if is_cancelled and is_cancelled():
+            raise Cancelled
+        if on_progress:
+            on_progress(Progress("Looking for scans", count, 0, 0.0))
+
+    scans, skipped = find_scans(source, output, on_file)
+    by_key = name_scans(scans, name_by, names or output / TABLE)
+    run = uuid.uuid4().hex[:8]
+    tasks = tuple(
+        ScanTask(
+            by_key[scan.key],
+            scan.paths,
+            scan.notes,
+            output.resolve(),
+            run,
+            settings,
+            tuple(formats),
+            fingerprint(scan, settings),
+            private=name_by != "path",
+        )
+        for scan in scans
+    )
+    _check_inputs(tasks)
+    records = {task.name: (task, read_record(task)) for task in tasks}
+    finished = {
+        name: record
+        for name, (task, record) in records.items()
+        if record is not None and is_finished(task, record)
+    }
+    return Plan(tasks, finished, tuple(skipped), tuple(scans))
+
+
+def _check_inputs(tasks: Sequence[ScanTask]) -> None:
+    """Refuse to replace a scan; one that a list names may lie in the output folder.
+
+    Raises
+    ------
+    InputError
+        If an output would have the path of an input.
+    """
+    outputs = {f"{task.name}{suffix}".casefold() for task in tasks for suffix in task.formats}
+    for task in tasks:
+        for path in task.paths:
+            if path.name.casefold() in outputs and path.parent.resolve() == task.output:
+                raise InputError(
+                    f"An output would replace the scan '{path.name}', which lies in the output "
+                    "folder; choose another folder."
+                )

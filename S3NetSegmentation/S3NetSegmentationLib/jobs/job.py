@@ -1,0 +1,185 @@
+"""A task that is done in a child process: polled, or waited for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..errors import S3NetError
+from ..progress import Progress
+from .process import WorkerProcess
+from .protocol import Failed, Finished, Log, Task
+
+PAUSE = 0.05
+"""Seconds between two looks at a job that is waited for."""
+
+OnProgress = Callable[[Progress], None]
+OnLog = Callable[[str], None]
+
+
+class JobFailed(S3NetError):
+    """The child process said why it failed.
+
+    Parameters
+    ----------
+    message : str
+        One sentence for the user.
+    details : str
+        The traceback of an unexpected error; else empty.
+    """
+
+    def __init__(self, message: str, details: str = ""):
+        super().__init__(message)
+        self.details = details
+
+
+class JobDied(JobFailed):
+    """The child process ended without a word.
+
+    Parameters
+    ----------
+    exit_code : int
+        Negative where a signal ended it.
+    """
+
+    def __init__(self, exit_code: int | None):
+        super().__init__(f"The process ended unexpectedly (code {exit_code}).")
+        self.exit_code = exit_code
+
+
+class Job:
+    """A task that is done in a child process, which begins at once.
+
+    Parameters
+    ----------
+    task : Task
+    folder : Path, optional
+        Holds what the task needs, and gets what it leaves. The child removes it when its parent
+        dies before the task is finished.
+    threads : int, optional
+        How many cores it may use; default: all.
+
+    Raises
+    ------
+    OSError
+        If no process can be started.
+    """
+
+    def __init__(self, task: Task, folder: Path | None = None, threads: int | None = None):
+        self._process = WorkerProcess(task, folder, threads)
+        self._outcome: Finished | Failed | None = None
+        self._is_over = False
+
+    def poll(self, on_progress: OnProgress | None = None, on_log: OnLog | None = None) -> bool:
+        """Pass on what has happened since the last call.
+
+        Parameters
+        ----------
+        on_progress : callable, optional
+            Receives the latest `Progress`, if there is one.
+        on_log : callable, optional
+            Receives each line that the process has printed, and the details of its failure.
+
+        Returns
+        -------
+        bool
+            Whether the task is still being done.
+        """
+        if self._is_over:
+            return False
+        is_running = self._process.is_running
+        self._pass_on(on_progress, on_log)
+        if is_running and self._outcome is None:
+            return True
+        self.cancel()
+        self._pass_on(on_progress, on_log)
+        return False
+
+    def result(self) -> Any:
+        """What the task of a job that is over returned.
+
+        Raises
+        ------
+        JobFailed
+            If it failed; the message is for the user.
+        JobDied
+            If the process ended without a word.
+        """
+        match self._outcome:
+            case Finished(result):
+                return result
+            case Failed(message, details):
+                raise JobFailed(message, details)
+        raise JobDied(self._process.exit_code)
+
+    def cancel(self) -> None:
+        """End the process now; harmless where it has ended."""
+        if not self._is_over:
+            self._is_over = True
+            self._process.stop()
+
+    def _pass_on(self, on_progress: OnProgress | None, on_log: OnLog | None) -> None:
+        latest, lines = None, []
+        for message in self._process.messages():
+            match message:
+                case Progress():
+                    latest = message
+                case Log(text):
+                    lines.append(text)
+                case Finished():
+                    self._outcome = message
+                case Failed():
+                    self._outcome = message
+                    lines += filter(None, [message.details])
+        if on_log:
+            for line in lines:
+                on_log(line)
+        if on_progress and latest:
+            on_progress(latest)
+
+
+class Polled(Protocol):
+    """What can be polled, cancelled, and asked for its result like a `Job`."""
+
+    def poll(self, on_progress: OnProgress | None = None, on_log: OnLog | None = None) -> bool: ...
+
+    def result(self) -> Any: ...
+
+    def cancel(self) -> None: ...
+
+
+def wait_for(
+    job: Polled,
+    on_progress: OnProgress | None = None,
+    on_log: OnLog | None = None,
+    on_idle: Callable[[], None] = lambda: None,
+) -> Any:
+    """Wait until a job is over.
+
+    Parameters
+    ----------
+    job : Polled
+    on_progress, on_log : callable, optional
+        As of `Job.poll`.
+    on_idle : callable, optional
+        Called about 20 times a second; may raise, which cancels the job.
+
+    Returns
+    -------
+    Any
+        The job's result.
+
+    Raises
+    ------
+    JobFailed, JobDied
+        As of `Job.result`.
+    """
+    try:
+        while job.poll(on_progress, on_log):
+            on_idle()
+            time.sleep(PAUSE)
+        return job.result()
+    finally:
+        job.cancel()
