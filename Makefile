@@ -1,6 +1,6 @@
 # make demo         segment the lungs of a real chest CT
 # make docs         build the documentation in site/, and check its links
-# make test         lint, types, documentation and every test, with the versions in requirements.lock
+# make test         lint, types, layers, documentation and every test, with the versions in requirements.lock
 # make test-newest  every test with the newest versions that pyproject.toml allows
 # make test-oldest  the same with the oldest ones
 # make lock         renew requirements.lock
@@ -48,6 +48,7 @@ test: docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/python -m pytest
 
 # Both are made anew each time: what is newest depends on the day.

@@ -143,11 +143,14 @@ class Job:
 class Polled(Protocol):
     """What can be polled, cancelled, and asked for its result like a `Job`."""
 
-    def poll(self, on_progress: OnProgress | None = None, on_log: OnLog | None = None) -> bool: ...
+    def poll(self, on_progress: OnProgress | None = None, on_log: OnLog | None = None) -> bool:
+        """As of `Job`."""
 
-    def result(self) -> Any: ...
+    def result(self) -> Any:
+        """As of `Job`."""
 
-    def cancel(self) -> None: ...
+    def cancel(self) -> None:
+        """As of `Job`."""
 
 
 def wait_for(
