@@ -84,7 +84,7 @@ def find_scans(
     others = [path for path in files if not path.name.lower().endswith(SUFFIXES)]
     scans = []
 
-    def damaged(path: Path) -> None:
+    def on_damaged(path: Path) -> None:
         skipped.append(Skipped(_place(path, root), "a damaged or empty DICOM file"))
 
     for path in _counted(volumes, on_file):
@@ -94,7 +94,7 @@ def find_scans(
             skipped.append(Skipped(place, reason))
         else:
             scans.append(FoundScan(place, place, "", (path,)))
-    for series in find_series(_counted(others, on_file, len(volumes)), damaged):
+    for series in find_series(_counted(others, on_file, len(volumes)), on_damaged):
         place = _place(_folder(series), root)
         if series.is_ct:
             key = series.uid if series.parts == 1 else f"{series.uid}#{series.part}"
@@ -134,19 +134,19 @@ def _files(
     """The folder that paths are relative to, all files, and what can't be read."""
     skipped: list[Skipped] = []
 
-    def unreadable(folder: Path) -> None:
+    def on_unreadable(folder: Path) -> None:
         skipped.append(Skipped(_place(folder, root), "the folder can't be read"))
 
     if source.is_dir():
         root = source
         if output.is_dir() and identity(output) == identity(root):
             raise InputError("The output folder is the input folder; choose another one.")
-        return root, list(_counted(files_below(source, unreadable, output), on_file)), skipped
+        return root, list(_counted(files_below(source, on_unreadable, output), on_file)), skipped
     root = source.parent
     found: dict[Path, None] = {}
     for path in _listed(source):
         if path.is_dir():
-            below = files_below(path, unreadable, output)
+            below = files_below(path, on_unreadable, output)
             found.update(dict.fromkeys(_counted(below, on_file, len(found))))
         elif path.is_file():
             found[path] = None

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import InputError
-from ..io.files import patiently
+from ..io.files import retry_on_permission_error
 from ..io.write import remove_temporary, write_json
 from ..settings import Settings
 from .find import FoundScan
@@ -165,7 +165,7 @@ def publish(task: ScanTask, record: dict, folder: Path | None = None) -> None:
         if folder is not None and (folder / task.picture_path.name).is_file():
             moves[folder / task.picture_path.name] = task.picture_path
         for made, place in moves.items():
-            patiently(partial(os.replace, made, place))
+            retry_on_permission_error(partial(os.replace, made, place))
         write_json(task.record_path, record)
     except (OSError, InputError) as error:
         # What has no record is not there.

@@ -194,7 +194,7 @@ def read_series(series: Series) -> ReadScan:
 
 
 def find_series(
-    paths: Iterable[Path], damaged: Callable[[Path], None] = lambda path: None
+    paths: Iterable[Path], on_damaged: Callable[[Path], None] = lambda path: None
 ) -> list[Series]:
     """DICOM images among files, grouped by series, in the order of their series numbers.
 
@@ -205,7 +205,7 @@ def find_series(
     Parameters
     ----------
     paths : iterable of Path
-    damaged : callable, optional
+    on_damaged : callable, optional
         Called with each file that is what is left of a DICOM file.
     """
     found: dict[str, dict[str, tuple[Path, pydicom.Dataset]]] = {}
@@ -219,7 +219,7 @@ def find_series(
                 instances[uid] = (path, header)
         elif _is_rest(path, header):
             rests.append(path)
-            damaged(path)
+            on_damaged(path)
     return [
         Series(uid, tuple(headers), part, len(acquisitions), _count_beside(rests, headers))
         for uid in sorted(found, key=lambda uid: (_series_number(found[uid]), uid))

@@ -15,7 +15,7 @@ WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 def files_below(
     folder: Path,
-    unreadable: Callable[[Path], None] = lambda path: None,
+    on_unreadable: Callable[[Path], None] = lambda path: None,
     without: Path | None = None,
 ) -> Iterator[Path]:
     """Every regular file below a folder, in a fixed order.
@@ -26,7 +26,7 @@ def files_below(
     Parameters
     ----------
     folder : Path
-    unreadable : callable, optional
+    on_unreadable : callable, optional
         Called with each folder that can't be listed.
     without : Path, optional
         A folder that is not entered.
@@ -43,14 +43,14 @@ def files_below(
             seen.add(identity(current))
             entries = sorted(os.scandir(current), key=lambda entry: entry.name)
         except OSError:
-            unreadable(current)
+            on_unreadable(current)
             continue
         # An entry knows what it is even where its path is too long for Windows to open it.
         waiting += [Path(entry.path) for entry in reversed(entries) if _passes(entry.is_dir)]
         yield from (Path(entry.path) for entry in entries if _passes(entry.is_file))
 
 
-def patiently(act: Callable[[], None]) -> None:
+def retry_on_permission_error(act: Callable[[], None]) -> None:
     """Do what Windows refuses while another program has the file open.
 
     Virus scanners and programs that synchronize folders look at every new file for a moment.

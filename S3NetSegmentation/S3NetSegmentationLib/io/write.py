@@ -16,7 +16,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
-from .files import check_name, patiently
+from .files import check_name, retry_on_permission_error
 from .segments import LUNG_SEGMENTS, LungSegment
 
 SEGMENTATION_SUFFIX = ".seg.nrrd"
@@ -43,7 +43,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         _flush(temporary)
-        patiently(lambda: os.replace(temporary, path))
+        retry_on_permission_error(lambda: os.replace(temporary, path))
     except OSError as error:
         raise InputError(
             f"'{path}' can't be written; check that its disk is not full nor its folder protected, "
@@ -51,7 +51,7 @@ def replacing(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         with suppress(OSError):
-            patiently(lambda: temporary.unlink(missing_ok=True))
+            retry_on_permission_error(lambda: temporary.unlink(missing_ok=True))
 
 
 def _flush(path: Path) -> None:
@@ -99,7 +99,7 @@ def check_writable(path: Path, suffixes: tuple[str, ...]) -> None:
     probe = _sibling(path)
     try:
         probe.touch()
-        patiently(probe.unlink)
+        retry_on_permission_error(probe.unlink)
         if path.exists():
             path.open("rb+").close()
     except OSError as error:
@@ -122,7 +122,7 @@ def check_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
-        patiently(probe.unlink)
+        retry_on_permission_error(probe.unlink)
     except OSError as error:
         raise InputError(
             f"The folder '{folder}' can't be written to; choose another one."
