@@ -20,7 +20,7 @@ def surface_distances(prediction: sitk.Image, truth: sitk.Image) -> np.ndarray:
         In mm; empty where both masks are, infinite where one of them is.
     """
     first, second = (sitk.LabelContour(image != 0) for image in (prediction, truth))
-    counts = [sitk.GetArrayViewFromImage(contour).sum() for contour in (first, second)]
+    counts = [np.count_nonzero(sitk.GetArrayViewFromImage(each)) for each in (first, second)]
     if not all(counts):
         return np.full(sum(counts), np.inf)
     return np.concatenate([_from_to(first, second), _from_to(second, first)])
