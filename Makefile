@@ -4,6 +4,7 @@
 # make test-newest  every test with the newest versions that pyproject.toml allows
 # make test-oldest  the same with the oldest ones
 # make lock         renew requirements.lock
+# make mutants      plant small faults in the library and list those that no test notices (hours)
 # make format       format the code
 # make clean        remove everything that was generated or downloaded
 
@@ -13,8 +14,9 @@ BIN := .venv/$(SCRIPTS)
 READY := .venv/.ready
 DATA := .cache/sample
 OUT := demo
+MUTANTS := .cache/mutants
 
-.PHONY: help demo docs test test-newest test-oldest lock format clean
+.PHONY: help demo docs test test-newest test-oldest lock mutants format clean
 
 help:
 	@sed -n 's/^# //p' Makefile | sed -n '/^make/p'
@@ -72,6 +74,14 @@ lock: $(READY)
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
 	  --no-annotate --custom-compile-command 'make lock' \
 	  --all-extras --output-file requirements.lock pyproject.toml
+
+mutants: $(READY)
+	$(BIN)/python -m pip install --quiet 'mutmut>=3.8,<3.9'
+	@mkdir -p $(MUTANTS)
+	@ln -sfn ../../S3NetSegmentation $(MUTANTS)/src
+	@ln -sfn ../../Testing ../../pyproject.toml $(MUTANTS)
+	cd $(MUTANTS) && OMP_NUM_THREADS=1 ../../$(BIN)/mutmut run $(ONLY)
+	@cd $(MUTANTS) && ../../$(BIN)/mutmut results
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
