@@ -115,7 +115,7 @@ def test_only_good_scans_have_outputs(night):
     for place, formats in (("Mustermann Erika/a.nrrd", FORMATS[:2]), ("series", FORMATS)):
         expected |= {records[place]["name"] + suffix for suffix in formats}
     assert set(os.listdir(output)) == expected
-    assert "can be no DICOM SEG of it" in records["Mustermann Erika/a.nrrd"]["warnings"][0]
+    assert "DICOM SEG needs a DICOM input" in records["Mustermann Erika/a.nrrd"]["warnings"][0]
 
 
 def test_the_table_has_the_figures(night):
