@@ -67,7 +67,7 @@ def segment_lungs(
     on_progress : callable, optional
         Called with a `Progress` a few times a second.
     is_cancelled : callable, optional
-        Asked a few times a second; where it answers true, the work stops.
+        Asked before each step; if it answers true, the work stops.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def segment_lungs(
     InputError
         If the image is no CT volume, the device does not exist, or the settings are for pictures.
     FitError
-        If every fit collapsed.
+        If every fit diverged or ended in one cluster.
     Cancelled
         If `is_cancelled` answered true.
     """

@@ -86,7 +86,7 @@ def on_cluster(address: str, on_scan_progress: OnScanProgress) -> Iterator[Submi
         from distributed import Client
     except ImportError as error:
         raise InputError(
-            "A cluster needs Dask; install it by: pip install 's3net-segmentation[cluster]'"
+            "A cluster needs Dask; install it with: pip install distributed"
         ) from error
     try:
         client = Client(address, timeout=ANSWER_TIMEOUT, set_as_default=False)

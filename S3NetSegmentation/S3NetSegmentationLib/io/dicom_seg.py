@@ -51,7 +51,7 @@ def check_available() -> None:
         import highdicom  # noqa: F401
     except ImportError as error:
         raise InputError(
-            "DICOM SEG needs highdicom; install it by: pip install 's3net-segmentation[dicomseg]'"
+            "DICOM SEG needs highdicom; install it with: pip install highdicom"
         ) from error
 
 

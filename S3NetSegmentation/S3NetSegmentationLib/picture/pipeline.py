@@ -63,14 +63,14 @@ def segment_picture(
     on_progress : callable, optional
         Called with a `Progress` a few times a second.
     is_cancelled : callable, optional
-        Asked a few times a second; where it answers true, the work stops.
+        Asked before each step; if it answers true, the work stops.
 
     Raises
     ------
     InputError
         If this is no such picture, or the point lies outside of it.
     FitError
-        If every fit collapsed.
+        If every fit diverged or ended in one cluster.
     Cancelled
         If `is_cancelled` answered true.
     """
