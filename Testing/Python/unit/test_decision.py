@@ -219,13 +219,36 @@ def test_the_border_lies_between_what_is_there():
 def test_a_thin_wall_is_what_is_around():
     """Where the body ends a pixel beyond the lung."""
     lungs = mask(RIGHT)
-    body = ndimage.binary_dilation(lungs, np.ones((1, 3, 3)))
+    body = ndimage.binary_dilation(lungs, ndimage.generate_binary_structure(2, 1)[None])
     hounsfield = np.where(lungs, LUNG, np.where(body, TISSUE, -1000)).astype(np.float32)
     edge = np.s_[10:16, 8:9, 8:24]
     for value, is_lung in ((-410, True), (-400, False)):
         hounsfield[edge] = value
         decided = decide(lungs, hounsfield, settings=SHARP, scan=scan_of(hounsfield, SPACING, body))
         assert decided[edge].all() == decided[edge].any() == is_lung
+
+
+def test_the_border_is_looked_for_within_the_slices():
+    """What the score map says of a whole slice stays, however dark or bright it is."""
+    dark, bright = np.s_[9:17, 8:22, 8:24], np.s_[15:16, 12:18, 12:20]
+    hounsfield = with_values(mask(dark, LEFT), (bright, TISSUE))
+    decided = decide(mask(RIGHT, LEFT), hounsfield, settings=SHARP)
+    assert ((decided > 0) == mask(RIGHT, LEFT)).all()
+
+
+def test_where_the_scan_ends_a_lung_has_no_border():
+    lungs, bright = mask(np.s_[10:16, :14, 8:24], LEFT), np.s_[10:16, :2, 12:18]
+    decided = decide(lungs, with_values(lungs, (bright, TISSUE)), settings=SHARP)
+    assert ((decided > 0) == lungs).all()
+
+
+def test_lungs_that_are_a_pixel_apart_keep_their_sides():
+    lungs = mask(np.s_[10:16, 8:22, 8:29], np.s_[10:16, 8:22, 30:50])
+    for settings in (PLAIN, SHARP, FILLED, Settings()):
+        decided = decide(lungs, settings=settings)
+        assert (decided[..., :29] == lungs[..., :29]).all()
+        assert (decided[..., 30:] == 2 * lungs[..., 30:]).all()
+        assert not decided[..., 29].any()
 
 
 def test_a_lung_without_anything_around_is_as_chosen():

@@ -52,10 +52,11 @@ def test_rounded_headers_are_those_of_one_volume(tmp_path, values):
         {"ImageOrientationPatient": [0.8, 0.6, 0, -0.6, 0.8, 0]},
     ],
 )
-def test_a_slice_of_another_size_or_orientation_is_left_out(tmp_path, values):
-    write_series(tmp_path, hounsfield(), change=at(5, **values))
+@pytest.mark.parametrize("index", [0, 5])
+def test_a_slice_of_another_size_or_orientation_is_left_out(tmp_path, index, values):
+    write_series(tmp_path, hounsfield(), change=at(index, **values))
     voxels, _, warnings = read(tmp_path)
-    assert np.array_equal(voxels, hounsfield()[:5])
+    assert np.array_equal(voxels, np.delete(hounsfield(), index, 0))
     assert len(warnings) == 1
     assert warnings[0].startswith("1 image of another size or orientation")
     assert "was left out" in warnings[0]
