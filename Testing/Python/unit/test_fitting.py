@@ -61,6 +61,7 @@ def test_fits_in_several_threads_do_not_disturb_one_another():
         {"weight_affine": 0.0},
         {"weight_spatial": 0.0},
         {"weight_affine": 0.0, "weight_spatial": 0.0},
+        {"weight_cross_entropy": 0.0, "weight_spatial": 0.0},
         {"inception": False},
         {"deformable": False},
         {"blocks": 1},
