@@ -30,6 +30,14 @@ def scan_of(
     )
 
 
+def mask_of(*boxes, shape) -> np.ndarray:
+    """Where any of the boxes is."""
+    filled = np.zeros(shape, bool)
+    for box in boxes:
+        filled[box] = True
+    return filled
+
+
 def leftward_of(shape, width: float) -> np.ndarray:
     """Position toward the patient's left in mm, from the first column."""
     return np.broadcast_to(np.arange(shape[2]) * width, shape).astype(np.float32)

@@ -1,10 +1,11 @@
 """From chosen clusters to lungs: which pieces count, and where each lung ends, to the voxel."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
-from blocks import BONE, LUNG, TISSUE, scan_of
+from blocks import BONE, LUNG, TISSUE, mask_of, scan_of
 from S3NetSegmentationLib import Settings
 from S3NetSegmentationLib.geometry import Geometry
 from S3NetSegmentationLib.lung.decision import decide_lungs
@@ -20,12 +21,7 @@ SHAPE, SPACING = (30, 30, 60), (5.0, 4.0, 5.0)
 
 RIGHT, LEFT = np.s_[10:16, 8:22, 8:24], np.s_[10:16, 8:22, 36:52]
 
-
-def mask(*boxes, shape=SHAPE) -> np.ndarray:
-    filled = np.zeros(shape, bool)
-    for box in boxes:
-        filled[box] = True
-    return filled
+mask = partial(mask_of, shape=SHAPE)
 
 
 def image(lungs: np.ndarray) -> np.ndarray:

@@ -1,8 +1,10 @@
 """Right and left: by the spine, by the body, and parted where the lungs touch."""
 
+from functools import partial
+
 import numpy as np
 import pytest
-from blocks import BONE, LUNG, TISSUE, leftward_of, scan_of
+from blocks import BONE, LUNG, TISSUE, leftward_of, mask_of, scan_of
 from S3NetSegmentationLib.lung.sides import LEFT, RIGHT, right_and_left
 
 SHAPE, SPACING = (20, 30, 60), (5.0, 4.0, 5.0)
@@ -12,12 +14,7 @@ MIDDLE = 30
 SPINE = np.s_[:, 22:27, MIDDLE - 3 : MIDDLE + 3]
 ONE, OTHER = np.s_[3:17, 6:20, 8:24], np.s_[3:17, 6:20, 36:52]
 
-
-def mask(*boxes, shape=SHAPE) -> np.ndarray:
-    filled = np.zeros(shape, bool)
-    for box in boxes:
-        filled[box] = True
-    return filled
+mask = partial(mask_of, shape=SHAPE)
 
 
 def sides(lungs, *bones, spacing=SPACING, body=None, right_to_left=True) -> np.ndarray:
