@@ -101,7 +101,7 @@ class Settings:
             raise InputError(
                 f"There is no choice '{self.choice}'; choose one of {', '.join(CHOICES)}."
             )
-        for name, least in _LEAST.items():
+        for name, least in _MINIMA.items():
             if not getattr(self, name) >= least:  # which is so of what is no number, too
                 raise InputError(f"The setting '{name}' must be at least {least}.")
         if self.seed not in SEEDS:
@@ -166,7 +166,7 @@ _KINDS = {
     "bool": (bool, "true or false"),
 }
 
-_LEAST = {
+_MINIMA = {
     "gpu_memory_gb": 0,
     "working_size": 32,
     "fitted_slices": 1,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..batch.run import Plan
 
-MOST_BARS = 8
+MAX_BARS = 8
 """Bars of running scans that are shown at once."""
 
 EXAMPLES = """\
@@ -204,7 +204,7 @@ class _Display:
                 if name in self._running:
                     self._running.pop(name).close()
                 return
-            if name not in self._running and len(self._running) < MOST_BARS:
+            if name not in self._running and len(self._running) < MAX_BARS:
                 self._running[name] = new_bar("  {desc}", only_on_terminals=True)
             if name in self._running:
                 bar = self._running[name]

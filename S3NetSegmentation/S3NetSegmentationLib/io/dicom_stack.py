@@ -31,7 +31,7 @@ refused, more than slightly is worth a warning."""
 LARGEST_TILT = 35
 """Degrees; no gantry tilts further."""
 
-MOST_PIXELS, MOST_VOXELS = 2**24, 2**31
+MAX_PIXELS, MAX_VOXELS = 2**24, 2**31
 """Of a slice and of a volume; more than any CT has is a damaged file."""
 
 TAGS = (
@@ -274,7 +274,7 @@ def _largest_stack(slices: list[DicomSlice]) -> list[DicomSlice]:
 def _check_size(slices: list[DicomSlice]) -> None:
     """Refuse what no scanner makes before memory is spent on it."""
     pixels = math.prod(slices[0].matrix)
-    if not 0 < pixels <= MOST_PIXELS or pixels * len(slices) > MOST_VOXELS:
+    if not 0 < pixels <= MAX_PIXELS or pixels * len(slices) > MAX_VOXELS:
         raise InputError(
             f"'{slices[0].path.name}' claims to be a volume of {slices[0].matrix[1]} x "
             f"{slices[0].matrix[0]} x {len(slices)} voxels; the file is damaged."

@@ -44,7 +44,7 @@ EIGHT_BITS = {
     ".mha": re.compile(rb"^ElementType\s*=\s*MET_U?CHAR\s*$", re.M | re.I),
 }
 
-MOST_VOXELS = 2**31
+MAX_VOXELS = 2**31
 """More than any CT has; a file that claims more is damaged."""
 
 STRONGEST_COMPRESSION = 1100
@@ -222,7 +222,7 @@ def _check_metaimage(path: Path) -> None:
             raise ValueError
     sizes = [int(size) for size in fields.get("DimSize", "").split()]
     name = fields.get("ElementDataFile", "").upper()
-    if not 0 < dimensions <= 5 or min(sizes, default=0) < 1 or max(sizes) > MOST_VOXELS:
+    if not 0 < dimensions <= 5 or min(sizes, default=0) < 1 or max(sizes) > MAX_VOXELS:
         raise ValueError
     if not name or "%" in name or name.startswith("LIST"):
         raise ValueError
@@ -263,8 +263,8 @@ def _check_size(path: Path, size: Sequence[int]) -> None:
     several = "%" in file.name or file.name.upper().startswith("LIST")
     if not file.is_file() and not several:
         raise InputError(f"The file with the voxels of '{path.name}' is missing.")
-    most = MOST_VOXELS if several else STRONGEST_COMPRESSION * file.stat().st_size
-    if voxels > min(most, MOST_VOXELS):
+    most = MAX_VOXELS if several else STRONGEST_COMPRESSION * file.stat().st_size
+    if voxels > min(most, MAX_VOXELS):
         raise InputError(
             f"'{path.name}' claims to be a volume of {' x '.join(map(str, size))} voxels; the "
             "file is damaged."

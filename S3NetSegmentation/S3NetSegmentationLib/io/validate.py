@@ -7,7 +7,7 @@ import SimpleITK as sitk
 
 from ..errors import InputError, LabelMapError
 
-LEAST_PIXELS = 16
+MIN_PIXELS = 16
 """Rows and columns of a slice that can be segmented."""
 
 WIDEST = 1500
@@ -21,7 +21,7 @@ AIR_OR_FAT = (-1100, -50)
 
 SOFT_TISSUE = (-200, 300)
 
-LEAST_RANGE = 500
+MIN_RANGE = 500
 """Hounsfield units between the darkest and the brightest voxel of a CT that is not windowed."""
 
 
@@ -38,7 +38,7 @@ def check_volume(image: sitk.Image) -> None:
     if image.GetDimension() != 3:
         raise InputError(f"This is a {image.GetDimension()}D image; a 3D CT volume is needed.")
     size = image.GetSize()
-    if sorted(size)[1] < LEAST_PIXELS:
+    if sorted(size)[1] < MIN_PIXELS:
         raise InputError(
             f"The volume is too small ({' x '.join(map(str, size))} voxels) to be a CT."
         )
@@ -72,7 +72,7 @@ def check_ct(image: sitk.Image) -> None:
     if (
         _share(values, *AIR_OR_FAT) < 0.005
         or _share(values, *SOFT_TISSUE) < 0.01
-        or high - low < LEAST_RANGE
+        or high - low < MIN_RANGE
     ):
         kind = LabelMapError if _is_label_map(values, low, high) else InputError
         raise kind(f"The volume is not CT in Hounsfield units: {_reason(values, low, high)}.")

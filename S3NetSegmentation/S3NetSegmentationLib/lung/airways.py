@@ -16,10 +16,10 @@ DARK = -880
 AREA = (0.4, 7.0)
 """Square centimeters of a trachea's lumen in an axial slice, from a child's to a wide one."""
 
-LEAST_LENGTH = 25.0
+MIN_LENGTH = 25.0
 """Millimeters that a trachea can be followed, at least."""
 
-LEAST_BRONCHUS = 0.25
+MIN_BRONCHUS = 0.25
 """Square centimeters: what is smaller is a lobar bronchus, which belongs to the lung."""
 
 GROWTH = 1.6
@@ -68,7 +68,7 @@ def find_airways(
         for number in _possible_starts(slices[z], lung_above | airways[z] | too_short[z], spacing):
             track = _follow(slices[: z + 1], number, pixel)
             inside = slice(z + 1 - len(track), z + 1)
-            if len(track) * spacing[0] < LEAST_LENGTH:
+            if len(track) * spacing[0] < MIN_LENGTH:
                 # Nor can its lower parts be followed farther.
                 too_short[inside] |= track
             elif np.median(hounsfield[inside][track]) <= DARK:
@@ -107,7 +107,7 @@ def _follow(slices: list[_AirPieces], start: int, pixel: float) -> np.ndarray:
         branches = np.zeros_like(track[-1])
         for number in numbers[numbers > 0]:
             before = (above & ndimage.binary_dilation(below == number)).sum() * pixel
-            if LEAST_BRONCHUS <= axial.areas[number] <= min(AREA[1], GROWTH * before + 0.5):
+            if MIN_BRONCHUS <= axial.areas[number] <= min(AREA[1], GROWTH * before + 0.5):
                 branches |= axial.numbers == number
         if not branches.any():
             break

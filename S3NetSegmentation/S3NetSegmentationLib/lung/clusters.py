@@ -13,10 +13,10 @@ from .scan import Scan
 WINDOW = (-1000, 400)
 """Hounsfield units between which clusters are told apart by intensity."""
 
-LEAST_SPREAD = 40
+MIN_SPREAD = 40
 """Hounsfield units: no cluster is narrower than the noise of a scan."""
 
-LEAST_SHARE = 1e-4
+MIN_SHARE = 1e-4
 """Share of the body: a smaller cluster is not worth a number."""
 
 LUNG_MEDIAN = -500
@@ -91,10 +91,10 @@ def assign_clusters(
     median, spread = np.zeros(count, np.float32), np.full(count, np.inf, np.float32)
     for cluster in range(count):
         own = values[winners == cluster]
-        if own.size >= max(1, LEAST_SHARE * values.size):
+        if own.size >= max(1, MIN_SHARE * values.size):
             low, median[cluster], high = np.percentile(own, (25, 50, 75))
             # The quartiles of a normal distribution lie 1.35 standard deviations apart.
-            spread[cluster] = max((high - low) / 1.35, LEAST_SPREAD)
+            spread[cluster] = max((high - low) / 1.35, MIN_SPREAD)
     told = np.flatnonzero(np.isfinite(spread))  # the others are likely nowhere
     median, spread = median[told, None], spread[told, None]
     # Slice by slice, as the scores of all of them in single precision would take much memory.
@@ -146,7 +146,7 @@ def order_clusters(labels: np.ndarray, scan: Scan) -> np.ndarray:
     """
     values, winners = scan.hounsfield[scan.body], labels[scan.body]
     counts = np.bincount(winners, minlength=labels.max() + 1)
-    kept = np.flatnonzero(counts >= max(1, LEAST_SHARE * values.size)).tolist()
+    kept = np.flatnonzero(counts >= max(1, MIN_SHARE * values.size)).tolist()
     medians = {cluster: np.median(values[winners == cluster]) for cluster in kept}
     ascending = sorted(kept, key=lambda cluster: medians[cluster])
     number_of = np.empty(len(counts), np.uint8)

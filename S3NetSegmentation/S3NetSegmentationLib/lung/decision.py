@@ -14,14 +14,14 @@ from .scan import Scan
 from .sides import LEFT, RIGHT, right_and_left
 from .working import extent
 
-LEAST_PIECE_ML = 5.0
+MIN_PIECE_ML = 5.0
 """Milliliters: smaller pieces of lung are islands, unless they are large in a slice."""
 
-LEAST_PIECE_SHARE = 0.02
+MIN_PIECE_SHARE = 0.02
 """Pieces of less than this share of the largest are islands, too."""
 
 CUT_AREA = 2.4
-"""Square centimeters, the mean section of a ball of `LEAST_PIECE_ML`: in a scan of few slices
+"""Square centimeters, the mean section of a ball of `MIN_PIECE_ML`: in a scan of few slices
 every piece is cut at both ends, and its volume says nothing."""
 
 LARGE_AREA = 25.0
@@ -47,7 +47,7 @@ MIDWAY, HAZY = 0.5, 0.7
 """Of the way from lung to what surrounds it: where the border lies, and up to where thick parts
 are hazy lung. Fat, the darkest tissue, begins beyond."""
 
-THICK, LEAST_THICK = 3.0, 3
+THICK, MIN_THICK = 3.0, 3
 """Millimeters and voxels: what is less thick may be the border, half lung and half tissue."""
 
 UNSURE = 2
@@ -116,10 +116,10 @@ def _without_islands_and_gas(lungs: np.ndarray, scan: Scan) -> np.ndarray:
         area = piece.sum((1, 2)).max() * scan.spacing[1] * scan.spacing[2] / 100
         small = area < LARGE_AREA
         is_cut = piece.shape[0] == len(lungs) and area >= CUT_AREA
-        is_island = small and volumes[number] < LEAST_PIECE_ML and not is_cut
+        is_island = small and volumes[number] < MIN_PIECE_ML and not is_cut
         if is_island or is_gas(scan.hounsfield[box], piece, scan.air_level, small):
             volumes[number] = 0
-    kept = (volumes > 0) & (volumes >= LEAST_PIECE_SHARE * volumes.max())
+    kept = (volumes > 0) & (volumes >= MIN_PIECE_SHARE * volumes.max())
     return (kept & _near_largest(pieces, volumes, scan.spacing[0]))[pieces]
 
 
@@ -221,7 +221,7 @@ def _decide_boundary(sides: np.ndarray, scan: Scan, hounsfield: np.ndarray) -> n
     lung, tissue = np.median(scan.hounsfield[lungs]), np.median(outer)
     middle, brightest = (lung + share * (tissue - lung) for share in (MIDWAY, HAZY))
     voxel = np.divide(scan.spacing, scan.grid.block)[1:]
-    rows, columns = (max(LEAST_THICK, round(THICK / size)) for size in voxel)
+    rows, columns = (max(MIN_THICK, round(THICK / size)) for size in voxel)
     nearest = sides
     for _ in range(BAND):
         nearest = np.where(nearest > 0, nearest, ndimage.grey_dilation(nearest, footprint=CROSS))

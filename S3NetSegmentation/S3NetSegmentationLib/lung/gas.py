@@ -19,7 +19,7 @@ AIRY, EMPTY = 80, 60
 """Hounsfield units about the air around the patient: gas that scatter brightens is below the
 first, and nearly all of it, what lies in it too, below the second."""
 
-LEAST_ML = 5.0
+MIN_ML = 5.0
 """Milliliters of gas beside the lungs that are worth a look."""
 
 WALL = 2 / 3
@@ -74,7 +74,7 @@ def bowel_gas(lungs: np.ndarray, scan: Scan) -> np.ndarray:
     """
     gas = np.zeros_like(lungs)
     pieces, _ = ndimage.label(lungs & (scan.hounsfield < scan.air_level + AIRY))
-    least = LEAST_ML * 1000 / np.prod(scan.spacing)
+    least = MIN_ML * 1000 / np.prod(scan.spacing)
     large = np.bincount(pieces.ravel()) >= least
     if not large[1:].any():
         return gas

@@ -32,7 +32,7 @@ MIDDLE = (0.25, 0.75)
 TISSUE = 40
 """Hounsfield units of what lies around the lungs."""
 
-LEAST_AREA = 0.1
+MIN_AREA = 0.1
 """Share of the largest slice of the lungs: smaller ones count, but say nothing by themselves."""
 
 NEIGHBORS = np.ones((1, 3, 3), bool)
@@ -85,7 +85,7 @@ def assess(lungs: np.ndarray, scan: Scan) -> Quality:
     missing = np.where(areas > 0, _missed(lungs, scan) + _broken_off(areas) + unsure, 0)
     with np.errstate(invalid="ignore"):
         slices = _dice(areas, wrong, missing)
-    large = areas >= LEAST_AREA * areas.max()
+    large = areas >= MIN_AREA * areas.max()
     score = _dice(areas.sum(), wrong.sum(), missing.sum())
     return Quality(float(score), slices, large & (slices < DOUBTFUL))
 

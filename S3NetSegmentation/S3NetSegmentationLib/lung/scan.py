@@ -26,7 +26,7 @@ LUMEN = 1.4
 AIRWAY_SHARE = 0.3
 """Share of a working voxel that is lumen, from which on it belongs to the airways."""
 
-LEAST_PIXELS = 3
+MIN_PIXELS = 3
 """Along each side of an axial slice, for a network to see anything in it."""
 
 AIR_RANGE = (-1100, -980)
@@ -251,7 +251,7 @@ def _working_grid(
 
 def _check_size(shape: tuple[int, int, int]) -> None:
     """Refuse axial slices of too few pixels, as of a single coronal slice."""
-    if min(shape[1:]) < LEAST_PIXELS:
+    if min(shape[1:]) < MIN_PIXELS:
         raise InputError(
             "The axial slices of this volume show too little of a body; choose more of the chest, "
             "and check the size of the voxels."

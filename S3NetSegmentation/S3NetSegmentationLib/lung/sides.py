@@ -13,7 +13,7 @@ RIGHT, LEFT = 1, 2
 DEEPEST = 30.0
 """Millimeters: two lungs that touch come apart when eroded by less than this."""
 
-LEAST_PART = 0.1
+MIN_PART = 0.1
 """Share of the lungs that a part must have to be a lung of its own, and not a lobe's tip."""
 
 BONE = 200
@@ -39,7 +39,7 @@ def right_and_left(lungs: np.ndarray, scan: Scan, leftward: np.ndarray) -> np.nd
     pieces, _ = ndimage.label(lungs)
     middle = _midline(scan, leftward, pieces)
     sides = np.zeros(lungs.shape, np.uint8)
-    least = 2 * LEAST_PART * np.count_nonzero(lungs)
+    least = 2 * MIN_PART * np.count_nonzero(lungs)
     for number, box in enumerate(ndimage.find_objects(pieces), 1):
         piece = pieces[box] == number
         beyond = leftward[box] - middle
@@ -47,7 +47,7 @@ def right_and_left(lungs: np.ndarray, scan: Scan, leftward: np.ndarray) -> np.nd
         share = np.count_nonzero(positions > 0) / positions.size
         parts = None
         # A small piece is never both lungs, nor is one that as good as stays on its side.
-        if positions.size > least and LEAST_PART / 2 < share < 1 - LEAST_PART / 2:
+        if positions.size > least and MIN_PART / 2 < share < 1 - MIN_PART / 2:
             parts = _come_apart(piece, beyond, scan.spacing)
         if parts is None:
             sides[box][piece] = LEFT if positions.mean() > 0 else RIGHT
@@ -85,7 +85,7 @@ def _between_lungs(leftward: np.ndarray, pieces: np.ndarray) -> tuple[float, flo
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
     numbers = np.argsort(sizes)[-2:]
-    if len(sizes) < 3 or sizes[numbers].min() < 2 * LEAST_PART * sizes.sum():
+    if len(sizes) < 3 or sizes[numbers].min() < 2 * MIN_PART * sizes.sum():
         return None
     first, second = (np.percentile(leftward[pieces == number], (25, 75)) for number in numbers)
     low, high = (first, second) if first[0] < second[0] else (second, first)
@@ -119,7 +119,7 @@ def _come_apart(
         sizes[0] = 0
         first, second = np.argsort(sizes)[-2:]
         positions = [beyond[cores == number].mean() for number in (first, second)]
-        if sizes[first] >= LEAST_PART * sizes.sum() and min(positions) < 0 < max(positions):
+        if sizes[first] >= MIN_PART * sizes.sum() and min(positions) < 0 < max(positions):
             right, left = (first, second) if positions[0] < 0 else (second, first)
             cores = np.repeat(cores, skip, 0)[: len(whole)] * whole
             return _grow(cores == right, cores == left, whole)

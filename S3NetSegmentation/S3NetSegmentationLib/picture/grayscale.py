@@ -23,7 +23,7 @@ THICKNESS = 5.0
 NO_GRAY = -500
 """No picture has values below this one; a slice that has them is in Hounsfield units."""
 
-LEAST_BODY = 0.05
+MIN_BODY = 0.05
 """Share of a slice that the body fills, at least."""
 
 
@@ -52,7 +52,7 @@ def slice_as_scan(gray: np.ndarray) -> sitk.Image:
     millimeters = BODY_WIDTH / gray.shape[1]
     rough = SPLIT + (gray - split) * ((TISSUE - SPLIT) / (tissue - split))
     body = body_mask(rough[None], (THICKNESS, millimeters, millimeters))[0] & view
-    if body.mean() < LEAST_BODY:
+    if body.mean() < MIN_BODY:
         raise InputError("No body was found in this picture; choose an axial CT slice of a chest.")
     dark = body & (gray <= split)
     interior = ndimage.binary_erosion(dark)

@@ -23,7 +23,7 @@ from .regions import decide_regions, merged_regions, resized
 from .result import PictureResult, Region, choose_region, describe_regions, mask_of
 from .view import lens_view
 
-LEAST_SIZE = 32
+MIN_SIZE = 32
 """Pixels along each side of a picture that can be segmented."""
 
 CLIP = 3.0
@@ -95,8 +95,8 @@ def _checked(picture: np.ndarray) -> np.ndarray:
         picture = picture[..., None]
     if picture.ndim != 3 or picture.shape[-1] not in (1, 3):
         raise InputError("This is not a grayscale or RGB picture.")
-    if min(picture.shape[:2]) < LEAST_SIZE:
-        raise InputError(f"The picture is too small; it needs {LEAST_SIZE} pixels on each side.")
+    if min(picture.shape[:2]) < MIN_SIZE:
+        raise InputError(f"The picture is too small; it needs {MIN_SIZE} pixels on each side.")
     picture = picture.astype(np.float32)
     if not np.isfinite(picture).all():
         raise InputError("The picture holds values that are not numbers (NaN or infinite).")

@@ -15,7 +15,7 @@ ROUNDS = 3
 SMOOTHING = 1 / 128
 """Share of the picture's size over which colors are averaged: finer than that are hairs."""
 
-LEAST_PIXELS = 20
+MIN_PIXELS = 20
 
 
 def merged_regions(
@@ -102,7 +102,7 @@ def _color_likelihood(values: np.ndarray, winners: np.ndarray, count: int) -> np
     likelihood = np.full((len(values), count), -np.inf)
     for region in range(count):
         own = values[winners == region]
-        if len(own) >= LEAST_PIXELS:
+        if len(own) >= MIN_PIXELS:
             variance = own.var(0).mean() + NOISE**2
             squared = ((values - own.mean(0)) ** 2).sum(1) / variance
             likelihood[:, region] = -squared / 2 - values.shape[1] / 2 * np.log(variance)

@@ -12,13 +12,13 @@ from ..errors import InputError
 from ..lung.clusters import checked_numbers
 from ..settings import Settings
 
-LEAST_SHARE = 0.01
+MIN_SHARE = 0.01
 """Share of the view: a smaller region is nobody's choice."""
 
 EDGE = 2
 """Pixels from the edge of the view at which a piece touches it."""
 
-LEAST_PIECE = 0.05
+MIN_PIECE = 0.05
 """Share of the largest piece of the mask: smaller ones are specks."""
 
 
@@ -147,7 +147,7 @@ def describe_regions(clusters: np.ndarray, picture: np.ndarray) -> tuple[Region,
 
 def choose_region(table: tuple[Region, ...], choice: str) -> tuple[int, ...]:
     """The region that lies most in the middle, or is the darkest or the brightest."""
-    large = [region for region in table if region.share >= LEAST_SHARE]
+    large = [region for region in table if region.share >= MIN_SHARE]
     if not large:
         return ()
     keys = {
@@ -167,7 +167,7 @@ def mask_of(clusters: np.ndarray, chosen: Iterable[int]) -> np.ndarray:
     pieces, _ = ndimage.label(ndimage.binary_fill_holes(np.isin(clusters, list(chosen))))
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
-    kept = (sizes > 0) & (sizes >= LEAST_PIECE * sizes.max())
+    kept = (sizes > 0) & (sizes >= MIN_PIECE * sizes.max())
     inside = ndimage.binary_erosion(clusters > 0, iterations=EDGE)
     at_edge = np.unique(pieces[~inside])
     if sizes.argmax() not in at_edge:

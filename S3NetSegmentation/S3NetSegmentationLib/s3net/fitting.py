@@ -21,7 +21,7 @@ from .side_by_side import cluster_maps, memory_format, single_network
 ATTEMPT_SEED = 1000
 """Between the seeds of two attempts, so that those of neighboring seeds differ."""
 
-LEAST_SEPARATION = 0.9
+MIN_SEPARATION = 0.9
 """A fit that explains less of the intensity than this share of what the best split of the
 histogram in two explains has merged what is plainly different."""
 
@@ -59,7 +59,7 @@ class Fit:
     @property
     def is_merged(self) -> bool:
         """Whether the clusters have merged what is plainly different."""
-        return self.explained < LEAST_SEPARATION * self.separable
+        return self.explained < MIN_SEPARATION * self.separable
 
 
 def fit(

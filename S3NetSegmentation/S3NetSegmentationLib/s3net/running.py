@@ -15,7 +15,7 @@ from .side_by_side import cluster_maps, fresh_networks, memory_format, spread
 EARLIEST_KEPT = 2
 """Iterations before an iterate may be kept: the first maps are those of a random network."""
 
-LEAST_ITERATIONS = 5
+MIN_ITERATIONS = 5
 """Before a fit may end because few clusters are left (the authors' code)."""
 
 OFFSET_GRADIENT = 1.0
@@ -67,7 +67,7 @@ class RunningFit:
         if least:
             self.best.keep(self.network)
             few = _present(labels, clusters) <= least
-            self.best.settled |= few & (self.best.iteration >= LEAST_ITERATIONS)
+            self.best.settled |= few & (self.best.iteration >= MIN_ITERATIONS)
         else:
             self.best.offer(self.network, variance_explained(self._stacks, labels, clusters))
         self.best.settled |= ~torch.isfinite(losses)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from .per_image import CHANNELS, convolutions, picture_method
 
-CLUSTERS, ITERATIONS, LEAST_CLUSTERS, SCALES = 32, 50, 3, (1, 2, 4)
+CLUSTERS, ITERATIONS, MIN_CLUSTERS, SCALES = 32, 50, 3, (1, 2, 4)
 BETWEEN_SCALES = 0.5
 
 
@@ -59,7 +59,7 @@ def cluster(image: Tensor) -> Tensor:
     for _ in range(ITERATIONS):
         scores = network(image)
         labels = torch.stack(scores).mean(0).detach().argmax(1)
-        if len(labels.unique()) <= LEAST_CLUSTERS:
+        if len(labels.unique()) <= MIN_CLUSTERS:
             break
         own = sum(F.cross_entropy(each, labels) for each in scores) / len(scores)
         apart = sum(F.mse_loss(each, scores[0].detach()) for each in scores[1:])

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from .per_image import CHANNELS, convolutions, picture_method
 
-CLUSTERS, ITERATIONS, LEAST_CLUSTERS = 32, 50, 3
+CLUSTERS, ITERATIONS, MIN_CLUSTERS = 32, 50, 3
 SPATIAL, CONTEXT = 1.0, 0.5
 
 
@@ -27,7 +27,7 @@ def cluster(image: Tensor) -> Tensor:
     for _ in range(ITERATIONS):
         scores = network(image)
         labels = scores.detach().argmax(1)
-        if len(labels.unique()) <= LEAST_CLUSTERS:
+        if len(labels.unique()) <= MIN_CLUSTERS:
             break
         loss = (
             F.cross_entropy(scores, labels)
