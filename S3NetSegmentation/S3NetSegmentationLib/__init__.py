@@ -7,21 +7,32 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .settings import PRESETS, Settings
+from .settings import PICTURE_PRESETS, PRESETS, PictureSettings, Settings
 
 if TYPE_CHECKING:
     from .choosing import choose_clusters
-    from .picture.pipeline import segment_picture
+    from .picture.ct_slice import segment_ct_picture
+    from .picture.segment import segment_picture
     from .pipeline import segment_lungs
 
 __version__ = "0.1.0"
-__all__ = ["PRESETS", "Settings", "choose_clusters", "segment_lungs", "segment_picture"]
+__all__ = [
+    "PICTURE_PRESETS",
+    "PRESETS",
+    "PictureSettings",
+    "Settings",
+    "choose_clusters",
+    "segment_ct_picture",
+    "segment_lungs",
+    "segment_picture",
+]
 
 # torch takes seconds to import, and Slicer loads this package at start-up.
 _LAZY = {
     "choose_clusters": ".choosing",
     "segment_lungs": ".pipeline",
-    "segment_picture": ".picture.pipeline",
+    "segment_ct_picture": ".picture.ct_slice",
+    "segment_picture": ".picture.segment",
 }
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import SimpleITK as sitk
 import torch
 
-from .errors import FitError, InputError
+from .errors import FitError
 from .geometry import Geometry
 from .io.validate import check_ct
 from .lung.clusters import (
@@ -29,9 +30,10 @@ from .lung.scan import Scan, prepare
 from .lung.slices import network_input, spread_slices
 from .progress import Progress, Reporter
 from .result import LungResult
-from .s3net.arrays import to_array, to_tensor
-from .s3net.device import Device, resolve_device
-from .s3net.processor import Processor
+from .s3net.fit import fit
+from .s3net.hardware.arrays import to_array, to_tensor
+from .s3net.hardware.device import Device, resolve_device
+from .s3net.hardware.fallback import DeviceFallback
 from .settings import Settings
 
 STAGES = {
@@ -77,16 +79,14 @@ def segment_lungs(
     Raises
     ------
     InputError
-        If the image is no CT volume, the device does not exist, or the settings are for pictures.
+        If the image is not a CT volume, or the device does not exist.
     FitError
         If every fit diverged or ended in one cluster.
     Cancelled
         If `is_cancelled` answered true.
     """
     settings = settings or Settings()
-    if settings.choice != "lung":
-        raise InputError("These settings are for pictures; choose the preset lung-ct for a scan.")
-    device = resolve_device(settings.device)
+    device = resolve_device(settings.device, settings.gpu_memory_gb)
     settings = replace(settings, device=device.name)
     report = Reporter(on_progress, is_cancelled, STAGES[settings.mode])
     clock = _Clock()
@@ -135,18 +135,19 @@ def _one_network(
     """One network for the scan, fitted to slices spread over it; the clusters of all slices."""
     images = to_tensor(network_input(scan))
     fitted = images[spread_slices(scan, settings.fitted_slices).tolist()]
-    processor = Processor(device)
-    found = processor.fit(fitted, settings, lambda *count: report.step("Fitting", *count))
+    fallback = DeviceFallback(device)
+    on_step = partial(report.step, "Fitting")
+    found = fallback.run(lambda device: fit(device.place(fitted), settings, on_step))
     # Most of the K clusters die out during a fit; their scores would only take memory.
     alive = found.scores.argmax(1).unique().cpu()
     scores = np.empty((len(images), len(alive), *images.shape[2:]), np.float16)
     for start in range(0, len(images), len(fitted)):
         report.step("Clustering", start, len(images))
         batch = slice(start, start + len(fitted))
-        predicted = processor.predict(found.network, images[batch])
+        predicted = fallback.predict(found.network, images[batch])
         scores[batch] = to_array(predicted[:, alive].half())
     labels = assign_clusters(scores, scan.hounsfield, scan.body, settings.use_intensity)
-    return labels, (*processor.warnings, *[POOR_FIT] * found.is_merged)
+    return labels, (*fallback.warnings, *[POOR_FIT] * found.is_merged)
 
 
 def _network_per_slice(
@@ -154,10 +155,10 @@ def _network_per_slice(
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """A network for every slice, as in the paper; their clusters matched along z."""
     images = to_tensor(network_input(scan))
-    processor = Processor(device)
+    fallback = DeviceFallback(device)
     labels = np.zeros(scan.body.shape, np.int64)
     failed = 0
-    fits = processor.fit_each(images, settings, lambda *count: report.step("Fitting", *count))
+    fits = fallback.fit_each(images, settings, partial(report.step, "Fitting"))
     for z, found in enumerate(fits):
         if found is None:
             failed += 1
@@ -174,7 +175,7 @@ def _network_per_slice(
     report.step("Clustering", 0, 1)
     matched = match_along_z(labels, scan.hounsfield, scan.body, settings.clusters)
     unfitted = [f"{failed} slices hold too little to be fitted."] if failed else []
-    return matched, (*processor.warnings, *unfitted)
+    return matched, (*fallback.warnings, *unfitted)
 
 
 class _Clock:

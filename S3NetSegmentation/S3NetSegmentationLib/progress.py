@@ -33,9 +33,9 @@ class Reporter:
 
     Parameters
     ----------
-    progress : callable, optional
+    on_progress : callable, optional
         Receives each `Progress`.
-    cancelled : callable, optional
+    is_cancelled : callable, optional
         Asked at each step; where it answers true, the step raises `Cancelled`.
     shares : dict of str to float
         For each stage its share of the whole work, in the order in which they run.
@@ -43,12 +43,12 @@ class Reporter:
 
     def __init__(
         self,
-        progress: Callable[[Progress], None] | None,
-        cancelled: Callable[[], bool] | None,
+        on_progress: Callable[[Progress], None] | None,
+        is_cancelled: Callable[[], bool] | None,
         shares: dict[str, float],
     ):
-        self._progress = progress
-        self._cancelled = cancelled
+        self._on_progress = on_progress
+        self._is_cancelled = is_cancelled
         self._shares = shares
         self._fraction = 0.0
 
@@ -60,7 +60,7 @@ class Reporter:
         Cancelled
             If the caller has asked to stop.
         """
-        if self._cancelled is not None and self._cancelled():
+        if self._is_cancelled is not None and self._is_cancelled():
             raise Cancelled
         names = list(self._shares)
         before = sum(self._shares[name] for name in names[: names.index(stage)])
@@ -69,5 +69,5 @@ class Reporter:
         )
         # A refit starts its stage again; the bar waits rather than runs backwards.
         self._fraction = max(self._fraction, fraction)
-        if self._progress is not None:
-            self._progress(Progress(stage, done, total, self._fraction))
+        if self._on_progress is not None:
+            self._on_progress(Progress(stage, done, total, self._fraction))

@@ -15,12 +15,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from cases import cases
-from S3NetSegmentationLib import Settings, segment_picture
+from S3NetSegmentationLib import PICTURE_PRESETS, segment_picture
 from S3NetSegmentationLib.errors import FitError
 from S3NetSegmentationLib.evaluation.overlap import dice, hammoude, xor_error
 from S3NetSegmentationLib.evaluation.protocol import best_cluster, crop_by_truth
@@ -37,7 +38,7 @@ VARIANTS = {
 
 def scores(case, changes: dict, seed: int) -> tuple[float, float, float, float]:
     """DSC of the best cluster, and its DSC, HM and XOR when cropped, in percent."""
-    settings = Settings.from_preset("skin-paper", device="cpu", seed=seed, **changes)
+    settings = replace(PICTURE_PRESETS["skin-paper"], device="cpu", seed=seed, **changes)
     try:
         clusters = segment_picture(case.image, settings).clusters
     except FitError:

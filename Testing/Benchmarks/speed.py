@@ -41,12 +41,12 @@ from S3NetSegmentationLib import PRESETS, Settings, segment_lungs
 from S3NetSegmentationLib.lung.orientation import AxialOrder
 from S3NetSegmentationLib.lung.scan import prepare
 from S3NetSegmentationLib.lung.slices import network_input, spread_slices
-from S3NetSegmentationLib.s3net import fitting
+from S3NetSegmentationLib.s3net import fit as fitting
 from S3NetSegmentationLib.s3net.affine import random_affine
-from S3NetSegmentationLib.s3net.deformable import deform_conv2d
-from S3NetSegmentationLib.s3net.device import Device
-from S3NetSegmentationLib.s3net.many import networks_at_once
-from S3NetSegmentationLib.s3net.running import RunningFit
+from S3NetSegmentationLib.s3net.fast.deformable import deform_conv2d
+from S3NetSegmentationLib.s3net.hardware.device import Device
+from S3NetSegmentationLib.s3net.hardware.per_image import networks_at_once
+from S3NetSegmentationLib.s3net.iteration import FitState
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
@@ -54,7 +54,7 @@ from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
 INPUTS = 2
 """Channels of the image as the engine makes it of CT; both sides get the same."""
 
-PAPER = replace(PRESETS["lung-ct-paper"], offset_rate=published.OFFSET_RATE)
+PAPER = PRESETS["lung-ct-paper"]
 
 PAPER_SLICES = 3
 """Slices that both sides really fit at the paper's settings: the other one takes minutes each."""
@@ -92,7 +92,7 @@ def published_side(image: Tensor, channels: int) -> Side:
 
 def engine_side(image: Tensor, channels: int, networks: int = 1) -> Side:
     settings = replace(PAPER, channels=channels, clusters=channels)
-    fit = RunningFit(image.expand(networks, 1, -1, -1, -1), settings, 0)
+    fit = FitState(image.expand(networks, 1, -1, -1, -1), settings, 0)
     generator = torch.Generator().manual_seed(0)
 
     def forward() -> Tensor:
@@ -179,7 +179,7 @@ def check_equality() -> float:
     network = published.PublishedNet(INPUTS, 8, 8).double()
     image = picture(48, torch.device("cpu")).double()
     transform = random_affine(torch.Generator().manual_seed(0)).double()
-    fit = RunningFit(image[None], replace(PAPER, channels=8, clusters=8), 0)
+    fit = FitState(image[None], replace(PAPER, channels=8, clusters=8), 0)
     fit.network.load_state_dict(network.state_dict())
     published.joint_loss(network, image, transform).backward()
     fit.forward(transform)[1].sum().backward()
@@ -233,7 +233,7 @@ def gpu_busy(device: torch.device) -> dict[str, float]:
             networks, slices = 1, settings.fitted_slices
         stacks = image.expand(networks, slices, -1, -1, -1)
         times, wall = profiled(
-            lambda stacks=stacks, settings=settings: fitting.fit_side_by_side(stacks, settings),
+            lambda stacks=stacks, settings=settings: fitting.fit_ensemble(stacks, settings),
             device,
         )
         shares[name] = sum(times.values()) / wall
@@ -329,7 +329,7 @@ def paper_slices(sample: Path, device: torch.device) -> dict:
     for group in images.to(device).split(at_once):
         steps: list[int] = []
         taken["engine"] += machine.seconds(
-            lambda group=group, steps=steps: fitting.fit_side_by_side(
+            lambda group=group, steps=steps: fitting.fit_ensemble(
                 group.unsqueeze(1), PAPER, lambda done, total: steps.append(done)
             ),
             device,

@@ -63,7 +63,7 @@ def segment_scan(folder: Path, on_progress: Callable[[Progress], None]) -> dict:
     load_torch()
     from ..pipeline import segment_lungs
     from ..report import as_dict
-    from ..s3net.device import fastest_device
+    from ..s3net.hardware.device import fastest_device
 
     settings = Settings.from_dict(job["settings"])
     if settings.device == "auto":

@@ -101,8 +101,6 @@ def run_batch(
     """
     source, output = Path(source).absolute(), Path(output).absolute()
     settings = settings or Settings()
-    if settings.choice != "lung":
-        raise InputError("These settings are for pictures; choose the preset lung-ct for scans.")
     _check(formats, name_by, jobs)
     check_folder(output)
     for name in (RESULTS, REPORT):

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..progress import Progress
-from ..settings import Settings
-from .common import FAILED, NO_LUNGS, add_engine, interruptible, new_bar, settings_of
+from ..settings import PRESETS, Settings
+from .common import FAILED, NO_LUNGS, add_engine, interruptible, new_bar, scan_settings
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -83,7 +83,7 @@ def add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     add("--scheduler", metavar="ADDRESS", help="run on the workers of this Dask scheduler")
     add("--dry-run", action="store_true", help="list what would be done, and do nothing")
-    add_engine(command)
+    add_engine(command, PRESETS)
     command.set_defaults(run=_batch)
 
 
@@ -95,7 +95,7 @@ def _batch(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace, is_cancelled: Callable[[], bool]) -> int:
     """Segment every scan and print a line for each; the exit code."""
-    settings = settings_of(arguments)
+    settings = scan_settings(arguments)
     formats = [".seg.nrrd"]
     formats += [".nii.gz"] if arguments.nifti else []
     formats += [".seg.dcm"] if arguments.dicom_seg else []

@@ -8,13 +8,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import Cancelled, InputError
 from ..progress import Progress
-from ..settings import MODES, PRESET_TITLES, PRESETS, Settings
+from ..settings import MODES, PICTURE_PRESETS, PRESETS, PictureSettings, Settings
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -22,12 +23,30 @@ if TYPE_CHECKING:
 FAILED, BAD_INPUT, NO_LUNGS, INTERRUPTED = 1, 2, 3, 130
 """Exit codes beside 0."""
 
+SCAN_OPTIONS = {
+    "device": "device",
+    "seed": "seed",
+    "mode": "mode",
+    "gpu_memory": "gpu_memory_gb",
+}
+"""Options that change a setting, and the name of the setting."""
+
+PICTURE_OPTIONS = {"device": "device", "seed": "seed", "choose": "choice"}
+
 Writers = Iterable[tuple[Path | None, Callable[[Path], None]]]
 """Paths, None where no file was asked for, and what writes each file."""
 
 
-def add_engine(command: argparse.ArgumentParser) -> None:
-    """Options of every command that segments."""
+PRESET_TITLES = {
+    "lung-ct": "lungs in CT",
+    "lung-ct-paper": "the same as in the paper, slow",
+    "skin": "a skin lesion in a picture",
+    "skin-paper": "the same as in the paper",
+}
+
+
+def add_engine(command: argparse.ArgumentParser, presets: Iterable[str]) -> None:
+    """Options of every command that segments, with the presets that it takes."""
     add = command.add_argument
     add(
         "--mode",
@@ -37,10 +56,9 @@ def add_engine(command: argparse.ArgumentParser) -> None:
     )
     add(
         "--preset",
-        choices=list(PRESETS),
-        default="lung-ct",
-        help="; ".join(f"{name}: {title}" for name, title in PRESET_TITLES.items())
-        + " (default: %(default)s)",
+        choices=list(presets),
+        help="; ".join(f"{name}: {PRESET_TITLES[name]}" for name in presets)
+        + " (default: lung-ct)",
     )
     add("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
     add(
@@ -61,15 +79,30 @@ def add_debug(command: argparse.ArgumentParser) -> None:
     )
 
 
-def settings_of(arguments: argparse.Namespace) -> Settings:
-    """The settings that the options of `add_engine` ask for."""
-    changes = {"device": arguments.device, "seed": arguments.seed}
-    asked = {
-        "mode": arguments.mode,
-        "gpu_memory_gb": arguments.gpu_memory,
-    }
-    changes |= {name: value for name, value in asked.items() if value is not None}
-    return Settings.from_preset(arguments.preset, **changes)
+def scan_settings(arguments: argparse.Namespace) -> Settings:
+    """The settings for a scan that the options of `add_engine` ask for."""
+    return replace(PRESETS[arguments.preset or "lung-ct"], **_changes(arguments, SCAN_OPTIONS))
+
+
+def picture_settings(arguments: argparse.Namespace) -> PictureSettings:
+    """The settings for a picture that the options of ``s3net segment`` ask for.
+
+    Raises
+    ------
+    InputError
+        If an option is for scans only.
+    """
+    for name, option in (("mode", "--mode"), ("gpu_memory", "--gpu-memory")):
+        if getattr(arguments, name) is not None:
+            raise InputError(f"Only the lungs in CT take {option}; leave it out.")
+    preset = PICTURE_PRESETS[arguments.preset or "skin"]
+    return replace(preset, **_changes(arguments, PICTURE_OPTIONS))
+
+
+def _changes(arguments: argparse.Namespace, options: dict[str, str]) -> dict[str, Any]:
+    """The settings that options change: those that were given."""
+    given = {setting: getattr(arguments, name) for name, setting in options.items()}
+    return {setting: value for setting, value in given.items() if value is not None}
 
 
 def fail(sentence: str, code: int) -> int:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..settings import Settings
+from ..settings import PICTURE_PRESETS
 from .common import (
     NO_LUNGS,
     Writers,
     check_outputs,
     fail,
     interruptible,
+    picture_settings,
     progress_bar,
+    scan_settings,
     write_all,
     written,
 )
@@ -24,18 +28,23 @@ if TYPE_CHECKING:
     from ..picture.result import PictureResult
 
 
-def is_picture(arguments: argparse.Namespace, settings: Settings) -> bool:
+def is_picture(arguments: argparse.Namespace) -> bool:
     """Whether the input is a single picture, by its name, the output's or what is looked for."""
     from ..io.picture import MASK_SUFFIXES, PICTURE_SUFFIXES
 
     return (
-        settings.choice != "lung"
+        looks_for_region(arguments)
         or arguments.input.name.lower().endswith(PICTURE_SUFFIXES)
         or arguments.output.name.lower().endswith(MASK_SUFFIXES)
     )
 
 
-def segment_a_picture(arguments: argparse.Namespace, settings: Settings) -> int:
+def looks_for_region(arguments: argparse.Namespace) -> bool:
+    """Whether a region of a picture is looked for, such as a lesion, rather than lungs."""
+    return arguments.choose is not None or arguments.preset in PICTURE_PRESETS
+
+
+def segment_a_picture(arguments: argparse.Namespace) -> int:
     """``s3net segment`` of a picture."""
     from ..io.picture import MASK_SUFFIXES, read_picture
     from ..report import picture_as_lines
@@ -45,12 +54,7 @@ def segment_a_picture(arguments: argparse.Namespace, settings: Settings) -> int:
     check_outputs(arguments, MASK_SUFFIXES, MASK_SUFFIXES)
     with interruptible() as cancelled:
         picture = read_picture(arguments.input)
-        from ..picture.pipeline import segment_picture
-
-        with progress_bar() as progress:
-            result = segment_picture(
-                picture, settings, at=arguments.at, on_progress=progress, is_cancelled=cancelled
-            )
+        result = _run(arguments, picture, cancelled)
         if not result.mask.any() and not arguments.allow_empty:
             return fail(
                 "Nothing was found in this picture; nothing was written (--allow-empty writes an "
@@ -60,6 +64,22 @@ def segment_a_picture(arguments: argparse.Namespace, settings: Settings) -> int:
         write_all(_picture_writers(arguments, picture, result), cancelled)
     print(*picture_as_lines(result), *written(arguments), sep="\n")
     return 0 if result.mask.any() else NO_LUNGS
+
+
+def _run(
+    arguments: argparse.Namespace, picture: np.ndarray, cancelled: Callable[[], bool]
+) -> PictureResult:
+    """Segment with a progress bar."""
+    from ..picture.ct_slice import segment_ct_picture
+    from ..picture.segment import segment_picture
+
+    segment = (
+        partial(segment_picture, settings=picture_settings(arguments))
+        if looks_for_region(arguments)
+        else partial(segment_ct_picture, settings=scan_settings(arguments))
+    )
+    with progress_bar() as on_progress:
+        return segment(picture, at=arguments.at, on_progress=on_progress, is_cancelled=cancelled)
 
 
 def _picture_writers(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import Cancelled, InputError
-from ..settings import CHOICES, Settings
+from ..settings import CHOICES, PICTURE_PRESETS, PRESETS, Settings
 from .common import (
     NO_LUNGS,
     add_engine,
@@ -17,7 +17,7 @@ from .common import (
     fail,
     interruptible,
     progress_bar,
-    settings_of,
+    scan_settings,
     write_all,
     written,
 )
@@ -70,10 +70,10 @@ def add_segment(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         ".nii, .nii.gz, .nrrd or .mha, or as DICOM SEG .dcm; of a picture: its mask, .png or .tif",
     )
     add("--series", help="which series of a DICOM folder: its number in the list, or its UID")
-    add_engine(command)
+    add_engine(command, [*PRESETS, *PICTURE_PRESETS])
     add(
         "--choose",
-        choices=CHOICES[1:],
+        choices=CHOICES,
         help="picture: take the central, the darkest or the brightest region",
     )
     add("--at", type=_point, metavar="X,Y", help="picture: take the region at this pixel")
@@ -106,13 +106,11 @@ def _point(text: str) -> tuple[int, int]:
 
 def _segment(arguments: argparse.Namespace) -> int:
     """``s3net segment``: everything is written after everything has succeeded."""
-    settings = settings_of(arguments)
-    if arguments.choose:
-        settings = replace(settings, choice=arguments.choose)
-    if is_picture(arguments, settings):
-        return segment_a_picture(arguments, settings)
+    if is_picture(arguments):
+        return segment_a_picture(arguments)
     if arguments.at:
         raise InputError("Only a picture takes --at; a scan has more than one slice.")
+    settings = scan_settings(arguments)
     check_outputs(arguments)
     with interruptible() as cancelled:
         from ..io.dicom_seg import SUFFIX, check_source

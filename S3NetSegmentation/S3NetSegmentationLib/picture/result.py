@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from ..errors import InputError
 from ..lung.clusters import checked_numbers
-from ..settings import Settings
+from ..settings import PictureSettings, Settings
 
 MIN_SHARE = 0.01
 """Share of the view: a smaller region is nobody's choice."""
@@ -63,7 +63,7 @@ class PictureResult:
         One for each region, in the order of their numbers.
     chosen : tuple of int
         The regions that the mask was made of; empty where nothing was found.
-    settings : Settings
+    settings : PictureSettings or Settings
         What it was made with (the device resolved).
     timings : dict of str to float
         Seconds, ``"total"``.
@@ -78,7 +78,7 @@ class PictureResult:
     clusters: np.ndarray
     table: tuple[Region, ...]
     chosen: tuple[int, ...]
-    settings: Settings
+    settings: PictureSettings | Settings
     timings: dict[str, float]
     warnings: tuple[str, ...]
     quality: float

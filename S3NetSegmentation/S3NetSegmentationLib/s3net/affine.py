@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .deformable import sample
+from .fast.deformable import sample
 
 OUTSIDE = -100
 """Label of pixels that a transform brings in from outside; `cross_entropy` ignores it."""

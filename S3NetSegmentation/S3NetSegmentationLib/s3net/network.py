@@ -10,8 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .deformable import DeformableConv2d, conv3x3
-from .depthwise import DepthwiseConv2d
+from .fast.deformable import DeformableConv2d, conv3x3
+from .fast.depthwise import DepthwiseConv2d
+
+BLOCKS = 2
+"""Number N of I-LKA blocks (the authors' code)."""
 
 
 class PointwiseConv2d(nn.Conv2d):
@@ -115,8 +118,6 @@ class S3Net(nn.Module):
         Width C of the network.
     clusters : int
         Number of clusters K, at most.
-    blocks : int
-        Number of I-LKA blocks N.
     inception, deformable : bool
         Off replaces the module by a simple convolution (paper, 4.3).
     networks : int
@@ -129,7 +130,6 @@ class S3Net(nn.Module):
         inputs: int = 1,
         channels: int = 64,
         clusters: int = 64,
-        blocks: int = 2,
         inception: bool = True,
         deformable: bool = True,
         networks: int = 1,
@@ -138,7 +138,7 @@ class S3Net(nn.Module):
         self.encoder = nn.Sequential(
             conv3x3(inputs, channels, networks),
             nn.BatchNorm2d(networks * channels),
-            *(AttentionBlock(channels, inception, networks) for _ in range(blocks)),
+            *(AttentionBlock(channels, inception, networks) for _ in range(BLOCKS)),
         )
         last = DeformableConv2d if deformable else conv3x3
         self.head = nn.Sequential(

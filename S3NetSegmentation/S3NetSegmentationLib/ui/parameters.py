@@ -1,6 +1,7 @@
 """What the user sets in the panel, kept in the scene, and what it means for the engine."""
 
 import enum
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmen
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
-from ..settings import Settings
+from ..settings import PRESETS, Settings
 
 DEFAULT = Settings()
 
@@ -114,14 +115,14 @@ network's width, comes from the preset."""
 def settingsOf(parameters: S3NetSegmentationParameterNode, device: str) -> Settings:
     """The engine's settings that the panel shows, for a device such as ``"auto"``."""
     changes = {field: getattr(parameters, name) for name, field in SETTING_OF.items()}
-    return Settings.from_preset(
-        parameters.preset.value, mode=parameters.mode.value, device=device, **changes
+    return replace(
+        PRESETS[parameters.preset.value], mode=parameters.mode.value, device=device, **changes
     )
 
 
 def showPreset(parameters: S3NetSegmentationParameterNode, preset: Preset) -> None:
     """Put the values of a preset into the panel, where the user can change them."""
-    settings = Settings.from_preset(preset.value)
+    settings = PRESETS[preset.value]
     with slicer.util.NodeModify(parameters):
         parameters.preset = preset
         parameters.mode = Mode(settings.mode)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import SimpleITK as sitk
-from S3NetSegmentationLib import Settings, segment_lungs, segment_picture
+from S3NetSegmentationLib import (
+    PICTURE_PRESETS,
+    PRESETS,
+    segment_ct_picture,
+    segment_lungs,
+    segment_picture,
+)
 
 from . import Method, Prediction
 
 
 def _volume(preset: str, **changes):
     def segment(image: sitk.Image, seed: int) -> Prediction:
-        settings = Settings.from_preset(preset, seed=seed, device="cpu", **changes)
+        settings = replace(PRESETS[preset], seed=seed, device="cpu", **changes)
         result = segment_lungs(image, settings)
         return Prediction(result.lung_array > 0, result.cluster_array, result.figures.quality)
 
@@ -20,8 +28,12 @@ def _volume(preset: str, **changes):
 
 def _picture(preset: str):
     def segment(picture: np.ndarray, seed: int) -> Prediction:
-        settings = Settings.from_preset(preset, seed=seed, device="cpu")
-        result = segment_picture(picture, settings)
+        if preset in PRESETS:
+            settings = replace(PRESETS[preset], seed=seed, device="cpu")
+            result = segment_ct_picture(picture, settings)
+        else:
+            settings = replace(PICTURE_PRESETS[preset], seed=seed, device="cpu")
+            result = segment_picture(picture, settings)
         clusters = result.clusters
         if len(result.chosen) > 1:
             # Clusters that the method itself holds for the same thing are one.

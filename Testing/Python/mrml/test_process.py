@@ -79,9 +79,7 @@ def test_a_device_that_does_not_exist(scene, temporary):
     volume, said = add_volume(small_chest().image), []
     before = state()
     with pytest.raises(S3NetError, match="device|CUDA"):
-        SegmentationLogic().segment(
-            volume, Settings.from_preset("lung-ct", device="cuda:77"), onLog=said.append
-        )
+        SegmentationLogic().segment(volume, Settings(device="cuda:77"), onLog=said.append)
     assert state() == before
     assert list(temporary.iterdir()) == []
 

@@ -91,6 +91,7 @@ def test_each_option_of_a_command_is_documented(command: str, page: str, helps: 
 def defined() -> dict[str, set[str]]:
     """Every name that the extension defines, with the names of the parameters that it takes."""
     found: dict[str, set[str]] = {}
+    bases: dict[str, list[str]] = {}
     for path in MODULE.rglob("*.py"):
         for node in ast.walk(parse(path)):
             if isinstance(node, ast.FunctionDef):
@@ -98,8 +99,14 @@ def defined() -> dict[str, set[str]]:
             elif isinstance(node, ast.ClassDef):
                 fields = [each.target.id for each in node.body if isinstance(each, ast.AnnAssign)]
                 found.setdefault(node.name, set()).update(fields)
+                bases[node.name] = [base.id for base in node.bases if isinstance(base, ast.Name)]
                 for name in fields:
                     found.setdefault(name, set())
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                found.setdefault(node.targets[0].id, set())
+    for name, parents in bases.items():
+        for parent in parents:
+            found[name] |= found.get(parent, set())
     return found
 
 
@@ -125,7 +132,10 @@ def test_each_python_example_uses_what_is_defined(code: str, defined: dict[str, 
         elif isinstance(node, ast.Attribute) and owner(node) not in {None, *others}:
             assert node.attr in defined, node.attr
         elif isinstance(node, ast.Call) and owner(node.func) not in others:
-            taken = defined.get(getattr(node.func, "attr", getattr(node.func, "id", "")), set())
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if name in others:
+                continue
+            taken = defined.get(name, set())
             keywords = {each.arg for each in node.keywords}
             assert keywords <= (set(defined) if ANYTHING in taken else taken), keywords
 

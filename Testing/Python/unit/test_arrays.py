@@ -7,8 +7,8 @@ import phantom
 import pytest
 import torch
 from quick import QUICK, SMALL_NETWORK
-from S3NetSegmentationLib import PRESETS, segment_lungs, segment_picture
-from S3NetSegmentationLib.s3net.arrays import to_array, to_tensor
+from S3NetSegmentationLib import PictureSettings, segment_lungs, segment_picture
+from S3NetSegmentationLib.s3net.hardware.arrays import to_array, to_tensor
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.int64])
@@ -48,5 +48,5 @@ def test_scans_need_no_numpy_of_torch(old_torch, mode):
 def test_pictures_need_no_numpy_of_torch(old_torch):
     picture = np.full((48, 48, 3), 200, np.uint8)
     picture[16:32, 16:32] = 40
-    settings = replace(PRESETS["skin"], **SMALL_NETWORK, iterations=8, fits=1)
+    settings = PictureSettings(**SMALL_NETWORK, iterations=8, fits=1)
     assert segment_picture(picture, settings).mask.any()

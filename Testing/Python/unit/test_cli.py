@@ -25,7 +25,7 @@ from S3NetSegmentationLib.cli import main
 from S3NetSegmentationLib.errors import Cancelled, FitError
 from S3NetSegmentationLib.io import write
 from S3NetSegmentationLib.result import LungResult
-from S3NetSegmentationLib.settings import Settings
+from S3NetSegmentationLib.settings import PRESETS, Settings
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(S3NetSegmentationLib.__file__).parents[1])}
 COMMAND = [sys.executable, "-m", "S3NetSegmentationLib"]
@@ -167,7 +167,7 @@ def test_settings_reach_the_engine(folder, monkeypatch):
     assert main(arguments(folder, *options)) == 130
     assert main(arguments(folder, "--preset", "lung-ct-paper")) == 130
     assert seen[0] == Settings(mode="slice", device="cpu", seed=7, gpu_memory_gb=12.5)
-    assert seen[1] == Settings.from_preset("lung-ct-paper")
+    assert seen[1] == PRESETS["lung-ct-paper"]
 
 
 def test_progress_names_the_stage(folder, capsys, quick):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from S3NetSegmentationLib.s3net.deformable import DeformableConv2d, deform_conv2d
+from S3NetSegmentationLib.s3net.fast.deformable import DeformableConv2d, deform_conv2d
 from torchvision.ops import deform_conv2d as reference
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from S3NetSegmentationLib.s3net.depthwise import DepthwiseConv2d
+from S3NetSegmentationLib.s3net.fast.depthwise import DepthwiseConv2d
 from torch.nn import functional as F
 
 

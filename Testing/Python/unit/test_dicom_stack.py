@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from dicom_files import UPRIGHT, enhanced, hounsfield, write_series
+from dicom_files import UPRIGHT, enhanced, hounsfield, save_dicom, write_series
 from pydicom.uid import generate_uid
 from S3NetSegmentationLib.errors import InputError
 from S3NetSegmentationLib.io.read import read_scan
@@ -347,7 +347,7 @@ def test_what_is_larger_than_any_ct_is_refused(tmp_path, depth, rows, columns):
 
 def test_frames_lie_where_their_own_headers_say(tmp_path):
     image = enhanced(hounsfield(), [3, 0, 5, 1, 4, 2])
-    image.save_as(tmp_path / "enhanced", enforce_file_format=True)
+    save_dicom(image, tmp_path / "enhanced")
     voxels, read_image, warnings = read(tmp_path)
     assert np.array_equal(voxels, hounsfield())
     assert read_image.GetSpacing() == pytest.approx((0.5, 0.7, 2.5))
@@ -361,7 +361,7 @@ def test_what_a_frame_says_goes_before_what_all_share(tmp_path):
     measures = type(frame)()
     measures.PixelSpacing, measures.SliceThickness = [0.9, 0.9], 2.5
     frame.PixelMeasuresSequence = [measures]
-    image.save_as(tmp_path / "enhanced", enforce_file_format=True)
+    save_dicom(image, tmp_path / "enhanced")
     voxels, read_image, warnings = read(tmp_path)
     assert np.array_equal(voxels, hounsfield()[:5])
     assert "1 image" in warnings[0]
@@ -369,7 +369,7 @@ def test_what_a_frame_says_goes_before_what_all_share(tmp_path):
 
 
 def test_a_single_frame_is_as_thick_as_all_of_them(tmp_path):
-    enhanced(hounsfield(1)).save_as(tmp_path / "enhanced", enforce_file_format=True)
+    save_dicom(enhanced(hounsfield(1)), tmp_path / "enhanced")
     _, image, warnings = read(tmp_path / "enhanced")
     assert image.GetSpacing() == pytest.approx((0.5, 0.7, 2.5))
     assert warnings == ()
@@ -379,6 +379,6 @@ def test_a_single_frame_is_as_thick_as_all_of_them(tmp_path):
 def test_frames_without_positions_are_no_volume(tmp_path, depth):
     image = enhanced(hounsfield(depth))
     del image.PerFrameFunctionalGroupsSequence
-    image.save_as(tmp_path / "enhanced", enforce_file_format=True)
+    save_dicom(image, tmp_path / "enhanced")
     with pytest.raises(InputError, match="The frames of 'enhanced' have no position"):
         read_scan(tmp_path)

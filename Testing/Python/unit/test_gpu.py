@@ -9,12 +9,12 @@ import torchvision
 from S3NetSegmentationLib import segment_lungs
 from S3NetSegmentationLib.evaluation.overlap import dice
 from S3NetSegmentationLib.s3net import losses
-from S3NetSegmentationLib.s3net.fitting import predict
+from S3NetSegmentationLib.s3net.ensemble import extract_network
+from S3NetSegmentationLib.s3net.fast.cuda_graph import WARM_UP, graphed, operators_follow_streams
+from S3NetSegmentationLib.s3net.fit import predict
+from S3NetSegmentationLib.s3net.iteration import FitState, settle_batch_statistics
 from S3NetSegmentationLib.s3net.network import S3Net
-from S3NetSegmentationLib.s3net.repeated import WARM_UP, operators_follow_streams, repeated
-from S3NetSegmentationLib.s3net.running import RunningFit, settle_batch_statistics
 from S3NetSegmentationLib.s3net.separation import best_split_explains
-from S3NetSegmentationLib.s3net.side_by_side import single_network
 from S3NetSegmentationLib.settings import Settings
 from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
@@ -52,29 +52,29 @@ def _moved(network: S3Net, *device_and_dtype, **memory_format) -> S3Net:
 
 
 @pytest.mark.parametrize("networks", [1, 3])
-@pytest.mark.parametrize("change", [{}, {"least_clusters": 3}])
+@pytest.mark.parametrize("change", [{}, {"stop_at_clusters": 3}])
 def test_an_iteration_stays_on_the_gpu_and_never_waits_for_it(gpu, monkeypatch, networks, change):
     # The engine of gradients asks for a driver.
-    monkeypatch.setattr(RunningFit, "backward", lambda running, losses: None)
+    monkeypatch.setattr(FitState, "backward", lambda state, losses: None)
     stacks = torch.rand(networks, 2, 1, 40, 36, device=gpu)
-    running = RunningFit(stacks, replace(TINY, **change), 0)
+    state = FitState(stacks, replace(TINY, **change), 0)
     for _ in range(3):
-        running.iterate()
-    labels, loss = running.forward(running.transform)
-    best = running.best
+        state.iterate()
+    labels, loss = state.forward(state.transform)
+    best = state.best
     assert labels.device == loss.device == best.settled.device == best.iteration.device == gpu
     assert labels.shape == (networks, 2, 40, 36)
     assert loss.shape == best.settled.shape == (networks,)
-    best.restore(running.network)
+    best.restore(state.network)
 
 
 def test_what_precedes_and_follows_the_iterations_stays_on_the_gpu(gpu):
     stacks = torch.rand(3, 2, 1, 40, 36, device=gpu)
     assert best_split_explains(stacks).device == gpu
-    running = RunningFit(stacks, TINY, 0)
-    settle_batch_statistics(running.network, running.images)
+    state = FitState(stacks, TINY, 0)
+    settle_batch_statistics(state.network, state.images)
     for index in range(3):
-        network = single_network(running.network, stacks, index, TINY)
+        network = extract_network(state.network, stacks, index, TINY)
         scores = predict(network, stacks[0])
         assert scores.device == gpu
         assert scores.shape == (2, TINY.clusters, 40, 36)
@@ -91,7 +91,7 @@ def test_a_mistake_would_be_seen(gpu):
 def test_nothing_is_recorded_that_torchvision_does_on_another_stream(monkeypatch, version):
     monkeypatch.setattr(torchvision, "__version__", version)
     done = []
-    with repeated(lambda: done.append(1), torch.device("cuda:0")) as iterate:
+    with graphed(lambda: done.append(1), torch.device("cuda:0")) as iterate:
         for _ in range(WARM_UP + 2):
             iterate()
     assert len(done) == WARM_UP + 2
@@ -119,9 +119,9 @@ def test_the_lungs_are_those_of_the_cpu(mode):
 @pytest.mark.skipif(not operators_follow_streams(), reason="torchvision can't be recorded")
 def test_an_iteration_that_the_gpu_repeats_by_itself_is_the_same():
     stacks = torch.rand(3, 2, 1, 40, 36, device="cuda")
-    anew, repeating = (RunningFit(stacks, TINY, 0) for _ in range(2))
+    anew, repeating = (FitState(stacks, TINY, 0) for _ in range(2))
     by_hand = []
-    with repeated(lambda: by_hand.append(repeating.iterate()), stacks.device) as iterate:
+    with graphed(lambda: by_hand.append(repeating.iterate()), stacks.device) as iterate:
         for _ in range(WARM_UP + 2):
             anew.iterate()
             iterate()

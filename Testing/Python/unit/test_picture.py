@@ -11,7 +11,14 @@ import SimpleITK as sitk
 import torch
 from quick import SMALL_NETWORK
 from real_data import DATA, needs_data
-from S3NetSegmentationLib import Settings, segment_lungs, segment_picture
+from S3NetSegmentationLib import (
+    PICTURE_PRESETS,
+    PRESETS,
+    PictureSettings,
+    Settings,
+    segment_ct_picture,
+    segment_picture,
+)
 from S3NetSegmentationLib.cli import main
 from S3NetSegmentationLib.errors import Cancelled, InputError
 from S3NetSegmentationLib.evaluation.overlap import dice
@@ -21,7 +28,7 @@ from S3NetSegmentationLib.picture.regions import merged_regions
 from S3NetSegmentationLib.picture.view import best_split, lens_view, scanner_view
 
 SMALL = {**SMALL_NETWORK, "iterations": 8}
-SKIN = Settings.from_preset("skin", fits=2, **SMALL)
+SKIN = PictureSettings(fits=2, **SMALL)
 LUNG = Settings(**SMALL)
 
 
@@ -74,14 +81,14 @@ def skin():
 @pytest.mark.parametrize("change", [windowed, scaled, lambda hounsfield: hounsfield])
 def test_lungs_of_a_slice_whatever_its_grays(chest, change):
     hounsfield, truth = chest
-    result = segment_picture(change(hounsfield), LUNG)
+    result = segment_ct_picture(change(hounsfield), LUNG)
     assert dice(result.mask, truth) > 0.97
     assert 0.9 < result.quality <= 1
 
 
 def test_lungs_of_a_slice_with_a_padded_border(chest):
     picture, margins = padded(chest[0])
-    result = segment_picture(picture, LUNG)
+    result = segment_ct_picture(picture, LUNG)
     assert dice(result.mask, np.pad(chest[1], margins)) > 0.97
 
 
@@ -99,7 +106,7 @@ def test_no_body_no_lungs():
     air = np.random.default_rng(0).normal(10, 1, (64, 64))
     air[30:33, 30:33] = 200
     with pytest.raises(InputError, match="No body"):
-        segment_picture(air, LUNG)
+        segment_ct_picture(air, LUNG)
 
 
 def test_lesion_is_the_central_region(skin):
@@ -145,7 +152,7 @@ def test_one_lung_at_a_point(chest):
     hounsfield, truth = chest
     one = truth & (np.arange(truth.shape[1]) < truth.shape[1] / 2)
     y, x = np.argwhere(one)[one.sum() // 2]
-    result = segment_picture(windowed(hounsfield), LUNG, at=(int(x), int(y)))
+    result = segment_ct_picture(windowed(hounsfield), LUNG, at=(int(x), int(y)))
     assert dice(result.mask, one) > 0.97
 
 
@@ -191,23 +198,23 @@ def test_clusters_alike_are_merged_from_dark_to_bright():
 
 
 @pytest.mark.parametrize(
-    ("picture", "settings", "why"),
+    ("picture", "why"),
     [
-        (lesion()[0], LUNG, "colors"),
-        (np.zeros((64, 64)), SKIN, "the same"),
-        (np.eye(16), SKIN, "too small"),
-        (np.ones((64, 64, 2)), SKIN, "not a grayscale or RGB"),
-        (np.where(np.eye(64) > 0, np.nan, 1), SKIN, "not numbers"),
+        (np.zeros((64, 64)), "the same"),
+        (np.eye(16), "too small"),
+        (np.ones((64, 64, 2)), "not a grayscale or RGB"),
+        (np.where(np.eye(64) > 0, np.nan, 1), "not numbers"),
     ],
 )
-def test_what_is_no_picture_is_refused(picture, settings, why):
-    with pytest.raises(InputError, match=why):
-        segment_picture(picture, settings)
+def test_what_is_no_picture_is_refused(picture, why):
+    for segment in (segment_picture, segment_ct_picture):
+        with pytest.raises(InputError, match=why):
+            segment(picture)
 
 
-def test_settings_for_pictures_are_not_for_scans():
-    with pytest.raises(InputError, match="pictures"):
-        segment_lungs(phantom.head(), SKIN)
+def test_a_ct_slice_has_no_colors():
+    with pytest.raises(InputError, match="colors"):
+        segment_ct_picture(lesion()[0], LUNG)
 
 
 def test_progress_and_cancel():
@@ -278,9 +285,10 @@ def test_a_dicom_image_is_a_picture():
 @pytest.fixture
 def quick(monkeypatch):
     """The presets with a smaller network, for tests that are not about the result."""
-    preset = Settings.from_preset.__func__
-    small = classmethod(lambda cls, name, **rest: replace(preset(cls, name, **rest), **SMALL))
-    monkeypatch.setattr(Settings, "from_preset", small)
+    for preset, settings in PRESETS.items():
+        monkeypatch.setitem(PRESETS, preset, replace(settings, **SMALL))
+    for preset, settings in PICTURE_PRESETS.items():
+        monkeypatch.setitem(PICTURE_PRESETS, preset, replace(settings, **SMALL))
 
 
 def test_command_writes_every_file_of_a_picture(tmp_path, quick):
@@ -336,7 +344,7 @@ def test_command_refuses_a_point_in_a_scan(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize("name", ["IMD039", "IMD175"])
 def test_real_lesions(name):
     image, mask = (DATA / "ph2_skin" / kind / f"{name}.png" for kind in ("images", "masks"))
-    settings = Settings.from_preset("skin", device="cpu", fits=3)
+    settings = PictureSettings(device="cpu", fits=3)
     result = segment_picture(read_picture(image), settings)
     assert dice(result.mask, read_picture(mask) > 0) > 0.7
 
@@ -346,4 +354,19 @@ def test_real_slices():
     with np.load(DATA / "kaggle_lung_2d_64" / "dev.npz") as arrays:
         images, masks = arrays["images"][:3], arrays["masks"][:3] > 0
     for image, mask in zip(images, masks, strict=True):
-        assert dice(segment_picture(image, Settings(device="cpu")).mask, mask) > 0.94
+        assert dice(segment_ct_picture(image, Settings(device="cpu")).mask, mask) > 0.94
+
+
+def test_a_region_that_is_named_is_looked_for_in_any_picture(tmp_path, quick):
+    picture, truth = lesion()
+    sitk.WriteImage(sitk.GetImageFromArray(picture, isVector=True), str(tmp_path / "in.png"))
+    arguments = ["segment", str(tmp_path / "in.png"), "-o", str(tmp_path / "out.png")]
+    assert main([*arguments, "--choose", "darkest"]) == 0
+    assert dice(read_picture(tmp_path / "out.png") > 0, truth) > 0.9
+
+
+def test_command_says_which_options_a_picture_does_not_take(tmp_path, capsys):
+    sitk.WriteImage(sitk.GetImageFromArray(lesion()[0], isVector=True), str(tmp_path / "in.png"))
+    arguments = ["segment", str(tmp_path / "in.png"), "-o", str(tmp_path / "out.png")]
+    assert main([*arguments, "--preset", "skin", "--mode", "slice"]) == 2
+    assert "--mode" in capsys.readouterr().err

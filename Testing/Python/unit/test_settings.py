@@ -4,14 +4,14 @@ import json
 
 import numpy as np
 import pytest
-from S3NetSegmentationLib import PRESETS, Settings
+from S3NetSegmentationLib import PICTURE_PRESETS, PRESETS, Settings
 from S3NetSegmentationLib.errors import InputError
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_settings_survive_a_file(name):
-    settings = PRESETS[name]
-    assert Settings.from_dict(json.loads(json.dumps(settings.as_dict()))) == settings
+@pytest.mark.parametrize("settings", [*PRESETS.values(), *PICTURE_PRESETS.values()])
+def test_settings_survive_a_file(settings):
+    kind = type(settings)
+    assert kind.from_dict(json.loads(json.dumps(settings.as_dict()))) == settings
 
 
 def test_numbers_may_be_those_of_numpy():
@@ -32,7 +32,7 @@ def test_numbers_may_be_those_of_numpy():
         ("iterations", 2.5, "a whole number, not 2.5"),
         ("iterations", "30", "a whole number, not '30'"),
         ("iterations", float("nan"), "a whole number, not nan"),
-        ("refits", float("inf"), "a whole number, not inf"),
+        ("clusters", float("inf"), "a whole number, not inf"),
         ("seed", None, "a whole number, not None"),
         ("seed", -1, "from 0 to 2147483647"),
         ("seed", 2**64, "from 0 to 2147483647"),
@@ -40,7 +40,7 @@ def test_numbers_may_be_those_of_numpy():
         ("learning_rate", float("nan"), "at least 0"),
         ("inception", "no", "true or false, not 'no'"),
         ("device", None, "text, not None"),
-        ("blocks", -1, "at least 0"),
+        ("stop_at_clusters", -1, "at least 0"),
     ],
 )
 def test_what_is_no_setting_is_refused(name, value, why):

@@ -9,7 +9,7 @@ import qt
 import slicer
 from host.widgets import ctkMessageBox
 from PySide6 import QtWidgets
-from S3NetSegmentationLib.settings import Settings
+from S3NetSegmentationLib.settings import PRESETS, Settings
 from slicer_scene import add_scene, add_transform, add_volume, load_scene, rigid, save_scene
 
 
@@ -58,7 +58,7 @@ def test_a_preset_fills_the_panel_and_brings_what_is_not_shown(panel, chest, ste
     assert ui.workingSizeSpinBox.value == 256
     assert ui.iterationsSpinBox.value == 50
     ui.applyButton.click()
-    assert stepwise.current.settings == Settings.from_preset("lung-ct-paper")
+    assert stepwise.current.settings == PRESETS["lung-ct-paper"]
 
 
 def test_reset_to_defaults(panel, chest, stepwise):

@@ -1,4 +1,4 @@
-"""Where networks run, and what happens where a GPU can't: the CPU goes on."""
+"""What happens when a GPU fails or its memory runs out: the CPU goes on."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ..errors import failed_on_gpu, lacks_support, out_of_memory
-from ..settings import Settings
+from ...errors import failed_on_gpu, lacks_support, out_of_memory
+from ..fit import Fit, OnStep, predict
+from ..network import S3Net
+from ..settings import NetworkSettings
 from .device import Device
-from .fitting import Fit, fit, predict
-from .many import fit_each
-from .network import S3Net
+from .per_image import fit_each
 
 T = TypeVar("T")
 
@@ -35,8 +35,8 @@ AFTER_A_FAILURE = (
 )
 
 
-class Processor:
-    """Fits networks and predicts with them on a device; on the CPU, once that can't.
+class DeviceFallback:
+    """Runs work on a device, and on the CPU once the device has failed.
 
     A prediction is first tried in smaller batches, which give the same scores. A fit is not:
     fewer slices would make another network.
@@ -48,28 +48,28 @@ class Processor:
     Attributes
     ----------
     warnings : list of str
-        What the user should know of it.
+        What the user should know about it.
     """
 
     def __init__(self, device: Device):
         self._device = device
         self.warnings: list[str] = []
 
-    def fit(self, images: Tensor, settings: Settings, step: Callable[[int, int], None]) -> Fit:
-        """As `fitting.fit`, for images that are anywhere."""
-        fitted = self._if_there_is_room(lambda: fit(self._device.place(images), settings, step))
-        if fitted is None:
+    def run(self, work: Callable[[Device], T]) -> T:
+        """What the work gives, which is called with the device to work on."""
+        result = self._if_there_is_room(work)
+        if result is None:
             self._go_to_the_cpu(ON_THE_CPU)
-            fitted = fit(self._device.place(images), settings, step)
-        return fitted
+            result = work(self._device)
+        return result
 
     def fit_each(
-        self, images: Tensor, settings: Settings, step: Callable[[int, int], None]
+        self, images: Tensor, settings: NetworkSettings, on_step: OnStep
     ) -> Iterator[Fit | None]:
-        """As `many.fit_each`; what is left when not even one fit has room goes to the CPU."""
+        """As `per_image.fit_each`; what is left when not even one fit has room goes to the CPU."""
         done = 0
         try:
-            for found in fit_each(images, settings, self._device, step):
+            for found in fit_each(images, settings, self._device, on_step):
                 done += 1
                 yield found
             return
@@ -82,14 +82,14 @@ class Processor:
             images[done:],
             settings,
             self._device,
-            lambda fitted, left: step(done + fitted, len(images)),
+            lambda fitted, left: on_step(done + fitted, len(images)),
         )
 
     def predict(self, network: S3Net, images: Tensor) -> Tensor:
-        """As `fitting.predict`, for a network and images that are anywhere."""
+        """As `fit.predict`, for a network and images on any device."""
 
-        def work() -> Tensor:
-            placed = self._device.place(images)
+        def work(device: Device) -> Tensor:
+            placed = device.place(images)
             return predict(network.to(placed.device), placed)
 
         scores = self._if_there_is_room(work)
@@ -102,10 +102,10 @@ class Processor:
         self._go_to_the_cpu(ON_THE_CPU)
         return self.predict(network, images)
 
-    def _if_there_is_room(self, work: Callable[[], T]) -> T | None:
+    def _if_there_is_room(self, work: Callable[[Device], T]) -> T | None:
         """What the work gives, or None where the GPU has no room for it."""
         try:
-            return work()
+            return work(self._device)
         except (RuntimeError, ImportError) as error:
             reason = self._reason(error)
             if reason is None:
@@ -113,7 +113,7 @@ class Processor:
         # After the handler: the error holds on to what the work had allocated.
         if reason != ON_THE_CPU:
             self._go_to_the_cpu(reason)
-            return work()
+            return work(self._device)
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         return None

@@ -1,16 +1,17 @@
-"""A fit under way: iterations, losses, and the best iterate so far (paper, sections 3.2 to 4.1)."""
+"""One iteration of a fit: cluster maps, losses, and a step of SGD (paper, 3.2 to 4.1)."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from ..settings import Settings
 from .affine import IDENTITY, warp_features, warp_labels
+from .best_iterate import BestIterates
+from .ensemble import broadcast, cluster_maps, memory_format, new_ensemble
 from .losses import cross_entropy_loss, joint_loss, spatial_loss
 from .network import S3Net
 from .separation import variance_explained
-from .side_by_side import cluster_maps, fresh_networks, memory_format, spread
+from .settings import NetworkSettings
 
 EARLIEST_KEPT = 2
 """Iterations before an iterate may be kept: the first maps are those of a random network."""
@@ -18,20 +19,24 @@ EARLIEST_KEPT = 2
 MIN_ITERATIONS = 5
 """Before a fit may end because few clusters are left (the authors' code)."""
 
-OFFSET_GRADIENT = 1.0
-"""Largest norm of the gradient of the offset predictor; the deformable part diverges without."""
+MOMENTUM = 0.9
+"""Of SGD (paper, 4.1)."""
 
-PATIENCE = 5
-"""Iterations without a better map before a fit ends: past its best, a map only coarsens."""
+OFFSET_RATE = 0.01
+"""Learning rate of the predicted offsets, as a share of that of the rest: at the full rate the
+fit diverges."""
+
+MAX_OFFSET_GRADIENT = 1.0
+"""Largest norm of the gradient of the offset predictor; without it, the offsets diverge."""
 
 
-class RunningFit:
-    """Networks side by side while they are fitted.
+class FitState:
+    """An ensemble of networks while it is fitted.
 
     Parameters
     ----------
     stacks : Tensor, (N, B, C, H, W)
-    settings : Settings
+    settings : NetworkSettings
     seed : int
         All networks start with the same random parameters.
 
@@ -45,13 +50,13 @@ class RunningFit:
     best : BestIterates
     """
 
-    def __init__(self, stacks: Tensor, settings: Settings, seed: int):
-        self.network = fresh_networks(stacks, settings, seed)
+    def __init__(self, stacks: Tensor, settings: NetworkSettings, seed: int):
+        self.network = new_ensemble(stacks, settings, seed)
         images = stacks.transpose(0, 1).flatten(1, 2)
         self.images = images.contiguous(memory_format=memory_format(stacks.device, len(stacks)))
         self.transform = IDENTITY.to(stacks, copy=True)
         # Where few clusters are the end, the last iterate counts, however early.
-        earliest = 0 if settings.least_clusters else min(EARLIEST_KEPT, settings.iterations - 1)
+        earliest = 0 if settings.stop_at_clusters else min(EARLIEST_KEPT, settings.iterations - 1)
         self.best = BestIterates(self.network, len(stacks), earliest)
         self._stacks, self._networks = stacks, len(stacks)
         self._settings = settings
@@ -63,10 +68,10 @@ class RunningFit:
         What it changes, it changes in place, and the host decides nothing on the way.
         """
         labels, losses = self.forward(self.transform)
-        clusters, least = self._settings.clusters, self._settings.least_clusters
-        if least:
+        clusters, enough = self._settings.clusters, self._settings.stop_at_clusters
+        if enough:
             self.best.keep(self.network)
-            few = _present(labels, clusters) <= least
+            few = _present(labels, clusters) <= enough
             self.best.settled |= few & (self.best.iteration >= MIN_ITERATIONS)
         else:
             self.best.offer(self.network, variance_explained(self._stacks, labels, clusters))
@@ -89,62 +94,6 @@ class RunningFit:
         self._optimizer.step()
 
 
-class BestIterates:
-    """The iterate of each network whose map explains most, and which networks have settled.
-
-    Everything stays on the device, so that a GPU need not be waited for.
-
-    Parameters
-    ----------
-    network : S3Net
-    networks : int
-        How many lie side by side.
-    earliest : int
-        The first iteration of which the iterate may be kept.
-
-    Attributes
-    ----------
-    iteration : Tensor
-        How many are done.
-    settled : Tensor of bool, (networks,)
-        Which networks keep what they have.
-    """
-
-    def __init__(self, network: S3Net, networks: int, earliest: int):
-        any_parameter = next(network.parameters())
-        device, dtype = any_parameter.device, any_parameter.dtype
-        self.iteration = torch.zeros((), dtype=torch.long, device=device)
-        self.settled = torch.zeros(networks, dtype=torch.bool, device=device)
-        self._earliest = earliest
-        self._explained = torch.full((networks,), -torch.inf, dtype=dtype, device=device)
-        self._kept_at = torch.zeros(networks, dtype=torch.long, device=device)
-        state = network.state_dict()
-        self._state = {name: value.clone() for name, value in state.items() if value.dim()}
-
-    @property
-    def exist(self) -> Tensor:
-        """Whether an iterate of each network is kept."""
-        return self._explained > -torch.inf
-
-    def offer(self, network: S3Net, explained: Tensor) -> None:
-        """Keep the current iterate of those networks of which it is the best so far."""
-        better = (explained > self._explained) & (self.iteration >= self._earliest) & ~self.settled
-        self.settled |= ~better & (self.iteration >= self._kept_at + PATIENCE)
-        self._explained.copy_(torch.where(better, explained, self._explained))
-        self._kept_at.copy_(torch.where(better, self.iteration, self._kept_at))
-        current = network.state_dict()
-        for name, kept in self._state.items():
-            torch.where(spread(better, kept), current[name], kept, out=kept)
-
-    def keep(self, network: S3Net) -> None:
-        """Keep the current iterate of those networks that have not settled."""
-        self.offer(network, self.iteration.to(self._explained))
-
-    def restore(self, network: S3Net) -> None:
-        """Give every network its best iterate."""
-        network.load_state_dict(self._state, strict=False)
-
-
 def _present(labels: Tensor, clusters: int) -> Tensor:
     """How many clusters each of the maps (N, B, H, W) has, (N,)."""
     found = labels.new_zeros(len(labels), clusters)
@@ -157,7 +106,7 @@ def _losses(
     scores: Tensor,
     labels: Tensor,
     transform: Tensor,
-    settings: Settings,
+    settings: NetworkSettings,
 ) -> Tensor:
     """The joint loss of each network (paper, equation 7); a term of weight 0 is not computed."""
     networks = len(labels)
@@ -185,14 +134,14 @@ def _losses(
     return joint_loss(terms, weights).unflatten(0, (-1, networks)).mean(0)
 
 
-def _optimizer(network: S3Net, settings: Settings) -> torch.optim.Optimizer:
+def _optimizer(network: S3Net, settings: NetworkSettings) -> torch.optim.Optimizer:
     offsets = network.offset_parameters()
     ids = {id(parameter) for parameter in offsets}
     others = [parameter for parameter in network.parameters() if id(parameter) not in ids]
     groups: list[dict[str, object]] = [{"params": others}]
     if offsets:
-        groups.append({"params": offsets, "lr": settings.learning_rate * settings.offset_rate})
-    return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum)
+        groups.append({"params": offsets, "lr": settings.learning_rate * OFFSET_RATE})
+    return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=MOMENTUM)
 
 
 def _clip_offset_gradients(network: S3Net, networks: int) -> None:
@@ -204,9 +153,9 @@ def _clip_offset_gradients(network: S3Net, networks: int) -> None:
         return
     squares = [gradient.unflatten(0, (networks, -1)).flatten(1).square() for gradient in gradients]
     norm = torch.cat(squares, 1).sum(1).sqrt()
-    scale = (OFFSET_GRADIENT / (norm + 1e-6)).clamp(max=1)
+    scale = (MAX_OFFSET_GRADIENT / (norm + 1e-6)).clamp(max=1)
     for gradient in gradients:
-        gradient.mul_(spread(scale, gradient))
+        gradient.mul_(broadcast(scale, gradient))
 
 
 def settle_batch_statistics(network: S3Net, images: Tensor) -> None:

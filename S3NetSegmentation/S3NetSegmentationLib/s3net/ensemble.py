@@ -1,4 +1,4 @@
-"""Networks side by side: made alike, and taken apart."""
+"""An ensemble: independent networks side by side in one, made alike and taken apart."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import threading
 import torch
 from torch import Tensor
 
-from ..settings import Settings
 from .network import S3Net
+from .settings import NetworkSettings
 
-SEEDING = threading.Lock()
-"""Layers draw from torch's one generator, which no other thread may seed meanwhile."""
+_RNG_LOCK = threading.Lock()
+"""Layers draw from torch's global generator, which no other thread may seed meanwhile."""
 
 
-def fresh_networks(stacks: Tensor, settings: Settings, seed: int) -> S3Net:
+def new_ensemble(stacks: Tensor, settings: NetworkSettings, seed: int) -> S3Net:
     """Networks side by side, all with the same random parameters.
 
     Parameters
     ----------
     stacks : Tensor, (N, B, C, H, W)
         What the N networks are fitted to.
-    settings : Settings
+    settings : NetworkSettings
     seed : int
         Of the parameters.
 
@@ -44,17 +44,19 @@ def fresh_networks(stacks: Tensor, settings: Settings, seed: int) -> S3Net:
     return network.to(memory_format=memory_format(stacks.device, networks)).train()
 
 
-def single_network(network: S3Net, stacks: Tensor, index: int, settings: Settings) -> S3Net:
-    """One of the networks that lie side by side, for itself.
+def extract_network(
+    ensemble: S3Net, stacks: Tensor, index: int, settings: NetworkSettings
+) -> S3Net:
+    """One network of an ensemble.
 
     Parameters
     ----------
-    network : S3Net
-        From `fresh_networks`.
+    ensemble : S3Net
+        From `new_ensemble`.
     stacks : Tensor, (N, B, C, H, W)
     index : int
         Which one, from 0.
-    settings : Settings
+    settings : NetworkSettings
 
     Returns
     -------
@@ -63,33 +65,32 @@ def single_network(network: S3Net, stacks: Tensor, index: int, settings: Setting
     """
     networks = len(stacks)
     if networks == 1:
-        return network
+        return ensemble
     single = _network(stacks.shape[2], settings, 1, 0).to(stacks.device, stacks.dtype)
     single.load_state_dict(
         {
             name: value.chunk(networks)[index] if value.dim() else value
-            for name, value in network.state_dict().items()
+            for name, value in ensemble.state_dict().items()
         }
     )
     return single.to(memory_format=memory_format(stacks.device, 1)).eval()
 
 
-def _network(inputs: int, settings: Settings, networks: int, seed: int) -> S3Net:
-    with SEEDING, torch.random.fork_rng(devices=[]):
+def _network(inputs: int, settings: NetworkSettings, networks: int, seed: int) -> S3Net:
+    with _RNG_LOCK, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return S3Net(
             inputs,
             settings.channels,
             settings.clusters,
-            settings.blocks,
-            settings.inception,
-            settings.deformable,
-            networks,
+            inception=settings.inception,
+            deformable=settings.deformable,
+            networks=networks,
         )
 
 
 def memory_format(device: torch.device, networks: int) -> torch.memory_format:
-    """Channels last is fastest on a CPU; side by side, networks are views channels first."""
+    """Channels last is fastest on a CPU; the networks of an ensemble are views channels first."""
     if device.type == "cpu" and networks == 1:
         return torch.channels_last
     return torch.contiguous_format
@@ -100,7 +101,7 @@ def cluster_maps(scores: Tensor, networks: int) -> Tensor:
     return scores.unflatten(1, (networks, -1)).argmax(2).transpose(0, 1)
 
 
-def spread(each: Tensor, value: Tensor) -> Tensor:
-    """One entry for each network, to be broadcast over a parameter of all of them."""
+def broadcast(each: Tensor, value: Tensor) -> Tensor:
+    """One entry for each network, in the shape that broadcasts over a parameter of all of them."""
     shape = [-1] + [1] * (value.dim() - 1)
     return each.repeat_interleave(len(value) // len(each)).view(shape)

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import InputError
+from ...errors import InputError
+
+SHARE_OF_FREE = 0.8
+"""Share of the free GPU memory that is used, at most; the rest goes to what can't be foreseen."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +22,12 @@ class Device:
     ----------
     name : str
         As torch names it, ``"cuda:0"`` say.
+    memory_gb : float
+        How much of a CUDA GPU's memory to use, at most, in gigabytes.
     """
 
     name: str
+    memory_gb: float = 4.0
 
     @property
     def type(self) -> str:
@@ -38,19 +44,22 @@ class Device:
         with torch.cuda.device(self.name):  # else the first GPU would be set up for it, too
             return tensor.pin_memory().to(self.name, non_blocking=True)
 
-    def free_memory(self) -> int:
-        """Bytes that are free on a CUDA GPU."""
+    def usable_bytes(self) -> int:
+        """How much of a CUDA GPU's memory may be used now."""
         torch.cuda.empty_cache()  # what torch holds back since an earlier scan is free, too
-        return torch.cuda.mem_get_info(self.name)[0]
+        free = torch.cuda.mem_get_info(self.name)[0]
+        return int(min(self.memory_gb * 2**30, SHARE_OF_FREE * free))
 
 
-def resolve_device(name: str) -> Device:
+def resolve_device(name: str, memory_gb: float = 4.0) -> Device:
     """The device of that name, checked to exist.
 
     Parameters
     ----------
     name : str
         ``"auto"`` (the fastest there is), ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
+    memory_gb : float
+        As for `Device`.
 
     Raises
     ------
@@ -68,7 +77,7 @@ def resolve_device(name: str) -> Device:
         _check_cuda(device)
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise InputError("This machine has no Apple GPU (mps); choose the device auto or cpu.")
-    return Device(name)
+    return Device(name, memory_gb)
 
 
 def fastest_device(lane: int = 0) -> str:

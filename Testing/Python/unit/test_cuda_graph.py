@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 from S3NetSegmentationLib.s3net.affine import random_affine
-from S3NetSegmentationLib.s3net.repeated import WARM_UP, repeated
-from S3NetSegmentationLib.s3net.running import RunningFit
+from S3NetSegmentationLib.s3net.fast.cuda_graph import WARM_UP, graphed
+from S3NetSegmentationLib.s3net.iteration import FitState
 from S3NetSegmentationLib.settings import Settings
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -50,16 +50,16 @@ def disks(networks):
     return (images.view(networks, 2, 24, 30) + 0.1 * noise).unsqueeze(2)
 
 
-def run(running, iterate):
+def run(fit_state, iterate):
     generator = torch.Generator().manual_seed(3)
     for _ in range(ITERATIONS):
-        running.transform.copy_(random_affine(generator))
+        fit_state.transform.copy_(random_affine(generator))
         iterate()
 
 
-def state(running):
+def state(fit_state):
     """All that a fit has come to; its network is the best iterate then."""
-    network, best = running.network, running.best
+    network, best = fit_state.network, fit_state.best
     last = {f"last {name}": value.clone() for name, value in network.state_dict().items()}
     best.restore(network)
     return {
@@ -71,10 +71,10 @@ def state(running):
 
 
 @pytest.mark.parametrize("networks", [1, 3])
-@pytest.mark.parametrize("change", [{}, {"least_clusters": 3}, {"deformable": False}])
+@pytest.mark.parametrize("change", [{}, {"stop_at_clusters": 3}, {"deformable": False}])
 def test_recorded_once_and_repeated_it_is_the_same_fit(networks, change):
     settings, stacks = replace(SMALL, **change), disks(networks)
-    anew, repeating = (RunningFit(stacks, settings, 0) for _ in range(2))
+    anew, repeating = (FitState(stacks, settings, 0) for _ in range(2))
     run(anew, anew.iterate)
 
     recording, calls = Recording(), []
@@ -97,6 +97,6 @@ def test_recorded_once_and_repeated_it_is_the_same_fit(networks, change):
 
 
 def test_on_the_cpu_there_is_nothing_to_record():
-    running = RunningFit(disks(1), SMALL, 0)
-    with repeated(running.iterate, torch.device("cpu")) as iterate:
-        assert iterate == running.iterate
+    fit_state = FitState(disks(1), SMALL, 0)
+    with graphed(fit_state.iterate, torch.device("cpu")) as iterate:
+        assert iterate == fit_state.iterate

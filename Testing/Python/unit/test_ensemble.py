@@ -5,20 +5,21 @@ from dataclasses import replace
 import pytest
 import torch
 from S3NetSegmentationLib.errors import Cancelled
-from S3NetSegmentationLib.s3net import many
-from S3NetSegmentationLib.s3net.device import Device
-from S3NetSegmentationLib.s3net.fitting import fit, fit_side_by_side, predict
-from S3NetSegmentationLib.s3net.many import (
+from S3NetSegmentationLib.s3net.fit import fit, fit_ensemble, predict
+from S3NetSegmentationLib.s3net.hardware import per_image
+from S3NetSegmentationLib.s3net.hardware.device import Device
+from S3NetSegmentationLib.s3net.hardware.per_image import (
     bytes_to_fit,
     fit_each,
     fit_in_groups,
     networks_at_once,
 )
+from S3NetSegmentationLib.s3net.iteration import FitState
 from S3NetSegmentationLib.s3net.separation import best_split_explains, variance_explained
 from S3NetSegmentationLib.settings import Settings
 
 CPU = Device("cpu")
-SMALL = Settings(channels=6, clusters=7, iterations=12, refits=1)
+SMALL = Settings(channels=6, clusters=7, iterations=12)
 
 
 def pictures(count=3, channels=2, size=(24, 30)):
@@ -41,19 +42,19 @@ def assert_same(together, alone, image):
 
 @pytest.mark.parametrize(
     "change",
-    [{}, {"inception": False}, {"deformable": False}, {"weight_affine": 0.0}, {"blocks": 1}],
+    [{}, {"inception": False}, {"deformable": False}, {"weight_affine": 0.0}],
 )
 def test_side_by_side_equals_one_by_one(change):
     """In double precision, for which the many iterations don't add up to a difference."""
     images, settings = pictures(), replace(SMALL, **change)
-    together = fit_side_by_side(images.unsqueeze(1), settings)
+    together = fit_ensemble(images.unsqueeze(1), settings)
     for found, image in zip(together, images.split(1), strict=True):
         assert_same(found, fit(image, settings), image)
 
 
 def test_stacks_of_several_images_side_by_side():
     stacks = pictures(4).unflatten(0, (2, 2))
-    for found, stack in zip(fit_side_by_side(stacks, SMALL), stacks, strict=True):
+    for found, stack in zip(fit_ensemble(stacks, SMALL), stacks, strict=True):
         assert_same(found, fit(stack, SMALL), stack)
 
 
@@ -61,7 +62,7 @@ def test_a_network_that_diverges_leaves_its_neighbors_alone():
     images = pictures()
     poisoned = images.clone()
     poisoned[1] = float("nan")
-    together = fit_side_by_side(poisoned.unsqueeze(1), SMALL)
+    together = fit_ensemble(poisoned.unsqueeze(1), SMALL)
     assert together[1] is None
     for index in (0, 2):
         image = images[index : index + 1]
@@ -77,7 +78,7 @@ def test_same_seed_same_networks_bit_for_bit():
 
 def with_room_for(monkeypatch, networks, error=torch.cuda.OutOfMemoryError):
     """A device whose memory holds so many networks; gives the sizes that were tried."""
-    tried, fit_them = [], many.fit_side_by_side
+    tried, fit_them = [], per_image.fit_ensemble
 
     def fit_in_little_memory(stacks, *rest):
         tried.append(len(stacks))
@@ -85,7 +86,7 @@ def with_room_for(monkeypatch, networks, error=torch.cuda.OutOfMemoryError):
             raise error("CUDA out of memory.")
         return fit_them(stacks, *rest)
 
-    monkeypatch.setattr(many, "fit_side_by_side", fit_in_little_memory)
+    monkeypatch.setattr(per_image, "fit_ensemble", fit_in_little_memory)
     return tried
 
 
@@ -108,16 +109,16 @@ def test_out_of_memory_for_a_single_network_is_told(monkeypatch):
 
 
 def test_as_many_at_once_as_memory_and_settings_allow(monkeypatch):
-    image, cuda = pictures(1), Device("cuda")
+    image = pictures(1)
     need = bytes_to_fit(image, SMALL)
+    cuda = Device("cuda", memory_gb=10.5 * need / 2**30)
     free = [100 * need]
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free[0], 10**12))
-    roomy = replace(SMALL, gpu_memory_gb=10.5 * need / 2**30)
-    assert networks_at_once(image, roomy, cuda) == 10
+    assert networks_at_once(image, SMALL, cuda) == 10
     free[0] = 4 * need
-    assert networks_at_once(image, roomy, cuda) == 3
+    assert networks_at_once(image, SMALL, cuda) == 3
     free[0] = 0
-    assert networks_at_once(image, roomy, cuda) == 1
+    assert networks_at_once(image, SMALL, cuda) == 1
 
 
 def test_what_torch_holds_back_since_an_earlier_scan_is_used_again(monkeypatch):
@@ -130,8 +131,8 @@ def test_what_torch_holds_back_since_an_earlier_scan_is_used_again(monkeypatch):
 
 @pytest.mark.parametrize("networks", [1, 3])
 def test_the_estimate_of_memory_is_just_above_what_an_iteration_keeps(networks):
-    settings = replace(SMALL, iterations=1, refits=0)
     images = pictures(networks).float()
+    state = FitState(images.unsqueeze(1), SMALL, 0)
     kept = {}
 
     def note(tensor):
@@ -140,8 +141,8 @@ def test_the_estimate_of_memory_is_just_above_what_an_iteration_keeps(networks):
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        fit_side_by_side(images.unsqueeze(1), settings)
-    estimate = networks * bytes_to_fit(images[:1], settings)
+        state.iterate()
+    estimate = networks * bytes_to_fit(images[:1], SMALL)
     assert 0.8 * estimate < sum(kept.values()) < estimate
 
 

@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 import torch
 from S3NetSegmentationLib.errors import Cancelled, FitError, InputError
-from S3NetSegmentationLib.s3net import fitting
-from S3NetSegmentationLib.s3net.device import fastest_device, resolve_device
-from S3NetSegmentationLib.s3net.fitting import fit, predict
+from S3NetSegmentationLib.s3net import fit as fitting
+from S3NetSegmentationLib.s3net.fit import fit, predict
+from S3NetSegmentationLib.s3net.hardware.device import fastest_device, resolve_device
 from S3NetSegmentationLib.s3net.network import S3Net
 from S3NetSegmentationLib.s3net.separation import variance_explained
 from S3NetSegmentationLib.settings import Settings
 
-SMALL = Settings(channels=8, clusters=8, iterations=12, refits=0)
+SMALL = Settings(channels=8, clusters=8, iterations=12)
 
 
 def two_disks(channels=1, size=(40, 56)):
@@ -64,7 +64,6 @@ def test_fits_in_several_threads_do_not_disturb_one_another():
         {"weight_cross_entropy": 0.0, "weight_spatial": 0.0},
         {"inception": False},
         {"deformable": False},
-        {"blocks": 1},
     ],
 )
 def test_every_term_and_module_can_be_left_out(change):
@@ -102,7 +101,7 @@ def test_a_diverged_fit_is_repeated_with_another_seed(monkeypatch):
         return once(poisoned, settings, seed, *rest)
 
     monkeypatch.setattr(fitting, "_fit_once", first_diverges)
-    found = fit(image, replace(SMALL, refits=2))
+    found = fit(image, SMALL)
     assert len(seeds) == len(set(seeds)) == 2
     assert best_dice(predict(found.network, image).argmax(1), truth) > 0.9
 
@@ -110,7 +109,7 @@ def test_a_diverged_fit_is_repeated_with_another_seed(monkeypatch):
 def test_refits_are_bounded_and_then_it_says_so():
     image, _ = two_disks()
     with pytest.raises(FitError, match="3 different seeds"):
-        fit(image * float("nan"), replace(SMALL, refits=2))
+        fit(image * float("nan"), SMALL)
 
 
 def test_a_fit_that_merges_everything_is_told():
@@ -167,7 +166,7 @@ def test_a_fit_ends_when_few_clusters_are_left():
     image = torch.zeros(1, 1, 32, 32)
     image[..., 16:] = 1.0
     settings = Settings(
-        channels=8, clusters=16, iterations=60, learning_rate=0.36, least_clusters=3, refits=0
+        channels=8, clusters=16, iterations=60, learning_rate=0.36, stop_at_clusters=3
     )
     seen = []
     fitted = fit(image, settings, lambda done, total: seen.append(done))

@@ -1,7 +1,7 @@
-"""The same work again and again, which a GPU does without being told each time.
+"""An iteration as a CUDA graph.
 
-An iteration is a thousand small pieces of work. Where the images are small, to hand them to a GPU
-one by one takes longer than to do them. CUDA can record them as a graph and repeat it at a word.
+An iteration launches a thousand small kernels. For small images, launching them takes longer than
+running them. CUDA can record them as a graph and replay it with a single launch.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import torch
 from torch.torch_version import TorchVersion
 
 WARM_UP = 3
-"""Times the work is done piece by piece first: libraries set themselves up, and the optimizer
-makes its tensors."""
+"""Times the work is done kernel by kernel first: libraries set themselves up, and the optimizer
+creates its tensors."""
 
 
 @contextmanager
-def repeated(work: Callable[[], None], device: torch.device) -> Iterator[Callable[[], None]]:
-    """The same work, quicker after a few times where a CUDA GPU would wait for the host.
+def graphed(work: Callable[[], None], device: torch.device) -> Iterator[Callable[[], None]]:
+    """Work to be repeated; after a few times a CUDA graph where the GPU would wait for the host.
 
     Parameters
     ----------
@@ -37,11 +37,11 @@ def repeated(work: Callable[[], None], device: torch.device) -> Iterator[Callabl
     if device.type != "cuda" or not operators_follow_streams():
         yield work
         return
-    recorded = _Recorded(work, device)
+    replayed = _Graphed(work, device)
     try:
-        yield recorded
+        yield replayed
     finally:
-        recorded.close()
+        replayed.close()
 
 
 def operators_follow_streams() -> bool:
@@ -64,8 +64,8 @@ def _side_stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)
 
 
-class _Recorded:
-    """Work that is recorded after a warm-up; where it can't be, it is done piece by piece."""
+class _Graphed:
+    """Work that is recorded after a warm-up; where it can't be, it is done kernel by kernel."""
 
     def __init__(self, work: Callable[[], None], device: torch.device):
         self._work = work
@@ -79,14 +79,14 @@ class _Recorded:
         try:
             with torch.cuda.stream(self._stream):
                 if self._graph is None:
-                    self._do_piece_by_piece()
+                    self._launch_each()
                 else:
                     self._graph.replay()
         finally:
             # Where the memory ran out, too: what was handed out before still uses the rest of it.
             current.wait_stream(self._stream)
 
-    def _do_piece_by_piece(self) -> None:
+    def _launch_each(self) -> None:
         start = time.perf_counter()
         self._work()
         self._calls += 1

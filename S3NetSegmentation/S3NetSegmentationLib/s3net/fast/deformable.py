@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
-QUIET = threading.Lock()
-"""Which warnings are shown is one list for all threads."""
+_WARNINGS_LOCK = threading.Lock()
+"""Warning filters are shared by all threads."""
 
-MARGIN = 2
+ZERO_BORDER = 2
 """Pixels of zeros around an image: the four neighbors of a position outside are among them."""
 
 
@@ -93,7 +93,7 @@ def _sampling_positions(
     return y, x
 
 
-def sample(image: Tensor, y: Tensor, x: Tensor, worth: Tensor | None = None) -> Tensor:
+def sample(image: Tensor, y: Tensor, x: Tensor, weights: Tensor | None = None) -> Tensor:
     """Values of an image between its pixels, bilinear, zero outside.
 
     Parameters
@@ -101,8 +101,8 @@ def sample(image: Tensor, y: Tensor, x: Tensor, worth: Tensor | None = None) -> 
     image : Tensor, (B, G * C, H, W)
     y, x : Tensor, (B, H', W', G, n)
         Positions in pixels, n for each place and group of channels.
-    worth : Tensor, (B, H', W', G, n), optional
-        Factors of the values.
+    weights : Tensor, (B, H', W', G, n), optional
+        Of the values.
 
     Returns
     -------
@@ -112,12 +112,12 @@ def sample(image: Tensor, y: Tensor, x: Tensor, worth: Tensor | None = None) -> 
     groups = y.shape[3]
     row, row_shares = _neighbors(y, height)
     column, column_shares = _neighbors(x, width)
-    if worth is not None:
-        row_shares = [share * worth for share in row_shares]
+    if weights is not None:
+        row_shares = [share * weights for share in row_shares]
     share = torch.stack([a * b for a in row_shares for b in column_shares], -1)
 
     # Rows of channels go by image, pixel, group. Short integers sort faster.
-    padded = F.pad(image, [MARGIN] * 4).permute(0, 2, 3, 1)
+    padded = F.pad(image, [ZERO_BORDER] * 4).permute(0, 2, 3, 1)
     height, width = padded.shape[1:3]
     first = torch.arange(batch, device=image.device, dtype=torch.int).view(-1, 1, 1, 1, 1) * height
     group = torch.arange(groups, device=image.device, dtype=torch.int).view(-1, 1)
@@ -132,7 +132,7 @@ def _neighbors(position: Tensor, length: int) -> tuple[Tensor, list[Tensor]]:
     low = position.detach().floor()
     high_share = position - low
     # A diverged fit has offsets that are no numbers; clamped as integers, they are some pixel.
-    return low.int().clamp(-MARGIN, length) + MARGIN, [1 - high_share, high_share]
+    return low.int().clamp(-ZERO_BORDER, length) + ZERO_BORDER, [1 - high_share, high_share]
 
 
 def gather(rows: Tensor, index: Tensor, share: Tensor) -> Tensor:
@@ -200,7 +200,7 @@ def _products(sums: Tensor, rows: Tensor, index: Tensor) -> Tensor:
     # Those entries of a large product that a sparse matrix has. Torch warns of such matrices,
     # though nothing about them has changed for years.
     nothing = sums.new_zeros(len(flat))
-    with QUIET, warnings.catch_warnings():
+    with _WARNINGS_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         wanted = torch.sparse_csr_tensor(
             starts, flat, nothing, (len(sums), len(rows)), check_invariants=False

@@ -10,8 +10,8 @@ import torch
 import torchvision
 from quick import QUICK
 from S3NetSegmentationLib import pipeline, segment_lungs
-from S3NetSegmentationLib.s3net.device import Device
-from S3NetSegmentationLib.s3net.processor import (
+from S3NetSegmentationLib.s3net.hardware.device import Device
+from S3NetSegmentationLib.s3net.hardware.fallback import (
     AFTER_A_FAILURE,
     NOT_ON_THIS_GPU,
     ON_THE_CPU,
@@ -95,7 +95,7 @@ class SmallGpu(Device):
         self.latest = len(tensor)
         return tensor
 
-    def free_memory(self):
+    def usable_bytes(self):
         return 2**33
 
 
@@ -104,7 +104,7 @@ def use(monkeypatch):
     """Lets the work begin on a device."""
 
     def begin_on(device):
-        monkeypatch.setattr(pipeline, "resolve_device", lambda name: device)
+        monkeypatch.setattr(pipeline, "resolve_device", lambda *wanted: device)
         return device
 
     return begin_on

@@ -1,13 +1,13 @@
-"""Small fits at the same time on a CPU.
+"""Small fits in threads of a CPU.
 
 A network for a single slice is too small to keep several cores busy: after each of a thousand
-small pieces of work they wait for one another. Fits that share nothing don't.
+small operations they wait for one another. Fits that share nothing don't.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from threading import Event
@@ -15,15 +15,15 @@ from threading import Event
 import torch
 from torch import Tensor
 
-from ..settings import Settings
-from .fitting import Fit, fit_side_by_side
+from ..fit import Fit, OnStep, fit_ensemble
+from ..settings import NetworkSettings
 
-PATIENCE = 0.1
-"""Seconds after which the progress is told, and a wish to cancel heard, while nothing ends."""
+POLL_SECONDS = 0.1
+"""How often progress is reported, and cancelling asked for, while no fit ends."""
 
 
 def fit_in_threads(
-    images: Tensor, settings: Settings, at_once: int, step: Callable[[int, int], None]
+    images: Tensor, settings: NetworkSettings, at_once: int, on_step: OnStep
 ) -> Iterator[Fit | None]:
     """Fit an independent network to each image, several at the same time.
 
@@ -31,8 +31,8 @@ def fit_in_threads(
 
     Parameters
     ----------
-    images, settings, step
-        As for `many.fit_each`.
+    images, settings, on_step
+        As for `per_image.fit_each`.
     at_once : int
         How many fits.
 
@@ -45,10 +45,10 @@ def fit_in_threads(
     stop = Event()
 
     def fit(image: Tensor) -> Fit | None:
-        (found,) = fit_side_by_side(image.unsqueeze(1), settings, go_on)
+        (found,) = fit_ensemble(image.unsqueeze(1), settings, check_stop)
         return found
 
-    def go_on(done: int, total: int) -> None:
+    def check_stop(done: int, total: int) -> None:
         if stop.is_set():
             raise CancelledError
 
@@ -61,7 +61,7 @@ def fit_in_threads(
     done = 0
     try:
         while pending:
-            step(done, len(images))
+            on_step(done, len(images))
             if _has_ended(pending[0]):
                 ended = pending.popleft()
                 pending.extend(pool.submit(fit, image) for image in islice(rest, 1))
@@ -74,4 +74,4 @@ def fit_in_threads(
 
 
 def _has_ended(future: Future) -> bool:
-    return bool(wait([future], PATIENCE).done)
+    return bool(wait([future], POLL_SECONDS).done)

@@ -10,16 +10,23 @@ import torch
 from torch import Tensor
 
 from ..errors import FitError
-from ..settings import Settings
 from .affine import random_affine
+from .best_iterate import PATIENCE_ITERATIONS
+from .ensemble import cluster_maps, extract_network, memory_format
+from .fast.cuda_graph import graphed
+from .iteration import FitState, settle_batch_statistics
 from .network import S3Net
-from .repeated import repeated
-from .running import PATIENCE, RunningFit, settle_batch_statistics
 from .separation import best_split_explains, variance_explained
-from .side_by_side import cluster_maps, memory_format, single_network
+from .settings import NetworkSettings
 
-ATTEMPT_SEED = 1000
-"""Between the seeds of two attempts, so that those of neighboring seeds differ."""
+OnStep = Callable[[int, int], None]
+"""Called with how many steps are done and how many there are; what it raises ends the work."""
+
+REFITS = 2
+"""How often a collapsed or diverged fit is repeated with another seed, at most."""
+
+REFIT_SEED = 1000
+"""Between the seeds of two refits, so that those of neighboring seeds differ."""
 
 MIN_SEPARATION = 0.9
 """A fit that explains less of the intensity than this share of what the best split of the
@@ -46,15 +53,15 @@ class Fit:
     explained: float
     separable: float
     seed: int
-    _take_apart: Callable[[], S3Net]
+    _extract: Callable[[], S3Net]
 
     @cached_property
     def network(self) -> S3Net:
         """In evaluation mode, with the batch statistics of the fitted images.
 
-        Those of many fits side by side, of which only the scores are asked for, need not be made.
+        Made when it is asked for: of the many fits of slice mode only the scores are.
         """
-        return self._take_apart()
+        return self._extract()
 
     @property
     def is_merged(self) -> bool:
@@ -63,7 +70,7 @@ class Fit:
 
 
 def fit(
-    images: Tensor, settings: Settings, step: Callable[[int, int], None] = lambda done, total: None
+    images: Tensor, settings: NetworkSettings, on_step: OnStep = lambda done, total: None
 ) -> Fit:
     """Fit one fresh network to images.
 
@@ -71,9 +78,8 @@ def fit(
     ----------
     images : Tensor, (B, C, H, W)
         Of roughly unit scale, on the device to work on.
-    settings : Settings
-        Network, losses, optimization, seed.
-    step : callable
+    settings : NetworkSettings
+    on_step : callable
         Called with (done, total) iterations; what it raises ends the fit.
 
     Raises
@@ -82,19 +88,19 @@ def fit(
         If every fit diverged or ended in one cluster. Where all merely merged what is
         different, the best of them is returned.
     """
-    (found,) = fit_side_by_side(images.unsqueeze(0), settings, step)
+    (found,) = fit_ensemble(images.unsqueeze(0), settings, on_step)
     if found is None:
         raise FitError(
-            f"The network did not separate anything in this image with {settings.refits + 1} "
+            f"The network did not separate anything in this image with {REFITS + 1} "
             "different seeds; try another seed or a lower learning rate."
         )
     return found
 
 
-def fit_side_by_side(
-    stacks: Tensor, settings: Settings, step: Callable[[int, int], None] = lambda done, total: None
+def fit_ensemble(
+    stacks: Tensor, settings: NetworkSettings, on_step: OnStep = lambda done, total: None
 ) -> list[Fit | None]:
-    """Fit an independent network to each stack of images, all in one go.
+    """Fit an independent network to each stack of images, all at once.
 
     A collapsed or diverged fit is repeated with another seed.
 
@@ -102,7 +108,7 @@ def fit_side_by_side(
     ----------
     stacks : Tensor, (N, B, C, H, W)
         For each of N networks the B images that it is fitted to.
-    settings, step
+    settings, on_step
         As for `fit`.
 
     Returns
@@ -113,9 +119,9 @@ def fit_side_by_side(
     separable = best_split_explains(stacks)
     best: list[Fit | None] = [None] * len(stacks)
     pending = list(range(len(stacks)))
-    for attempt in range(settings.refits + 1):
-        seed = settings.seed + ATTEMPT_SEED * attempt
-        fits = _fit_once(stacks[pending], settings, seed, separable[pending], step)
+    for refit in range(REFITS + 1):
+        seed = settings.seed + REFIT_SEED * refit
+        fits = _fit_once(stacks[pending], settings, seed, separable[pending], on_step)
         for index, fitted in zip(pending, fits, strict=True):
             before = best[index]
             if fitted is not None and (before is None or fitted.explained > before.explained):
@@ -134,49 +140,49 @@ def predict(network: S3Net, images: Tensor) -> Tensor:
 
 def _fit_once(
     stacks: Tensor,
-    settings: Settings,
+    settings: NetworkSettings,
     seed: int,
     separable: Tensor,
-    step: Callable[[int, int], None],
+    on_step: OnStep,
 ) -> list[Fit | None]:
     """One fit of each network; None where it diverged or collapsed."""
-    running = RunningFit(stacks, settings, seed)
+    state = FitState(stacks, settings, seed)
     generator = torch.Generator().manual_seed(seed)
     transforms = torch.stack([random_affine(generator) for _ in range(settings.iterations)])
-    with repeated(running.iterate, stacks.device) as iterate:
+    with graphed(state.iterate, stacks.device) as iterate:
         for iteration, transform in enumerate(transforms.to(stacks)):
-            step(iteration, settings.iterations)
+            on_step(iteration, settings.iterations)
             # The host waits for a GPU as seldom as it can; settled networks don't change.
-            may_ask = stacks.device.type == "cpu" or iteration % PATIENCE == 0
-            if may_ask and running.best.settled.all():
+            may_ask = stacks.device.type == "cpu" or iteration % PATIENCE_ITERATIONS == 0
+            if may_ask and state.best.settled.all():
                 break
-            running.transform.copy_(transform)
+            state.transform.copy_(transform)
             iterate()
-    step(settings.iterations, settings.iterations)
-    running.best.restore(running.network)
-    settle_batch_statistics(running.network, running.images)
-    return _fits(running, stacks, settings, seed, separable)
+    on_step(settings.iterations, settings.iterations)
+    state.best.restore(state.network)
+    settle_batch_statistics(state.network, state.images)
+    return _fits(state, stacks, settings, seed, separable)
 
 
 def _fits(
-    running: RunningFit, stacks: Tensor, settings: Settings, seed: int, separable: Tensor
+    state: FitState, stacks: Tensor, settings: NetworkSettings, seed: int, separable: Tensor
 ) -> list[Fit | None]:
     """What became of each network; None where it diverged or sees one cluster."""
     networks = len(stacks)
     with torch.inference_mode():
-        scores = running.network(running.images)
+        scores = state.network(state.images)
     labels = cluster_maps(scores, networks)
     explained = variance_explained(stacks, labels, settings.clusters)
-    several = labels.flatten(1).min(1).values < labels.flatten(1).max(1).values
+    has_several = labels.flatten(1).min(1).values < labels.flatten(1).max(1).values
     each = zip(
-        (several & running.best.exist).tolist(),
+        (has_several & state.best.has_iterate).tolist(),
         scores.unflatten(1, (networks, -1)).unbind(1),
         explained.tolist(),
         separable.tolist(),
         strict=True,
     )
     return [
-        Fit(own, share, best, seed, partial(single_network, running.network, stacks, n, settings))
+        Fit(own, share, best, seed, partial(extract_network, state.network, stacks, n, settings))
         if is_good
         else None
         for n, (is_good, own, share, best) in enumerate(each)

@@ -6,16 +6,16 @@ from dataclasses import replace
 import pytest
 import torch
 from S3NetSegmentationLib.errors import Cancelled
-from S3NetSegmentationLib.s3net.device import Device
-from S3NetSegmentationLib.s3net.fitting import fit
-from S3NetSegmentationLib.s3net.in_threads import fit_in_threads
-from S3NetSegmentationLib.s3net.many import bytes_to_fit, fit_each, networks_at_once
-from S3NetSegmentationLib.s3net.running import RunningFit
+from S3NetSegmentationLib.s3net.fit import fit
+from S3NetSegmentationLib.s3net.hardware.device import Device
+from S3NetSegmentationLib.s3net.hardware.per_image import bytes_to_fit, fit_each, networks_at_once
+from S3NetSegmentationLib.s3net.hardware.threads import fit_in_threads
+from S3NetSegmentationLib.s3net.iteration import FitState
 from S3NetSegmentationLib.settings import PRESETS, Settings
 
 CPU = Device("cpu")
-SMALL = Settings(channels=6, clusters=7, iterations=12, refits=1)
-LONG = replace(SMALL, iterations=5000, least_clusters=1)
+SMALL = Settings(channels=6, clusters=7, iterations=12)
+LONG = replace(SMALL, iterations=5000, stop_at_clusters=1)
 
 
 @pytest.fixture(autouse=True)
@@ -72,9 +72,9 @@ def test_progress_counts_the_images_in_order():
 
 def test_cancel_ends_all_fits(monkeypatch):
     iterations = []
-    iterate = RunningFit.iterate
+    iterate = FitState.iterate
     monkeypatch.setattr(
-        RunningFit, "iterate", lambda running: (iterations.append(1), iterate(running))
+        FitState, "iterate", lambda running: (iterations.append(1), iterate(running))
     )
 
     def step(done, total):
@@ -97,7 +97,7 @@ def test_an_error_in_one_fit_ends_all(monkeypatch):
         pass
 
     iterations = []
-    iterate = RunningFit.iterate
+    iterate = FitState.iterate
 
     def break_after_ten(running):
         iterations.append(1)
@@ -105,7 +105,7 @@ def test_an_error_in_one_fit_ends_all(monkeypatch):
             raise BrokenError
         return iterate(running)
 
-    monkeypatch.setattr(RunningFit, "iterate", break_after_ten)
+    monkeypatch.setattr(FitState, "iterate", break_after_ten)
     with pytest.raises(BrokenError):
         list(fit_in_threads(pictures(), LONG, 3, ignore))
     assert len(iterations) < LONG.iterations

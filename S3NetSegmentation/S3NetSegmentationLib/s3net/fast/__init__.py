@@ -1,0 +1,1 @@
+"""Operators that are fast on a CPU, and CUDA graphs."""

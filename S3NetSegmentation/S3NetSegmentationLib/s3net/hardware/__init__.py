@@ -1,0 +1,1 @@
+"""The CPU or a GPU, several fits at once, and what happens when a GPU fails."""
