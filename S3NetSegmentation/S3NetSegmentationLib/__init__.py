@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .settings import PICTURE_PRESETS, PRESETS, PictureSettings, Settings
 
 if TYPE_CHECKING:
-    from .choosing import choose_clusters
+    from .manual_choice import choose_clusters
     from .picture.ct_slice import segment_ct_picture
     from .picture.segment import segment_picture
     from .pipeline import segment_lungs
@@ -29,7 +29,7 @@ __all__ = [
 
 # torch takes seconds to import, and Slicer loads this package at start-up.
 _LAZY = {
-    "choose_clusters": ".choosing",
+    "choose_clusters": ".manual_choice",
     "segment_lungs": ".pipeline",
     "segment_ct_picture": ".picture.ct_slice",
     "segment_picture": ".picture.segment",

@@ -44,7 +44,7 @@ def out_of_memory(error: BaseException) -> bool:
     if isinstance(error, OSError):
         winerror = getattr(error, "winerror", None)
         return error.errno == errno.ENOMEM or winerror == PAGING_FILE_TOO_SMALL
-    return _says(
+    return _message_contains(
         error,
         "out of memory",
         "not enough memory",
@@ -59,7 +59,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 def failed_on_gpu(error: BaseException) -> bool:
     """Whether torch says that CUDA or one of its libraries failed."""
-    return _says(
+    return _message_contains(
         error,
         "cuda error",
         "cuda driver",
@@ -79,7 +79,7 @@ def lacks_support(error: BaseException) -> bool:
     """
     if isinstance(error, ImportError):
         return (error.name or "").split(".")[0] == "torchvision"
-    return _says(
+    return _message_contains(
         error,
         "kernel image",
         "arch_mismatch",
@@ -98,7 +98,7 @@ def fault_of_the_machine(error: BaseException) -> str | None:
     return GPU_FAILED if failed_on_gpu(error) else None
 
 
-def _says(error: BaseException, *signs: str) -> bool:
+def _message_contains(error: BaseException, *signs: str) -> bool:
     """Whether it is of the type that torch and ITK raise for all that happens, and says one."""
     said = str(error).lower()
     return isinstance(error, RuntimeError) and any(sign in said for sign in signs)

@@ -1,4 +1,4 @@
-"""The whole path of a scan, top to bottom."""
+"""The full pipeline on one scan: prepare, fit, assign, split, order, choose, decide, measure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ STAGES = {
     "volume": {"Preparing": 0.1, "Fitting": 0.6, "Clustering": 0.2, "Deciding": 0.1},
     "slice": {"Preparing": 0.02, "Fitting": 0.95, "Clustering": 0.01, "Deciding": 0.02},
 }
-"""Share of each stage in the whole work, by mode."""
+"""Each stage's share of the run time, by mode."""
 
 POOR_FIT = (
     "The network could not separate the tissues of this scan well; check the lungs, and if they "
@@ -48,7 +48,7 @@ POOR_FIT = (
 )
 
 
-# A fit needs gradients, also where its caller has switched them off.
+# A fit needs gradients, even if the caller has switched them off.
 @torch.inference_mode(False)
 @torch.enable_grad()
 def segment_lungs(
@@ -69,12 +69,12 @@ def segment_lungs(
     on_progress : callable, optional
         Called with a `Progress` a few times a second.
     is_cancelled : callable, optional
-        Asked before each step; if it answers true, the work stops.
+        Called before each step; if it returns true, the work stops.
 
     Returns
     -------
     LungResult
-        Where the scan holds no lungs, one whose `lungs` are empty.
+        If the scan contains no lungs, `lungs` is empty.
 
     Raises
     ------
@@ -83,13 +83,13 @@ def segment_lungs(
     FitError
         If every fit diverged or ended in one cluster.
     Cancelled
-        If `is_cancelled` answered true.
+        If `is_cancelled` returned true.
     """
+    clock = _Clock()
     settings = settings or Settings()
     device = resolve_device(settings.device, settings.gpu_memory_gb)
     settings = replace(settings, device=device.name)
     report = Reporter(on_progress, is_cancelled, STAGES[settings.mode])
-    clock = _Clock()
 
     report.step("Preparing", 0, 1)
     check_ct(image)
@@ -99,6 +99,8 @@ def segment_lungs(
     scan = prepare(hounsfield, order.spacing, settings.working_size)
     clock.lap("preparing")
 
+    # Labels are clusters on the working grid of `scan`; from `cluster_map` on, arrays have the full
+    # resolution of `hounsfield`.
     fit_and_assign = _one_network if settings.mode == "volume" else _network_per_slice
     labels, warnings = fit_and_assign(scan, settings, device, report)
     clock.lap("fitting")
@@ -132,50 +134,54 @@ def segment_lungs(
 def _one_network(
     scan: Scan, settings: Settings, device: Device, report: Reporter
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """One network for the scan, fitted to slices spread over it; the clusters of all slices."""
+    """Clusters (z, y, x) of all slices by one network, which is fitted to some of them."""
     images = to_tensor(network_input(scan))
-    fitted = images[spread_slices(scan, settings.fitted_slices).tolist()]
+    fitting_slices = images[spread_slices(scan, settings.fitted_slices).tolist()]
     fallback = DeviceFallback(device)
     on_step = partial(report.step, "Fitting")
-    found = fallback.run(lambda device: fit(device.place(fitted), settings, on_step))
+    result = fallback.run(lambda where: fit(where.place(fitting_slices), settings, on_step))
     # Most of the K clusters die out during a fit; their scores would only take memory.
-    alive = found.scores.argmax(1).unique().cpu()
+    alive = result.scores.argmax(1).unique().cpu()
     scores = np.empty((len(images), len(alive), *images.shape[2:]), np.float16)
-    for start in range(0, len(images), len(fitted)):
+    # A prediction takes less memory than a fit, so as many slices have room again.
+    for start in range(0, len(images), len(fitting_slices)):
         report.step("Clustering", start, len(images))
-        batch = slice(start, start + len(fitted))
-        predicted = fallback.predict(found.network, images[batch])
+        batch = slice(start, start + len(fitting_slices))
+        predicted = fallback.predict(result.network, images[batch])
         scores[batch] = to_array(predicted[:, alive].half())
     labels = assign_clusters(scores, scan.hounsfield, scan.body, settings.use_intensity)
-    return labels, (*fallback.warnings, *[POOR_FIT] * found.is_merged)
+    warnings = [*fallback.warnings, POOR_FIT] if result.is_merged else fallback.warnings
+    return labels, tuple(warnings)
 
 
 def _network_per_slice(
     scan: Scan, settings: Settings, device: Device, report: Reporter
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """A network for every slice, as in the paper; their clusters matched along z."""
+    """Clusters (z, y, x) by a network for every slice, as in the paper, matched along z."""
     images = to_tensor(network_input(scan))
     fallback = DeviceFallback(device)
     labels = np.zeros(scan.body.shape, np.int64)
     failed = 0
     fits = fallback.fit_each(images, settings, partial(report.step, "Fitting"))
-    for z, found in enumerate(fits):
-        if found is None:
+    for z, result in enumerate(fits):
+        if result is None:
             failed += 1
             continue
-        inside = slice(z, z + 1)
-        labels[inside] = assign_clusters(
-            to_array(found.scores),
-            scan.hounsfield[inside],
-            scan.body[inside],
+        this_slice = slice(z, z + 1)
+        labels[this_slice] = assign_clusters(
+            to_array(result.scores),
+            scan.hounsfield[this_slice],
+            scan.body[this_slice],
             settings.use_intensity,
         )
     if failed == len(images):
         raise FitError("No slice of this scan could be fitted; try another seed.")
     report.step("Clustering", 0, 1)
     matched = match_along_z(labels, scan.hounsfield, scan.body, settings.clusters)
-    unfitted = [f"{failed} slices hold too little to be fitted."] if failed else []
-    return matched, (*fallback.warnings, *unfitted)
+    warnings = list(fallback.warnings)
+    if failed:
+        warnings.append(f"{failed} of {len(images)} slices contain too little tissue to be fitted.")
+    return matched, tuple(warnings)
 
 
 class _Clock:

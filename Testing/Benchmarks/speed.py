@@ -28,7 +28,7 @@ from operator import attrgetter, itemgetter
 from pathlib import Path
 
 from S3NetSegmentationLib.geometry import Geometry
-from S3NetSegmentationLib.jobs.tuning import prepare_process
+from S3NetSegmentationLib.jobs.process_setup import prepare_process
 
 prepare_process()  # before torch is loaded, for both sides
 
@@ -42,11 +42,11 @@ from S3NetSegmentationLib.lung.orientation import AxialOrder
 from S3NetSegmentationLib.lung.scan import prepare
 from S3NetSegmentationLib.lung.slices import network_input, spread_slices
 from S3NetSegmentationLib.s3net import fit as fitting
-from S3NetSegmentationLib.s3net.affine import random_affine
+from S3NetSegmentationLib.s3net.affine_transform import random_affine
 from S3NetSegmentationLib.s3net.fast.deformable import deform_conv2d
+from S3NetSegmentationLib.s3net.fit_step import FitState
 from S3NetSegmentationLib.s3net.hardware.device import Device
-from S3NetSegmentationLib.s3net.hardware.per_image import networks_at_once
-from S3NetSegmentationLib.s3net.iteration import FitState
+from S3NetSegmentationLib.s3net.hardware.parallel_fits import networks_at_once
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from torchvision.ops import deform_conv2d as torchvision_deform_conv2d

@@ -15,8 +15,8 @@ from ..io.overview import write_overview
 from ..io.read import read_files
 from ..io.scan import ReadScan
 from ..io.write import without_nan, write_segmentation
+from ..jobs.process_setup import load_torch
 from ..jobs.protocol import read_job
-from ..jobs.tuning import load_torch
 from ..progress import Progress
 from ..result import LungResult
 from ..settings import Settings
@@ -62,8 +62,8 @@ def segment_scan(folder: Path, on_progress: Callable[[Progress], None]) -> dict:
     scan = read_files([Path(path) for path in job["paths"]])
     load_torch()
     from ..pipeline import segment_lungs
-    from ..report import as_dict
     from ..s3net.hardware.device import fastest_device
+    from ..summary import as_dict
 
     settings = Settings.from_dict(job["settings"])
     if settings.device == "auto":

@@ -47,7 +47,7 @@ def looks_for_region(arguments: argparse.Namespace) -> bool:
 def segment_a_picture(arguments: argparse.Namespace) -> int:
     """``s3net segment`` of a picture."""
     from ..io.picture import MASK_SUFFIXES, read_picture
-    from ..report import picture_as_lines
+    from ..summary import picture_as_lines
 
     if arguments.series:
         raise InputError("Only a DICOM folder has several series; leave out --series.")
@@ -87,7 +87,7 @@ def _picture_writers(
 ) -> Writers:
     from ..io.picture import write_clusters, write_mask, write_outlined
     from ..io.write import write_json
-    from ..report import picture_as_dict
+    from ..summary import picture_as_dict
 
     return (
         (arguments.output, lambda path: write_mask(path, result.mask)),

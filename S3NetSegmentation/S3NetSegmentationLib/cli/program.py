@@ -9,7 +9,7 @@ import traceback
 
 from .. import __version__
 from ..errors import Cancelled, InputError, S3NetError, fault_of_the_machine
-from ..jobs.tuning import prepare_process
+from ..jobs.process_setup import prepare_process
 from .batch import add_batch
 from .common import BAD_INPUT, FAILED, INTERRUPTED, fail
 from .sample_data import add_sample_data

@@ -154,7 +154,7 @@ def _write(
     from ..io.dicom_seg import SUFFIX, make_dicom_seg, write_dicom_seg
     from ..io.overview import write_overview
     from ..io.write import write_image, write_json, write_segmentation
-    from ..report import as_dict
+    from ..summary import as_dict
 
     def write_lungs(path: Path) -> None:
         if path.name.lower().endswith(SUFFIX):
@@ -173,6 +173,6 @@ def _write(
 
 def _summarize(arguments: argparse.Namespace, result: LungResult) -> None:
     """Print the figures and which files there are now."""
-    from ..report import as_lines
+    from ..summary import as_lines
 
     print(*as_lines(result), *written(arguments), sep="\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from .job import OnProgress
-from .tuning import load_torch
+from .process_setup import load_torch
 
 
 def find_devices(on_progress: OnProgress | None = None) -> dict:

@@ -15,8 +15,8 @@ from ..geometry import Geometry
 from ..result import LungResult
 from ..settings import Settings
 from .job import Job, JobDied, OnLog, OnProgress
+from .process_setup import load_torch
 from .protocol import read_job, write_job
-from .tuning import load_torch
 
 IMAGE = "image.npy"
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 from ..errors import S3NetError, fault_of_the_machine
+from .process_setup import prepare_process
 from .protocol import TEMPORARY, Failed, Finished, Sent, serialize
-from .tuning import prepare_process
 
 
 def main(argv: list[str] | None = None) -> int:

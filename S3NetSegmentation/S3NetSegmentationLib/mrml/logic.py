@@ -10,12 +10,12 @@ import numpy as np
 import SimpleITK as sitk
 import slicer
 
-from ..choosing import choose_clusters, restore_result
 from ..errors import Cancelled, InputError
 from ..io.validate import check_ct
 from ..jobs.job import wait_for
 from ..jobs.segmentation import SegmentationJob
 from ..lung.clusters import ClusterStatistics
+from ..manual_choice import choose_clusters, restore_result
 from ..progress import Progress
 from ..result import LungResult
 from ..settings import Settings

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from ..errors import FitError
-from .affine import random_affine
+from .affine_transform import random_affine
 from .best_iterate import PATIENCE_ITERATIONS
 from .ensemble import cluster_maps, extract_network, memory_format
+from .explained_variance import best_split_explains, variance_explained
 from .fast.cuda_graph import graphed
-from .iteration import FitState, settle_batch_statistics
+from .fit_step import FitState, settle_batch_statistics
 from .network import S3Net
-from .separation import best_split_explains, variance_explained
 from .settings import NetworkSettings
 
 OnStep = Callable[[int, int], None]

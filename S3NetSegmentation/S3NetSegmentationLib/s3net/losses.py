@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .affine import OUTSIDE
+from .affine_transform import OUTSIDE
 
 _SOBEL_X = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
 _SOBEL_Y = _SOBEL_X.T

@@ -20,10 +20,10 @@ from dicom_files import write_scan
 from quick import SMALL_NETWORK
 from real_data import DATA, needs_data
 from S3NetSegmentationLib import pipeline, sample_data
-from S3NetSegmentationLib.choosing import choose_clusters
 from S3NetSegmentationLib.cli import main
 from S3NetSegmentationLib.errors import Cancelled, FitError
 from S3NetSegmentationLib.io import write
+from S3NetSegmentationLib.manual_choice import choose_clusters
 from S3NetSegmentationLib.result import LungResult
 from S3NetSegmentationLib.settings import PRESETS, Settings
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from S3NetSegmentationLib.s3net.affine import random_affine
+from S3NetSegmentationLib.s3net.affine_transform import random_affine
 from S3NetSegmentationLib.s3net.fast.cuda_graph import WARM_UP, graphed
-from S3NetSegmentationLib.s3net.iteration import FitState
+from S3NetSegmentationLib.s3net.fit_step import FitState
 from S3NetSegmentationLib.settings import Settings
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves

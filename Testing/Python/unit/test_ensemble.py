@@ -5,17 +5,17 @@ from dataclasses import replace
 import pytest
 import torch
 from S3NetSegmentationLib.errors import Cancelled
+from S3NetSegmentationLib.s3net.explained_variance import best_split_explains, variance_explained
 from S3NetSegmentationLib.s3net.fit import fit, fit_ensemble, predict
-from S3NetSegmentationLib.s3net.hardware import per_image
+from S3NetSegmentationLib.s3net.fit_step import FitState
+from S3NetSegmentationLib.s3net.hardware import parallel_fits
 from S3NetSegmentationLib.s3net.hardware.device import Device
-from S3NetSegmentationLib.s3net.hardware.per_image import (
+from S3NetSegmentationLib.s3net.hardware.parallel_fits import (
     bytes_to_fit,
     fit_each,
     fit_in_groups,
     networks_at_once,
 )
-from S3NetSegmentationLib.s3net.iteration import FitState
-from S3NetSegmentationLib.s3net.separation import best_split_explains, variance_explained
 from S3NetSegmentationLib.settings import Settings
 
 CPU = Device("cpu")
@@ -78,7 +78,7 @@ def test_same_seed_same_networks_bit_for_bit():
 
 def with_room_for(monkeypatch, networks, error=torch.cuda.OutOfMemoryError):
     """A device whose memory holds so many networks; gives the sizes that were tried."""
-    tried, fit_them = [], per_image.fit_ensemble
+    tried, fit_them = [], parallel_fits.fit_ensemble
 
     def fit_in_little_memory(stacks, *rest):
         tried.append(len(stacks))
@@ -86,7 +86,7 @@ def with_room_for(monkeypatch, networks, error=torch.cuda.OutOfMemoryError):
             raise error("CUDA out of memory.")
         return fit_them(stacks, *rest)
 
-    monkeypatch.setattr(per_image, "fit_ensemble", fit_in_little_memory)
+    monkeypatch.setattr(parallel_fits, "fit_ensemble", fit_in_little_memory)
     return tried
 
 

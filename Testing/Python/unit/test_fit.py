@@ -7,10 +7,10 @@ import pytest
 import torch
 from S3NetSegmentationLib.errors import Cancelled, FitError, InputError
 from S3NetSegmentationLib.s3net import fit as fitting
+from S3NetSegmentationLib.s3net.explained_variance import variance_explained
 from S3NetSegmentationLib.s3net.fit import fit, predict
 from S3NetSegmentationLib.s3net.hardware.device import fastest_device, resolve_device
 from S3NetSegmentationLib.s3net.network import S3Net
-from S3NetSegmentationLib.s3net.separation import variance_explained
 from S3NetSegmentationLib.settings import Settings
 
 SMALL = Settings(channels=8, clusters=8, iterations=12)

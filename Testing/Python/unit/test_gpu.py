@@ -10,11 +10,11 @@ from S3NetSegmentationLib import segment_lungs
 from S3NetSegmentationLib.evaluation.overlap import dice
 from S3NetSegmentationLib.s3net import losses
 from S3NetSegmentationLib.s3net.ensemble import extract_network
+from S3NetSegmentationLib.s3net.explained_variance import best_split_explains
 from S3NetSegmentationLib.s3net.fast.cuda_graph import WARM_UP, graphed, operators_follow_streams
 from S3NetSegmentationLib.s3net.fit import predict
-from S3NetSegmentationLib.s3net.iteration import FitState, settle_batch_statistics
+from S3NetSegmentationLib.s3net.fit_step import FitState, settle_batch_statistics
 from S3NetSegmentationLib.s3net.network import S3Net
-from S3NetSegmentationLib.s3net.separation import best_split_explains
 from S3NetSegmentationLib.settings import Settings
 from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode

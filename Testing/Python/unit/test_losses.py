@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from S3NetSegmentationLib.s3net.affine import (
+from S3NetSegmentationLib.s3net.affine_transform import (
     IDENTITY,
     OUTSIDE,
     random_affine,

@@ -10,12 +10,12 @@ import torch
 from quick import QUICK
 from real_data import DATA, needs_data
 from S3NetSegmentationLib import Settings, segment_lungs
-from S3NetSegmentationLib.choosing import choose_clusters
 from S3NetSegmentationLib.errors import Cancelled, InputError
 from S3NetSegmentationLib.evaluation.overlap import dice
 from S3NetSegmentationLib.io.write import write_json
-from S3NetSegmentationLib.report import as_dict
+from S3NetSegmentationLib.manual_choice import choose_clusters
 from S3NetSegmentationLib.result import LungResult
+from S3NetSegmentationLib.summary import as_dict
 from scipy import ndimage
 
 

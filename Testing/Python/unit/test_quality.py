@@ -9,7 +9,7 @@ from S3NetSegmentationLib import segment_lungs
 from S3NetSegmentationLib.lung.figures import measure
 from S3NetSegmentationLib.lung.orientation import AxialOrder
 from S3NetSegmentationLib.lung.quality import assess, ranges
-from S3NetSegmentationLib.report import as_dict, as_lines
+from S3NetSegmentationLib.summary import as_dict, as_lines
 
 
 @pytest.fixture(scope="module", params=["axial", "upside down"])

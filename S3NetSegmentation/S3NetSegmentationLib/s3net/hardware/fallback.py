@@ -13,7 +13,7 @@ from ..fit import Fit, OnStep, predict
 from ..network import S3Net
 from ..settings import NetworkSettings
 from .device import Device
-from .per_image import fit_each
+from .parallel_fits import fit_each
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ class DeviceFallback:
     def fit_each(
         self, images: Tensor, settings: NetworkSettings, on_step: OnStep
     ) -> Iterator[Fit | None]:
-        """As `per_image.fit_each`; what is left when not even one fit has room goes to the CPU."""
+        """As `parallel_fits.fit_each`; once not even one fit has room, the CPU does the rest."""
         done = 0
         try:
             for found in fit_each(images, settings, self._device, on_step):

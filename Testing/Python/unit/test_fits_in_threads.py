@@ -7,10 +7,14 @@ import pytest
 import torch
 from S3NetSegmentationLib.errors import Cancelled
 from S3NetSegmentationLib.s3net.fit import fit
+from S3NetSegmentationLib.s3net.fit_step import FitState
 from S3NetSegmentationLib.s3net.hardware.device import Device
-from S3NetSegmentationLib.s3net.hardware.per_image import bytes_to_fit, fit_each, networks_at_once
-from S3NetSegmentationLib.s3net.hardware.threads import fit_in_threads
-from S3NetSegmentationLib.s3net.iteration import FitState
+from S3NetSegmentationLib.s3net.hardware.fits_in_threads import fit_in_threads
+from S3NetSegmentationLib.s3net.hardware.parallel_fits import (
+    bytes_to_fit,
+    fit_each,
+    networks_at_once,
+)
 from S3NetSegmentationLib.settings import PRESETS, Settings
 
 CPU = Device("cpu")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .affine import IDENTITY, warp_features, warp_labels
+from .affine_transform import IDENTITY, warp_features, warp_labels
 from .best_iterate import BestIterates
 from .ensemble import broadcast, cluster_maps, memory_format, new_ensemble
+from .explained_variance import variance_explained
 from .losses import cross_entropy_loss, joint_loss, spatial_loss
 from .network import S3Net
-from .separation import variance_explained
 from .settings import NetworkSettings
 
 EARLIEST_KEPT = 2

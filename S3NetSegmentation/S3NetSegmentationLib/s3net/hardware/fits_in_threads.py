@@ -32,7 +32,7 @@ def fit_in_threads(
     Parameters
     ----------
     images, settings, on_step
-        As for `per_image.fit_each`.
+        As for `parallel_fits.fit_each`.
     at_once : int
         How many fits.
 

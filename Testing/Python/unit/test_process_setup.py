@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import S3NetSegmentationLib
 from S3NetSegmentationLib.jobs import tuning
-from S3NetSegmentationLib.jobs.tuning import prepare_process
+from S3NetSegmentationLib.jobs.process_setup import prepare_process
 
 LIBRARY = Path(S3NetSegmentationLib.__file__).parents[1]
 
 FAULTS = """
 import resource
-from S3NetSegmentationLib.jobs.tuning import prepare_process
+from S3NetSegmentationLib.jobs.process_setup import prepare_process
 
 prepare_process()
 array = b"1" * 2**26
@@ -55,7 +55,7 @@ def test_threads_sleep_unless_the_user_wants_otherwise(monkeypatch, variable):
 
 def test_gpus_may_round_unless_the_user_wants_otherwise():
     code = (
-        "from S3NetSegmentationLib.jobs.tuning import prepare_process; prepare_process()\n"
+        "from S3NetSegmentationLib.jobs.process_setup import prepare_process; prepare_process()\n"
         "import torch; print(torch.backends.cuda.matmul.allow_tf32)"
     )
     for wish, rounds in (({}, "True"), ({"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "0"}, "False")):

@@ -12,7 +12,7 @@ from ..fit import Fit, OnStep, fit_ensemble
 from ..network import BLOCKS
 from ..settings import NetworkSettings
 from .device import Device
-from .threads import fit_in_threads
+from .fits_in_threads import fit_in_threads
 
 CPU_BYTES = 2**30
 """Of what is fitted at the same time on a CPU, at most. Larger fits keep its cores busy one by
