@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import S3NetSegmentationLib
-from S3NetSegmentationLib.jobs import tuning
+from S3NetSegmentationLib.jobs import process_setup
 from S3NetSegmentationLib.jobs.process_setup import prepare_process
 
 LIBRARY = Path(S3NetSegmentationLib.__file__).parents[1]
@@ -66,7 +66,7 @@ def test_gpus_may_round_unless_the_user_wants_otherwise():
 
 def test_windows_is_told_that_names_of_files_are_utf_8(monkeypatch):
     asked = []
-    monkeypatch.setattr(tuning.sys, "platform", "win32")
+    monkeypatch.setattr(process_setup.sys, "platform", "win32")
     monkeypatch.setattr(locale, "setlocale", lambda *arguments: asked.append(arguments))
     prepare_process()
     assert asked == [(locale.LC_CTYPE, ".UTF-8")]
