@@ -11,7 +11,8 @@ from pathlib import Path
 from ..errors import InputError
 from ..io.dicom import Series, find_series
 from ..io.files import files_below, identity
-from ..io.read import SUFFIXES, is_eight_bit, voxel_files
+from ..io.originals import files_of
+from ..io.read import SUFFIXES, is_eight_bit
 from ..io.write import SEGMENTATION_SUFFIX
 
 
@@ -42,7 +43,7 @@ class FoundScan:
 
     def state(self) -> list[tuple[str, int, int]]:
         """Name, size and time of change of every file; differs when the scan has changed."""
-        return [_state(file) for path in self.paths for file in _all_files(path)]
+        return [_state(file) for path in self.paths for file in files_of(path)]
 
 
 @dataclass(frozen=True)
@@ -111,13 +112,6 @@ def _counted(
         if count % 50 == 0:
             on_file(count)
         yield path
-
-
-def _all_files(path: Path) -> list[Path]:
-    try:
-        return voxel_files(path)
-    except OSError:
-        return [path]
 
 
 def _state(file: Path) -> tuple[str, int, int]:

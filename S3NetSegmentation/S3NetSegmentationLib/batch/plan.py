@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import Cancelled, InputError
+from ..errors import Cancelled
+from ..io.originals import check_originals
 from ..progress import Progress
 from ..settings import Settings
 from .find import FoundScan, Skipped, find_scans
 from .names import TABLE, name_scans
-from .records import SEGMENTATION, ScanTask, fingerprint, is_finished, read_record
+from .records import REPORT, RESULTS, SEGMENTATION, ScanTask, fingerprint, is_finished, read_record
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def plan_batch(
             on_progress(Progress("Looking for scans", count, 0, 0.0))
 
     scans, skipped = find_scans(source, output, on_file)
-    by_key = name_scans(scans, name_by, names or output / TABLE)
+    table = names or output / TABLE
+    by_key = name_scans(scans, name_by, table)
     run = uuid.uuid4().hex[:8]
     tasks = tuple(
         ScanTask(
@@ -81,7 +83,15 @@ def plan_batch(
         )
         for scan in scans
     )
-    _check_inputs(tasks)
+    check_originals(
+        [
+            *(path for task in tasks for path in task.outputs),
+            output / RESULTS,
+            output / REPORT,
+            table,
+        ],
+        [source, *(path for scan in scans for path in scan.paths)],
+    )
     records = {task.name: (task, read_record(task)) for task in tasks}
     finished = {
         name: record
@@ -89,21 +99,3 @@ def plan_batch(
         if record is not None and is_finished(task, record)
     }
     return Plan(tasks, finished, tuple(skipped), tuple(scans))
-
-
-def _check_inputs(tasks: Sequence[ScanTask]) -> None:
-    """Refuse to replace a scan; one that a list names may lie in the output folder.
-
-    Raises
-    ------
-    InputError
-        If an output would have the path of an input.
-    """
-    outputs = {f"{task.name}{suffix}".casefold() for task in tasks for suffix in task.formats}
-    for task in tasks:
-        for path in task.paths:
-            if path.name.casefold() in outputs and path.parent.resolve() == task.output:
-                raise InputError(
-                    f"An output would replace the scan '{path.name}', which lies in the output "
-                    "folder; choose another folder."
-                )

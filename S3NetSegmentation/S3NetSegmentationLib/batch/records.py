@@ -21,6 +21,9 @@ from .find import FoundScan
 RECORDS, UNFINISHED = "records", ".s3net"
 """Folders in the output folder; the latter is removed with all that it holds."""
 
+RESULTS, REPORT = "results.csv", "report.html"
+"""What is known of all scans together, for people."""
+
 GONE = (
     "The folder of unfinished work is gone: the output folder was removed or another batch was "
     "started on it. Run the same command again."
@@ -84,6 +87,15 @@ class ScanTask:
     def picture_path(self) -> Path:
         """Where its overview picture is."""
         return self.output / RECORDS / f"{self.name}{PICTURE}"
+
+    @property
+    def outputs(self) -> list[Path]:
+        """All that is written for it."""
+        return [
+            *(self.output / f"{self.name}{suffix}" for suffix in self.formats),
+            self.record_path,
+            self.picture_path,
+        ]
 
     def record(self, status: str, **more: object) -> dict:
         """A record of the scan with what is always in it.

@@ -20,6 +20,8 @@ from .records import (
     FAILED,
     GONE,
     NIFTI,
+    REPORT,
+    RESULTS,
     SEGMENTATION,
     ScanTask,
     begin_run,
@@ -29,8 +31,6 @@ from .records import (
 )
 from .report import write_report
 from .table import write_table
-
-RESULTS, REPORT = "results.csv", "report.html"
 
 
 def run_batch(

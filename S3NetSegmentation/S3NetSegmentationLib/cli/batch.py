@@ -101,8 +101,9 @@ def _run(arguments: argparse.Namespace, is_cancelled: Callable[[], bool]) -> int
     formats += [".seg.dcm"] if arguments.dicom_seg else []
     if arguments.dry_run:
         return _list(arguments, settings, formats, is_cancelled)
+    from ..batch.records import REPORT, RESULTS
     from ..batch.report import summary
-    from ..batch.run import REPORT, RESULTS, run_batch
+    from ..batch.run import run_batch
 
     plans: list[Plan] = []
     with closing(_Display()) as display:

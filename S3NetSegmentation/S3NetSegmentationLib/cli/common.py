@@ -118,6 +118,7 @@ def check_outputs(
 ) -> None:
     """Refuse outputs that can't be written before minutes are spent on them."""
     from ..io.dicom_seg import SUFFIX, check_available
+    from ..io.originals import check_originals
     from ..io.write import LABEL_MAP_SUFFIXES, SEGMENTATION_SUFFIXES, check_writable
 
     if arguments.output.name.lower().endswith(SUFFIX):
@@ -138,6 +139,7 @@ def check_outputs(
             raise InputError(f"'{path}' is named twice; give every file its own name.")
         taken.add(place)
         check_writable(path, suffixes)
+    check_originals(outputs_of(arguments), [arguments.input])
 
 
 def write_all(writers: Writers, cancelled: Callable[[], bool]) -> None:
@@ -152,10 +154,15 @@ def write_all(writers: Writers, cancelled: Callable[[], bool]) -> None:
                 raise Cancelled
 
 
+def outputs_of(arguments: argparse.Namespace) -> list[Path]:
+    """The files that were asked for."""
+    outputs = (arguments.output, arguments.clusters, arguments.overview, arguments.json)
+    return [path for path in outputs if path is not None]
+
+
 def written(arguments: argparse.Namespace) -> list[str]:
     """A line for each file that was asked for."""
-    outputs = (arguments.output, arguments.clusters, arguments.overview, arguments.json)
-    return [f"Wrote {path}" for path in outputs if path is not None]
+    return [f"Wrote {path}" for path in outputs_of(arguments)]
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from .common import (
     check_outputs,
     fail,
     interruptible,
+    outputs_of,
     progress_bar,
     scan_settings,
     write_all,
@@ -114,9 +115,11 @@ def _segment(arguments: argparse.Namespace) -> int:
     check_outputs(arguments)
     with interruptible() as cancelled:
         from ..io.dicom_seg import SUFFIX, check_source
+        from ..io.originals import check_originals
         from ..io.read import read_scan
 
         scan = read_scan(arguments.input, arguments.series)
+        check_originals(outputs_of(arguments), scan.files)
         if arguments.output.name.lower().endswith(SUFFIX):
             check_source(scan.files)
         result = _run(scan.image, settings, cancelled)

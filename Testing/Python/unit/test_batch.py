@@ -257,11 +257,33 @@ def test_a_scan_is_never_replaced(tmp_path):
     before = (tmp_path / "a.nii.gz").read_bytes()
     (tmp_path / "list.txt").write_text("a.nii.gz\n")
     run = {"formats": (".nii.gz",), "name_by": "path"}
-    with pytest.raises(InputError, match=r"would replace the scan 'a.nii.gz'.*\.$"):
+    with pytest.raises(InputError, match=r"a.nii.gz' is a file that is read; .*\.$"):
         run_batch(tmp_path / "list.txt", tmp_path, QUICK, **run)
     assert (tmp_path / "a.nii.gz").read_bytes() == before
     run_batch(tmp_path / "list.txt", tmp_path / "out", QUICK, **run)
     assert (tmp_path / "a.nii.gz").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["results.csv", "report.html", "names.csv"])
+def test_the_list_of_scans_is_never_replaced(tmp_path, name):
+    write_chest(tmp_path / "in" / "a.nrrd")
+    listed = tmp_path / "out" / name
+    listed.parent.mkdir()
+    listed.write_text("../in/a.nrrd\n")
+    with pytest.raises(InputError, match=rf"{name}' is a file that is read; .*\.$"):
+        run_batch(listed, tmp_path / "out", QUICK)
+    assert listed.read_text() == "../in/a.nrrd\n"
+
+
+def test_dicom_of_others_is_never_replaced(tmp_path):
+    write_scan(tmp_path / "in" / "a", small_chest().image, uid := generate_uid())
+    (tmp_path / "out").mkdir()
+    (other,) = write_scan(tmp_path / "other", small_chest().image[:, :, :1])
+    other = other.rename(tmp_path / "out" / f"{uid}.seg.dcm")
+    before = other.read_bytes()
+    with pytest.raises(InputError, match=r"DICOM file that this program didn't write; .*\.$"):
+        run_batch(tmp_path / "in", tmp_path / "out", QUICK, formats=FORMATS, name_by="series")
+    assert other.read_bytes() == before
 
 
 # Going on after a change, an interrupt, a kill

@@ -251,6 +251,83 @@ def test_bad_output(folder, capsys, monkeypatch, quick, options, reason):
     assert (folder / "in" / "Größe 肺.nrrd").read_bytes() == before
 
 
+# Nothing that was read is replaced, nor DICOM that is not ours.
+
+
+@pytest.fixture
+def series(folder) -> list[Path]:
+    """A series whose files may be named as an output."""
+    paths = write_scan(folder / "series", chest())
+    return [path.rename(path.with_suffix(".dcm")) for path in paths]
+
+
+def spelled(path: Path, how: str) -> Path:
+    """Another path that leads to the same file."""
+    other = path.parent.parent / "out" / f"other{path.suffix}"
+    match how:
+        case "relative":
+            return Path(os.path.relpath(path))
+        case "roundabout":
+            return path.parent / ".." / path.parent.name / path.name
+        case "link":
+            other.symlink_to(path)
+        case "hard link":
+            other.hardlink_to(path)
+        case "linked folder":
+            other.symlink_to(path.parent)
+            return other / path.name
+        case _:
+            return path
+    return other
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links as on Linux and macOS")
+@pytest.mark.parametrize(
+    "how", ["plain", "relative", "roundabout", "link", "hard link", "linked folder"]
+)
+def test_no_slice_is_replaced(folder, series, capsys, quick, how):
+    pytest.importorskip("highdicom", reason="DICOM SEG needs highdicom")
+    before = {path: path.read_bytes() for path in series}
+    output = spelled(series[3], how)
+    assert main(["segment", str(folder / "series"), "-o", str(output)]) == 2
+    assert "give the output another name." in sentence(capsys)
+    assert {path: path.read_bytes() for path in series} == before
+
+
+@pytest.mark.parametrize(("option", "name"), [("-o", "report.dcm"), ("--json", "report.json")])
+def test_no_dicom_of_others_is_replaced(folder, capsys, quick, option, name):
+    pytest.importorskip("highdicom", reason="DICOM SEG needs highdicom")
+    (other,) = write_scan(folder / "other", chest()[:, :, :1])
+    before = other.read_bytes()
+    other = other.rename(folder / "out" / name)
+    assert main(arguments(folder, option, other)) == 2
+    assert "DICOM file that this program didn't write" in sentence(capsys)
+    assert other.read_bytes() == before
+    assert os.listdir(folder / "out") == [name]
+
+
+def test_our_own_dicom_seg_is_replaced(folder, series, quick):
+    pytest.importorskip("highdicom", reason="DICOM SEG needs highdicom")
+    output = folder / "out" / "lungs.dcm"
+    command = ["segment", str(folder / "series"), "-o", str(output)]
+    assert main(command) == 0
+    first = pydicom.dcmread(output).SOPInstanceUID
+    assert main(command) == 0
+    assert pydicom.dcmread(output).SOPInstanceUID != first
+
+
+def test_the_voxels_beside_a_header_are_not_replaced(folder, capsys, quick):
+    header = folder / "in" / "scan.nhdr"
+    sitk.WriteImage(chest(), str(header))
+    voxels = next(path for path in header.parent.iterdir() if path.suffix == ".raw")
+    renamed = voxels.rename(voxels.with_suffix(".nrrd"))
+    header.write_bytes(header.read_bytes().replace(voxels.name.encode(), renamed.name.encode()))
+    before = renamed.read_bytes()
+    assert main(["segment", str(header), "-o", str(renamed)]) == 2
+    assert "give the output another name." in sentence(capsys)
+    assert renamed.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     "options", [["--mode", "fast"], ["--preset", "x"], ["--seed", "a"], ["-x"]]
 )

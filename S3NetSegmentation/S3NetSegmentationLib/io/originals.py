@@ -1,0 +1,85 @@
+"""Files that no output may replace: what was read, and DICOM that is not our own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pydicom
+from pydicom.uid import SegmentationStorage
+
+from ..errors import InputError
+from .dicom_quiet import quiet_pydicom
+from .dicom_seg import MAKER, SUFFIX
+from .files import identity
+from .read import voxel_files
+
+
+def check_originals(outputs: Iterable[Path], read: Iterable[Path] = ()) -> None:
+    """Refuse outputs that would take the place of an original, however their paths are spelled.
+
+    Parameters
+    ----------
+    outputs : iterable of Path
+    read : iterable of Path
+        The files that the outputs are made from; the files with their voxels count, too.
+
+    Raises
+    ------
+    InputError
+        If an output is one of these files, or a DICOM file that this program has not written.
+    """
+    there = {_identity(path): path for path in outputs if _identity(path)}
+    for path in there.values():
+        if _is_dicom(path) and not _is_ours(path):
+            raise InputError(
+                f"'{path}' is a DICOM file that this program didn't write; give the output another "
+                "name."
+            )
+    if not there:
+        return
+    for original in (file for path in read for file in files_of(path)):
+        if _identity(original) in there:
+            raise InputError(
+                f"'{there[_identity(original)]}' is a file that is read; give the output another "
+                "name."
+            )
+
+
+def files_of(path: Path) -> list[Path]:
+    """A file and, where its header names another one with the voxels, that one."""
+    try:
+        return voxel_files(path)
+    except OSError:
+        return [path]
+
+
+def _identity(path: Path) -> tuple | None:
+    """What tells a file from every other one; None where there is none."""
+    try:
+        return identity(path)
+    except (OSError, ValueError):
+        return None
+
+
+def _is_dicom(path: Path) -> bool:
+    """Whether a file is DICOM by its name or its content; in doubt it is."""
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return path.name.lower().endswith(SUFFIX) or file.read(132)[128:] == b"DICM"
+    except OSError:
+        return True
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a DICOM file is a segmentation by this program."""
+    try:
+        with quiet_pydicom():
+            header = pydicom.dcmread(
+                path, stop_before_pixels=True, specific_tags=["SOPClassUID", "Manufacturer"]
+            )
+            return header.SOPClassUID == SegmentationStorage and header.Manufacturer == MAKER
+    except Exception:  # noqa: BLE001 - what pydicom stumbles over was not written here
+        return False
