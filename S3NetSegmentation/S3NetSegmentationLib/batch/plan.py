@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import Cancelled
@@ -14,6 +15,8 @@ from ..settings import Settings
 from .find import FoundScan, Skipped, find_scans
 from .names import TABLE, name_scans
 from .records import REPORT, RESULTS, SEGMENTATION, ScanTask, fingerprint, is_finished, read_record
+
+BAD_RECORD = "The record of an earlier run was damaged, so the scan was done again."
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def plan_batch(
     table = names or output / TABLE
     by_key = name_scans(scans, name_by, table)
     run = uuid.uuid4().hex[:8]
-    tasks = tuple(
+    tasks = [
         ScanTask(
             by_key[scan.key],
             scan.paths,
@@ -82,7 +85,7 @@ def plan_batch(
             private=name_by != "path",
         )
         for scan in scans
-    )
+    ]
     check_originals(
         [
             *(path for task in tasks for path in task.outputs),
@@ -92,10 +95,11 @@ def plan_batch(
         ],
         [source, *(path for scan in scans for path in scan.paths)],
     )
-    records = {task.name: (task, read_record(task)) for task in tasks}
-    finished = {
-        name: record
-        for name, (task, record) in records.items()
-        if record is not None and is_finished(task, record)
-    }
-    return Plan(tasks, finished, tuple(skipped), tuple(scans))
+    finished = {}
+    for number, task in enumerate(tasks):
+        record = read_record(task)
+        if record is not None and is_finished(task, record):
+            finished[task.name] = record
+        elif record is None and os.path.lexists(task.record_path):
+            tasks[number] = replace(task, notes=(*task.notes, BAD_RECORD))
+    return Plan(tuple(tasks), finished, tuple(skipped), tuple(scans))

@@ -17,6 +17,7 @@ from ..io.files import retry_on_permission_error
 from ..io.write import remove_temporary, write_json
 from ..settings import Settings
 from .find import FoundScan
+from .record_check import is_record
 
 RECORDS, UNFINISHED = "records", ".s3net"
 """Folders in the output folder; the latter is removed with all that it holds."""
@@ -32,9 +33,13 @@ GONE = (
 DONE, NO_LUNGS, FAILED, SKIPPED = "done", "no lungs", "failed", "skipped"
 
 SEGMENTATION, NIFTI, DICOM_SEG = ".seg.nrrd", ".nii.gz", ".seg.dcm"
+FORMATS = (SEGMENTATION, NIFTI, DICOM_SEG)
 """Formats of the lungs by their extensions."""
 
 PICTURE = ".jpg"
+
+LARGEST = 2**24
+"""Bytes of a record; one of a scan with 10,000 slices has 200 kB."""
 
 
 @dataclass(frozen=True)
@@ -126,12 +131,17 @@ def fingerprint(scan: FoundScan, settings: Settings) -> str:
 
 
 def read_record(task: ScanTask) -> dict | None:
-    """What is known of the scan; None where nothing is."""
+    """What is known of the scan; None where nothing is, or nothing that could be believed."""
+    path = task.record_path
     try:
-        record = json.loads(task.record_path.read_text(encoding="utf-8"))
-        return record if task.record(DONE).keys() <= record.keys() else None
-    except (OSError, ValueError, AttributeError):
+        if not path.is_file() or path.stat().st_size > LARGEST:
+            return None
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
+    statuses = (DONE, NO_LUNGS, FAILED, SKIPPED)
+    files = [f"{task.name}{suffix}" for suffix in FORMATS]
+    return record if is_record(record, task.name, statuses, files) else None
 
 
 def is_finished(task: ScanTask, record: dict) -> bool:

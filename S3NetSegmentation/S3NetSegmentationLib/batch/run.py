@@ -18,8 +18,8 @@ from .plan import Plan, plan_batch
 from .records import (
     DICOM_SEG,
     FAILED,
+    FORMATS,
     GONE,
-    NIFTI,
     REPORT,
     RESULTS,
     SEGMENTATION,
@@ -131,9 +131,8 @@ def run_batch(
 
 
 def _check(formats: Sequence[str], name_by: str, jobs: int) -> None:
-    known = (SEGMENTATION, NIFTI, DICOM_SEG)
-    if not formats or not set(formats) <= set(known):
-        raise InputError(f"The formats must be some of {', '.join(known)}.")
+    if not formats or not set(formats) <= set(FORMATS):
+        raise InputError(f"The formats must be some of {', '.join(FORMATS)}.")
     if name_by not in NAME_BY:
         raise InputError(f"Scans can be named by {', '.join(NAME_BY)}, not by '{name_by}'.")
     if jobs < 1:

@@ -1,0 +1,102 @@
+"""Whether what lies in the place of a record is one; it comes from outside, like any file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection
+
+LARGEST = 1e300
+"""More than any figure; larger ones can't be printed."""
+
+Check = Callable[[object], bool]
+
+
+def is_record(
+    content: object, name: str, statuses: Collection[str], files: Collection[str]
+) -> bool:
+    """Whether a record can be used as it is: in the table, in the report, and to remove files.
+
+    Parameters
+    ----------
+    content
+        As JSON gives it.
+    name : str
+        Of the scan.
+    statuses : collection of str
+        Those that a scan may have.
+    files : collection of str
+        Names of the outputs that a scan of that name may have.
+    """
+    required: dict[str, Check] = {
+        "name": lambda value: value == name,
+        "status": lambda value: value in statuses,
+        "error": _is_text,
+        "warnings": _all(_is_text),
+        "files": _all(lambda value: value in files),
+        "fingerprint": _is_text,
+        "formats": _all(_is_text),
+    }
+    optional: dict[str, Check] = {
+        "hints": _all(_is_text),
+        "quality": _is_figure,
+        "seconds": _is_figure,
+        "attempts": _is_figure,
+        "lungs": _are_lungs,
+        "image": lambda value: (
+            isinstance(value, dict) and all(map(_all(_is_number), value.values()))
+        ),
+        "settings": lambda value: isinstance(value, dict),
+    }
+    return (
+        isinstance(content, dict)
+        and _is_text(json.dumps(content, ensure_ascii=False))
+        and all(key in content and check(content[key]) for key, check in required.items())
+        and all(check(content[key]) for key, check in optional.items() if key in content)
+    )
+
+
+def _are_lungs(value: object) -> bool:
+    """Whether it is the figures of the right and the left lung."""
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(
+            isinstance(lung, dict)
+            and _is_text(lung.get("name"))
+            and _is_number(lung.get("volume_ml"))
+            and {"mean_hu", "emphysema_fraction"} <= lung.keys()
+            and _is_figure(lung["mean_hu"])
+            and _is_figure(lung["emphysema_fraction"])
+            for lung in value
+        )
+    )
+
+
+def _is_geometry(value: object) -> bool:
+    """Whether it is a dictionary of lists of numbers."""
+    return isinstance(value, dict) and all(map(_all(_is_number), value.values()))
+
+
+def _all(check: Check) -> Check:
+    """A check for a list of such values."""
+    return lambda value: isinstance(value, list) and all(map(check, value))
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is text that can be written: JSON may hold halves of characters."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and abs(value) < LARGEST
+
+
+def _is_figure(value: object) -> bool:
+    """Whether it is a number, or nothing where there was none."""
+    return value is None or _is_number(value)
