@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +13,16 @@ from ..progress import Progress
 from ..settings import Settings
 from .find import FoundScan, Skipped, find_scans
 from .names import TABLE, name_scans
-from .records import REPORT, RESULTS, SEGMENTATION, ScanTask, fingerprint, is_finished, read_record
+from .records import (
+    REPORT,
+    RESULTS,
+    SEGMENTATION,
+    ScanTask,
+    fingerprint,
+    has_damaged_record,
+    is_finished,
+    read_record,
+)
 
 BAD_RECORD = "The record of an earlier run was damaged, so the scan was done again."
 
@@ -95,11 +103,18 @@ def plan_batch(
         ],
         [source, *(path for scan in scans for path in scan.paths)],
     )
-    finished = {}
-    for number, task in enumerate(tasks):
-        record = read_record(task)
-        if record is not None and is_finished(task, record):
-            finished[task.name] = record
-        elif record is None and os.path.lexists(task.record_path):
-            tasks[number] = replace(task, notes=(*task.notes, BAD_RECORD))
-    return Plan(tuple(tasks), finished, tuple(skipped), tuple(scans))
+    tasks = [
+        replace(task, notes=(*task.notes, BAD_RECORD)) if has_damaged_record(task) else task
+        for task in tasks
+    ]
+    return Plan(tuple(tasks), finished_scans(tasks), tuple(skipped), tuple(scans))
+
+
+def finished_scans(tasks: Iterable[ScanTask]) -> dict[str, dict]:
+    """Records, by name, of the scans that need not be done again."""
+    records = ((task, read_record(task)) for task in tasks)
+    return {
+        task.name: record
+        for task, record in records
+        if record is not None and is_finished(task, record)
+    }

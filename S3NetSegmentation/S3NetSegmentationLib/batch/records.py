@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import uuid
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -144,6 +145,11 @@ def read_record(task: ScanTask) -> dict | None:
     return record if is_record(record, task.name, statuses, files) else None
 
 
+def has_damaged_record(task: ScanTask) -> bool:
+    """Whether something is in the place of the scan's record that is none."""
+    return os.path.lexists(task.record_path) and read_record(task) is None
+
+
 def is_finished(task: ScanTask, record: dict) -> bool:
     """Whether nothing need be done again: same input, same settings, outputs still there."""
     return (
@@ -157,8 +163,9 @@ def is_finished(task: ScanTask, record: dict) -> bool:
 def publish(task: ScanTask, record: dict, folder: Path | None = None) -> None:
     """Put the outputs of a scan into place and its record last.
 
-    Killed in between, the scan counts as not done. Outputs of an earlier run that are no longer
-    true are removed.
+    Every change is a move out of the run's folder or into it. So it is whole or not at all, and
+    once another batch has taken that folder away, nothing can be changed any more. Killed in
+    between, the scan counts as not done, and its record names what the next run replaces.
 
     Parameters
     ----------
@@ -176,28 +183,49 @@ def publish(task: ScanTask, record: dict, folder: Path | None = None) -> None:
     """
     if not is_running(task):
         raise InputError(GONE)
-    before = read_record(task)
+    run = task.output / UNFINISHED / task.run
+    made = folder or run
+    before = read_record(task) or task.record(FAILED)
+    old, new = ({task.output / name for name in each["files"]} for each in (before, record))
+    both = sorted(path.name for path in old | new)
     try:
         task.record_path.parent.mkdir(exist_ok=True)
-        task.record_path.unlink(missing_ok=True)
-        for name in set(before["files"] if before else ()) - set(record["files"]):
-            (task.output / name).unlink(missing_ok=True)
-        task.picture_path.unlink(missing_ok=True)
-        moves = {folder / name: task.output / name for name in record["files"]}
-        if folder is not None and (folder / task.picture_path.name).is_file():
-            moves[folder / task.picture_path.name] = task.picture_path
-        for made, place in moves.items():
-            retry_on_permission_error(partial(os.replace, made, place))
-        write_json(task.record_path, record)
+        _move_record({**record, "fingerprint": "", "files": both}, run, task)
+        for path in (*(old - new), task.picture_path):
+            _take_away(path, run)
+        for place in new:
+            _move(made / place.name, place)
+        if (made / task.picture_path.name).is_file():
+            _move(made / task.picture_path.name, task.picture_path)
+        _move_record(record, run, task)
     except (OSError, InputError) as error:
         # What has no record is not there.
         with contextlib.suppress(OSError):
-            for path in (*(task.output / name for name in record["files"]), task.picture_path):
-                path.unlink(missing_ok=True)
+            for path in (*(old | new), task.picture_path, task.record_path):
+                _take_away(path, run)
+        if not is_running(task):
+            raise InputError(GONE) from error
         raise InputError(
             f"The output folder '{task.output}' can't be written to; check that it is still "
             "there, its disk not full, and none of its files open in another program."
         ) from error
+
+
+def _move(made: Path, place: Path) -> None:
+    retry_on_permission_error(partial(os.replace, made, place))
+
+
+def _move_record(record: dict, run: Path, task: ScanTask) -> None:
+    """Write a record in the run's folder, and put it into its place."""
+    made = run / f"{uuid.uuid4().hex}.json"
+    write_json(made, record)
+    _move(made, task.record_path)
+
+
+def _take_away(path: Path, run: Path) -> None:
+    """Move a file, if there is one, where it is removed with the run."""
+    if os.path.lexists(path):
+        _move(path, run / uuid.uuid4().hex)
 
 
 def begin_run(output: Path, run: str) -> None:
@@ -208,11 +236,16 @@ def begin_run(output: Path, run: str) -> None:
     InputError
         If the output folder can't be written to.
     """
-    shutil.rmtree(output / UNFINISHED, ignore_errors=True)
+    unfinished = output / UNFINISHED
+    for other in unfinished.glob("*"):
+        # Their paths lead nowhere at once, so what still runs can't add to a half removed folder.
+        with contextlib.suppress(OSError):
+            other.rename(unfinished / uuid.uuid4().hex)
+    shutil.rmtree(unfinished, ignore_errors=True)
     try:
         for folder in (output, output / RECORDS):
             remove_temporary(folder)
-        (output / UNFINISHED / run).mkdir(parents=True)
+        (unfinished / run).mkdir(parents=True)
     except OSError as error:
         raise InputError(
             f"The output folder '{output}' can't be written to; check that its disk is not full."

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, wait
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import Cancelled, InputError, S3NetError
@@ -14,7 +15,7 @@ from ..progress import Progress
 from ..settings import Settings
 from .executors import Submit, on_cluster, on_this_machine
 from .names import NAME_BY, TABLE, write_names
-from .plan import Plan, plan_batch
+from .plan import Plan, finished_scans, plan_batch
 from .records import (
     DICOM_SEG,
     FAILED,
@@ -121,6 +122,9 @@ def run_batch(
     try:
         with place as submit:
             begin_run(output, plan.tasks[0].run)
+            # Another batch may have gone on until now.
+            plan = replace(plan, finished=finished_scans(plan.tasks))
+            watch.take(plan.finished)
             try:
                 _work(plan, submit, watch, output, is_cancelled or (lambda: False))
             finally:
@@ -210,12 +214,16 @@ class _Watch:
         on_record: Callable[[dict], None] | None,
     ):
         self._order = [task.name for task in plan.tasks]
-        self._records = dict(plan.finished)
-        self._finished_before = len(self._records)
+        self.take(plan.finished)
         self._fractions: dict[str, float] = {}
         self._on_progress = on_progress
         self._on_scan_progress = on_scan_progress
         self._on_record = on_record
+
+    def take(self, finished: dict[str, dict]) -> None:
+        """Begin with the records of the scans that need not be done again."""
+        self._records = dict(finished)
+        self._finished_before = len(finished)
 
     def on_scan_progress(self, name: str, progress: Progress) -> None:
         """A scan's progress; called from other threads."""

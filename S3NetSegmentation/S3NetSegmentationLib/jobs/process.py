@@ -91,15 +91,16 @@ class WorkerProcess:
 
     def stop(self) -> None:
         """End it now, if it still runs, and let go of everything."""
-        # PythonSlicer is a launcher: the worker is a child of it, which ends with its standard
-        # input, or, where there are process groups, with its group.
-        assert self._process.stdin is not None  # it is a pipe
-        self._process.stdin.close()
+        # PythonSlicer is a launcher: the worker is a child of it, which ends with its group, or,
+        # where there are no process groups, with its standard input. That comes last: who finds it
+        # closed takes the parent for dead, and removes what it may still need.
         if hasattr(os, "killpg"):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
         self._process.wait()
+        assert self._process.stdin is not None  # it is a pipe
+        self._process.stdin.close()
         # On Windows the worker itself may be about to end for a while, and removes its files then.
         for reader in self._readers:
             reader.join(LAST_WORDS)

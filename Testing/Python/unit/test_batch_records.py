@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,7 +24,10 @@ from S3NetSegmentationLib.batch.records import (
 )
 from S3NetSegmentationLib.batch.report import write_report
 from S3NetSegmentationLib.batch.table import write_table
+from S3NetSegmentationLib.errors import InputError
 from S3NetSegmentationLib.io.files import files_below
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="stops copies of this process")
 
 LUNG = {"name": "right lung", "label": 1, "volume_ml": 2000.0, "mean_hu": -850.0}
 FIGURES = {
@@ -39,20 +46,32 @@ HOSTILE = [
 ]
 
 
-def plan(folder: Path) -> Plan:
-    return plan_batch(folder / "in", folder / "out", QUICK, name_by="path")
+def plan(folder: Path, seed: int = 0) -> Plan:
+    settings = replace(QUICK, seed=seed)
+    formats = (".seg.nrrd", ".nii.gz")
+    return plan_batch(folder / "in", folder / "out", settings, formats, name_by="path")
 
 
-def publish_files(task: ScanTask, status: str, content: str) -> None:
-    """Publish a record of that status, and for a finished scan an output."""
+def make_files(task: ScanTask, content: str) -> Path:
+    """Begin a batch, and make the outputs and the picture of its scan; the folder they are in."""
     begin_run(task.output, task.run)
     folder = task.output / UNFINISHED / task.run / "scan"
     folder.mkdir()
-    files = [f"{task.name}{suffix}" for suffix in task.formats] if status == DONE else []
-    for name in (*files, task.picture_path.name):
+    for name in (*(f"{task.name}{suffix}" for suffix in task.formats), task.picture_path.name):
         (folder / name).write_text(content)
+    return folder
+
+
+def publish_made(task: ScanTask, status: str, folder: Path) -> None:
+    """Publish a record of that status, and for a finished scan its outputs; end the batch."""
+    files = [f"{task.name}{suffix}" for suffix in task.formats] if status == DONE else []
     publish(task, task.record(status, files=files, **FIGURES), folder)
     stop_run(task.output, task.run)
+
+
+def publish_files(task: ScanTask, status: str, content: str) -> None:
+    """A whole batch."""
+    publish_made(task, status, make_files(task, content))
 
 
 @pytest.fixture
@@ -105,7 +124,7 @@ def test_a_record_can_name_no_file_but_the_outputs_of_its_scan(folder, outside):
     (task,) = plan(folder).to_do
     assert "record of an earlier run was damaged" in task.notes[-1]
     publish_files(task, FAILED, "")
-    assert before - files(folder) <= {"out/a.seg.nrrd", "out/records/a.jpg"}
+    assert before - files(folder) <= {"out/a.seg.nrrd", "out/a.nii.gz", "out/records/a.jpg"}
 
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b"\xff\xfe", b"", b"{" + b" " * 2**25 + b"}"])
@@ -121,3 +140,77 @@ def test_a_pipe_in_place_of_a_record_is_not_waited_for(folder):
     path.unlink()
     os.mkfifo(path)
     assert len(plan(folder).to_do) == 1
+
+
+# A batch that stops, or is stopped, anywhere
+
+
+def in_a_child(work, at_step, step: int) -> bool:
+    """Do some work in a process of its own, and something else before its nth step on the disk.
+
+    Returns whether the work came so far.
+    """
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+    left = step
+    reached = 0
+
+    def count(event, arguments):
+        nonlocal left, reached
+        if event in ("open", "os.rename", "os.remove", "os.mkdir", "os.chmod") and not reached:
+            left -= 1
+            if left < 0:
+                reached = 1
+                at_step()
+
+    sys.addaudithook(count)
+    try:
+        work()
+    except InputError:
+        pass
+    finally:
+        os._exit(reached)
+
+
+def all_the_same(folder: Path, content: str) -> bool:
+    """Whether the outputs and the picture of the scan have this content."""
+    out = folder / "out"
+    paths = (out / "a.seg.nrrd", out / "a.nii.gz", out / "records" / "a.jpg")
+    return {path.read_text() for path in paths} == {content}
+
+
+@needs_fork
+@pytest.mark.parametrize("status", [DONE, FAILED])
+def test_killed_at_any_step_nothing_is_taken_for_finished_that_is_not(folder, status):
+    (task,) = plan(folder, seed=1).tasks
+    for step in itertools.count():
+        publish_files(plan(folder).tasks[0], DONE, "old")
+        made = make_files(task, "new")
+        killed = in_a_child(partial(publish_made, task, status, made), partial(os._exit, 1), step)
+        assert not plan(folder).finished or all_the_same(folder, "old")
+        assert not plan(folder, seed=1).finished or all_the_same(folder, "new")
+        publish_files(plan(folder).tasks[0], FAILED, "")
+        assert files(folder / "out") == {"records/a.json", "records/a.jpg"}
+        if not killed:
+            break
+    assert step > 10
+
+
+@needs_fork
+@pytest.mark.parametrize("status", [DONE, FAILED])
+def test_stopped_at_any_step_a_batch_does_no_harm_to_the_next_one(folder, status):
+    """As when a computer sleeps while another one takes the folder over."""
+    for step in itertools.count():
+        (first,), (second,) = plan(folder).tasks, plan(folder, seed=1).tasks
+        made = make_files(first, "first")
+        stopped = in_a_child(
+            partial(publish_made, first, status, made),
+            partial(publish_files, second, DONE, "second"),
+            step,
+        )
+        if not stopped:
+            break
+        assert list(plan(folder, seed=1).finished) == ["a"]
+        assert all_the_same(folder, "second")
+    assert step > 10
