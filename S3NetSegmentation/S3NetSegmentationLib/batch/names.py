@@ -1,10 +1,12 @@
-"""What the outputs of each scan are called, by a table that can be kept apart."""
+"""What the outputs of each scan are called, by a table and a secret that can be kept apart."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
+import hmac
+import os
 import re
+import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,6 +19,8 @@ NAME_BY = ("hash", "path", "series")
 TABLE = "names.csv"
 COLUMNS = ("name", "key", "place")
 
+KEY_BYTES = 32
+
 LONGEST = 100
 """Bytes of a name; file systems count bytes, and allow 255 with all that is added."""
 
@@ -25,7 +29,36 @@ RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 """Names that are devices on Windows, whatever their extensions; a file there would be lost."""
 
 
-def name_scans(scans: Iterable[FoundScan], by: str, table: Path) -> dict[str, str]:
+def key_path(table: Path) -> Path:
+    """Where the secret is that hashes are made with: beside the table."""
+    return table.with_suffix(".key")
+
+
+def read_key(table: Path) -> bytes:
+    """The secret that hashes are made with; a new one where there is none yet.
+
+    Without it, who knows the identifiers of a hospital could find out which scan has which name.
+
+    Raises
+    ------
+    InputError
+        If it can't be read.
+    """
+    path = key_path(table)
+    if not os.path.lexists(path):
+        return secrets.token_bytes(KEY_BYTES)
+    try:
+        if not path.is_file() or path.stat().st_size != KEY_BYTES:
+            raise ValueError
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"'{path}' can't be used as the key of the names; get it back, or remove it, and scans "
+            "that are not yet in the table get other names."
+        ) from error
+
+
+def name_scans(scans: Iterable[FoundScan], by: str, table: Path, key: bytes) -> dict[str, str]:
     """A name for each scan, as a file name without its extension.
 
     Parameters
@@ -36,6 +69,8 @@ def name_scans(scans: Iterable[FoundScan], by: str, table: Path) -> dict[str, st
         of the SeriesInstanceUID (of a hash, where there is none).
     table : Path
         Names that the table holds already are kept.
+    key : bytes
+        The secret of `read_key`.
 
     Returns
     -------
@@ -47,23 +82,25 @@ def name_scans(scans: Iterable[FoundScan], by: str, table: Path) -> dict[str, st
     InputError
         If the table can't be read or gives one name to two scans.
     """
-    known = _read(table)
+    known = read_names(table)
     names: dict[str, str] = {}
     taken = {row["name"].casefold() for row in known.values()}
     for scan in scans:
         if scan.key in known:
             name = known[scan.key]["name"]
         else:
-            name = _name(scan, by)
+            name = _name(scan, by, key)
             if name.casefold() in taken:
-                name = f"{name}-{_digest(scan.key)}"
+                name = f"{name}-{_digest(scan.key, key)}"
             taken.add(name.casefold())
         names[scan.key] = name
     return names
 
 
-def write_names(scans: Iterable[FoundScan], names: dict[str, str], table: Path) -> None:
-    """Write the table: the only file that ties names to series and paths.
+def write_names(scans: Iterable[FoundScan], names: dict[str, str], table: Path, key: bytes) -> None:
+    """Write the table, the only file that ties names to series and paths, and the secret.
+
+    New ones are for their owner alone; a table that is there keeps its mode.
 
     Rows for scans that are no longer there are kept.
 
@@ -72,11 +109,14 @@ def write_names(scans: Iterable[FoundScan], names: dict[str, str], table: Path) 
     InputError
         If it can't be written.
     """
-    rows = _read(table)
+    if not key_path(table).exists():
+        with replacing(key_path(table), private=True) as temporary:
+            temporary.write_bytes(key)
+    rows = read_names(table)
     for scan in scans:
         rows[scan.key] = dict(zip(COLUMNS, (names[scan.key], scan.key, scan.place), strict=True))
     with (
-        replacing(table) as temporary,
+        replacing(table, private=True) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
         writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
@@ -84,13 +124,24 @@ def write_names(scans: Iterable[FoundScan], names: dict[str, str], table: Path) 
         writer.writerows(rows.values())
 
 
-def _read(table: Path) -> dict[str, dict[str, str]]:
-    """The rows of the table by their keys."""
-    if not table.exists():
+def read_names(table: Path) -> dict[str, dict[str, str]]:
+    """The rows of the table by their keys.
+
+    Raises
+    ------
+    InputError
+        If it is no table of names, or gives one name to two scans.
+    """
+    if not os.path.lexists(table):
         return {}
     try:
+        if not table.is_file():
+            raise KeyError
         with table.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            rows = {row["key"]: row for row in csv.DictReader(file)}
+            reader = csv.DictReader(file)
+            if reader.fieldnames and not {"key", "name"} <= set(reader.fieldnames):
+                raise KeyError
+            rows = {row["key"]: row for row in reader}
             names = [row["name"] for row in rows.values()]
     except (OSError, KeyError, csv.Error) as error:
         raise InputError(
@@ -107,23 +158,24 @@ def _read(table: Path) -> dict[str, dict[str, str]]:
     return rows
 
 
-def _name(scan: FoundScan, by: str) -> str:
+def _name(scan: FoundScan, by: str, key: bytes) -> str:
     if by == "path" and scan.place != ".":
         return _safe(re.sub(r"(\.seg)?\.(nii|nii\.gz|nrrd|nhdr|mha|mhd)$", "", scan.place))
     if by == "series" and scan.uid:
         return _safe(scan.key)
-    return _digest(scan.key)
+    return _digest(scan.key, key)
 
 
 def _safe(text: str) -> str:
     """Letters, digits, points, dashes and underscores, not too many of them."""
-    name = re.sub(r"[^\w.-]+", "_", text).strip("._-") or _digest(text)
+    name = re.sub(r"[^\w.-]+", "_", text).strip("._-") or _digest(text, b"")
     if RESERVED.match(name):
         name = f"scan-{name}"
     if len(name.encode()) <= LONGEST:
         return name
-    return f"{name.encode()[: LONGEST - 13].decode(errors='ignore')}-{_digest(text)}"
+    return f"{name.encode()[: LONGEST - 13].decode(errors='ignore')}-{_digest(text, b'')}"
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+def _digest(text: str, key: bytes) -> str:
+    """A hash that tells nothing without the key."""
+    return hmac.new(key, text.encode("utf-8", "surrogateescape"), "sha256").hexdigest()[:12]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import Cancelled
@@ -12,7 +12,7 @@ from ..io.originals import check_originals
 from ..progress import Progress
 from ..settings import Settings
 from .find import FoundScan, Skipped, find_scans
-from .names import TABLE, name_scans
+from .names import TABLE, key_path, name_scans, read_key, read_names
 from .records import (
     REPORT,
     RESULTS,
@@ -41,12 +41,18 @@ class Plan:
         What is no scan.
     scans : tuple of FoundScan
         Those of the tasks.
+    key : bytes
+        The secret that names by hash are made with.
+    unsettled : frozenset of str
+        Names by hash that another plan would not have, for the secret is not written yet.
     """
 
     tasks: tuple[ScanTask, ...]
     finished: dict[str, dict]
     skipped: tuple[Skipped, ...]
     scans: tuple[FoundScan, ...]
+    key: bytes = field(repr=False)
+    unsettled: frozenset[str] = frozenset()
 
     @property
     def to_do(self) -> list[ScanTask]:
@@ -78,7 +84,11 @@ def plan_batch(
 
     scans, skipped = find_scans(source, output, on_file)
     table = names or output / TABLE
-    by_key = name_scans(scans, name_by, table)
+    key = read_key(table)
+    by_key = name_scans(scans, name_by, table, key)
+    unsettled = frozenset[str]()
+    if name_by != "path" and not key_path(table).exists():
+        unsettled = frozenset(by_key.values()) - {row["name"] for row in read_names(table).values()}
     run = uuid.uuid4().hex[:8]
     tasks = [
         ScanTask(
@@ -100,6 +110,7 @@ def plan_batch(
             output / RESULTS,
             output / REPORT,
             table,
+            key_path(table),
         ],
         [source, *(path for scan in scans for path in scan.paths)],
     )
@@ -107,7 +118,7 @@ def plan_batch(
         replace(task, notes=(*task.notes, BAD_RECORD)) if has_damaged_record(task) else task
         for task in tasks
     ]
-    return Plan(tuple(tasks), finished_scans(tasks), tuple(skipped), tuple(scans))
+    return Plan(tuple(tasks), finished_scans(tasks), tuple(skipped), tuple(scans), key, unsettled)
 
 
 def finished_scans(tasks: Iterable[ScanTask]) -> dict[str, dict]:

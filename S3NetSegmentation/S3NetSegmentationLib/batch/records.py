@@ -23,6 +23,9 @@ from .record_check import is_record
 RECORDS, UNFINISHED = "records", ".s3net"
 """Folders in the output folder; the latter is removed with all that it holds."""
 
+OWNER_ALONE = 0o700
+"""The mode of these folders, for they hold pictures of patients."""
+
 RESULTS, REPORT = "results.csv", "report.html"
 """What is known of all scans together, for people."""
 
@@ -189,7 +192,7 @@ def publish(task: ScanTask, record: dict, folder: Path | None = None) -> None:
     old, new = ({task.output / name for name in each["files"]} for each in (before, record))
     both = sorted(path.name for path in old | new)
     try:
-        task.record_path.parent.mkdir(exist_ok=True)
+        task.record_path.parent.mkdir(OWNER_ALONE, exist_ok=True)
         _move_record({**record, "fingerprint": "", "files": both}, run, task)
         for path in (*(old - new), task.picture_path):
             _take_away(path, run)
@@ -245,7 +248,8 @@ def begin_run(output: Path, run: str) -> None:
     try:
         for folder in (output, output / RECORDS):
             remove_temporary(folder)
-        (unfinished / run).mkdir(parents=True)
+        unfinished.mkdir(OWNER_ALONE, parents=True, exist_ok=True)
+        (unfinished / run).mkdir()
     except OSError as error:
         raise InputError(
             f"The output folder '{output}' can't be written to; check that its disk is not full."

@@ -112,7 +112,7 @@ def run_batch(
     if not plan.tasks:
         raise InputError(f"There is no CT scan in '{source}'.")
     on_plan(plan)
-    write_names(plan.scans, _names(plan), names)
+    write_names(plan.scans, _names(plan), names, plan.key)
     watch = _Watch(plan, on_progress, on_scan_progress, on_record)
     place = (
         on_cluster(scheduler, watch.on_scan_progress)

@@ -153,7 +153,8 @@ def _list(
     for scan, task in zip(plan.scans, plan.tasks, strict=True):
         state = "finished" if task.name in plan.finished else "to do"
         count = f"{len(scan.paths)} files" if len(scan.paths) > 1 else "1 file"
-        print(f"{state:<9} {task.name}  {scan.place} ({count})")
+        name = "" if task.name in plan.unsettled else f"{task.name}  "
+        print(f"{state:<9} {name}{scan.place} ({count})")
     for each in plan.skipped:
         print(f"{'skipped':<9} {each.place}: {each.reason}")
     print(

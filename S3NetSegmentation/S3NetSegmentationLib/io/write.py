@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import stat
 import uuid
 import zlib
 from collections.abc import Iterator
@@ -27,31 +28,60 @@ SEGMENTATION_SUFFIXES = (SEGMENTATION_SUFFIX, *LABEL_MAP_SUFFIXES)
 TEMPORARY = ".s3net-"
 """How names of files begin that are being written."""
 
+OWNER_ALONE = 0o600
+"""The mode of a file that nobody else may read."""
+
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, private: bool = False) -> Iterator[Path]:
     """A temporary file beside `path` to write to; it becomes `path` at the end.
 
     After an error, also an interrupt, it is gone, and what was at `path` before is still there.
+    While it is written it is for its owner alone. A file that is replaced keeps its mode, and a
+    link to it stays a link.
+
+    Parameters
+    ----------
+    path : Path
+    private : bool
+        Whether a new file stays for its owner alone.
 
     Raises
     ------
     InputError
         If the file can't be written.
     """
-    temporary = _sibling(path)
     try:
+        place = path.resolve()
+        temporary = _sibling(place, path.name)
+        temporary.touch(exist_ok=False)
+    except (OSError, RuntimeError) as error:  # links in a loop
+        raise InputError(_not_written(path)) from error
+    try:
+        mode = stat.S_IMODE((place if place.exists() else temporary).stat().st_mode)
+        _set_mode(temporary, OWNER_ALONE)
         yield temporary
         _flush(temporary)
-        retry_on_permission_error(lambda: os.replace(temporary, path))
+        if place.exists() or not private:
+            _set_mode(temporary, mode)
+        retry_on_permission_error(lambda: os.replace(temporary, place))
     except OSError as error:
-        raise InputError(
-            f"'{path}' can't be written; check that its disk is not full nor its folder protected, "
-            "and close it where it is open in another program."
-        ) from error
+        raise InputError(_not_written(path)) from error
     finally:
         with suppress(OSError):
             retry_on_permission_error(lambda: temporary.unlink(missing_ok=True))
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    with suppress(OSError):  # some drives have no modes
+        path.chmod(mode)
+
+
+def _not_written(path: Path) -> str:
+    return (
+        f"'{path}' can't be written; check that its disk is not full nor its folder protected, and "
+        "close it where it is open in another program."
+    )
 
 
 def _flush(path: Path) -> None:
@@ -60,10 +90,9 @@ def _flush(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _sibling(path: Path) -> Path:
-    """A new name in the same folder with the same extensions; the writers go by them."""
-    name = path.name.lower()
-    suffix = next((s for s in SEGMENTATION_SUFFIXES if name.endswith(s)), path.suffix)
+def _sibling(path: Path, name: str) -> Path:
+    """A new path in the same folder with the extensions of a name; the writers go by them."""
+    suffix = next((s for s in SEGMENTATION_SUFFIXES if name.lower().endswith(s)), Path(name).suffix)
     return path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}{suffix}")
 
 
@@ -96,7 +125,7 @@ def check_writable(path: Path, suffixes: tuple[str, ...]) -> None:
     if path.is_dir():
         raise InputError(f"'{path}' is a folder; give the name of a file.")
     check_name(path)
-    probe = _sibling(path)
+    probe = _sibling(path, path.name)
     try:
         probe.touch()
         retry_on_permission_error(probe.unlink)

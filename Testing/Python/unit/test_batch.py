@@ -101,6 +101,12 @@ def test_every_scan_comes_out_or_says_why_not(night):
     assert not leftovers(output)
 
 
+@linux
+def test_pictures_of_patients_are_for_their_owner_alone(night):
+    _, output, *_ = night
+    assert (output / "records").stat().st_mode & 0o077 == 0
+
+
 def test_all_formats_hold_the_same_lungs(night):
     _, output, _, records, _ = night
     nrrd, nifti, seg = (output / f"{records['series']['name']}{suffix}" for suffix in FORMATS)
@@ -111,7 +117,7 @@ def test_all_formats_hold_the_same_lungs(night):
 
 def test_only_good_scans_have_outputs(night):
     _, output, _, records, _ = night
-    expected = {"names.csv", "results.csv", "report.html", "records"}
+    expected = {"names.csv", "names.key", "results.csv", "report.html", "records"}
     for place, formats in (("Mustermann Erika/a.nrrd", FORMATS[:2]), ("series", FORMATS)):
         expected |= {records[place]["name"] + suffix for suffix in formats}
     assert set(os.listdir(output)) == expected
@@ -357,18 +363,17 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
 @linux
 def test_killed_scans_are_begun_again_but_not_for_ever(tmp_path):
     source, output = tmp_path / "in", tmp_path / "out"
-    write_chest(source / "a.nrrd")
-    found = write_chest(source / "b.nrrd", seed=1)
-    doomed = plan_batch(source, output, QUICK).tasks[0].name
+    write_chest(source / "doomed.nrrd")
+    found = write_chest(source / "lucky.nrrd", seed=1)
     killed = []
 
     def kill(name, report):
-        if report is not None and (name == doomed or name not in killed):
+        if report is not None and (name == "doomed" or name not in killed):
             for process in scan_processes(output, name):
                 os.kill(process, signal.SIGKILL)
                 killed.append(name)
 
-    bad, good = run_batch(source, output, QUICK, jobs=2, on_scan_progress=kill)
+    bad, good = run_batch(source, output, QUICK, name_by="path", jobs=2, on_scan_progress=kill)
     assert len(killed) >= 4
     assert (bad["status"], bad["attempts"]) == ("failed", 3)
     assert "ended unexpectedly (code -9)" in bad["error"]

@@ -12,10 +12,12 @@ import SimpleITK as sitk
 from dicom_files import hounsfield, write_series
 from pydicom.uid import generate_uid
 from S3NetSegmentationLib.batch.find import FoundScan, find_scans
-from S3NetSegmentationLib.batch.names import name_scans, write_names
+from S3NetSegmentationLib.batch.names import name_scans, read_key, read_names, write_names
 from S3NetSegmentationLib.errors import InputError
 from S3NetSegmentationLib.io.files import files_below
 from S3NetSegmentationLib.io.write import write_segmentation
+
+posix = pytest.mark.skipif(os.name != "posix", reason="modes, links and pipes as on Linux")
 
 
 def volume(path: Path, dtype=np.int16) -> Path:
@@ -167,7 +169,7 @@ def test_what_is_no_list_is_refused(tmp_path, out):
         find_scans(tmp_path / "missing", out)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="links as on Linux and macOS")
+@posix
 def test_links_are_followed_once(source, out, tmp_path):
     volume(tmp_path / "store" / "a.nrrd")
     (source / "link").symlink_to(tmp_path / "store")
@@ -228,14 +230,72 @@ def test_state_changes_with_voxels_in_another_file(source, out):
 
 # Names
 
+KEY = bytes(32)
+
 
 def scan(place: str, uid: str = "") -> FoundScan:
     return FoundScan(uid or place, place, uid, (Path(place),))
 
 
 def test_hashes_tell_nothing(tmp_path):
-    names = name_scans([scan("Doe^Jane.nii"), scan("x", "1.2.3")], "hash", tmp_path / "names.csv")
+    names = name_scans(
+        [scan("Doe^Jane.nii"), scan("x", "1.2.3")], "hash", tmp_path / "names.csv", KEY
+    )
     assert all(len(name) == 12 and int(name, 16) >= 0 for name in names.values())
+
+
+def test_hashes_of_one_secret_say_nothing_about_those_of_another(tmp_path):
+    """Whoever knows the identifiers of a hospital must not find out which scan has which name."""
+    scans = [scan("x", "1.2.3")]
+    tables = [tmp_path / name for name in ("a.csv", "b.csv")]
+    keys = [read_key(table) for table in tables]
+    first, second = (
+        name_scans(scans, "hash", table, key) for table, key in zip(tables, keys, strict=True)
+    )
+    assert first != second
+    write_names(scans, first, tables[0], keys[0])
+    tables[0].unlink()
+    assert name_scans(scans, "hash", tables[0], read_key(tables[0])) == first
+
+
+@posix
+def test_table_and_secret_are_for_their_owner_alone(tmp_path):
+    table, scans = tmp_path / "names.csv", [scan("a.nrrd")]
+    write_names(scans, name_scans(scans, "hash", table, KEY), table, KEY)
+    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {
+        "names.csv": 0o600,
+        "names.key": 0o600,
+    }
+    table.chmod(0o640)
+    write_names(scans, name_scans(scans, "hash", table, KEY), table, KEY)
+    assert table.stat().st_mode & 0o777 == 0o640
+
+
+@posix
+def test_a_link_to_the_table_stays_one(tmp_path):
+    table, scans = tmp_path / "names.csv", [scan("a.nrrd")]
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "real.csv").write_text("name,key,place\n")
+    table.symlink_to(tmp_path / "private" / "real.csv")
+    write_names(scans, name_scans(scans, "hash", table, KEY), table, KEY)
+    assert table.is_symlink()
+    assert "a.nrrd" in (tmp_path / "private" / "real.csv").read_text()
+
+
+@pytest.mark.parametrize("content", [b"", bytes(31)])
+def test_a_damaged_secret_is_refused(tmp_path, content):
+    (tmp_path / "names.key").write_bytes(content)
+    with pytest.raises(InputError, match=r"can't be used as the key of the names; .*\.$"):
+        read_key(tmp_path / "names.csv")
+
+
+@posix
+def test_a_pipe_in_place_of_the_table_is_refused(tmp_path):
+    for name in ("names.csv", "names.key"):
+        os.mkfifo(tmp_path / name)
+    for read in (read_key, read_names):
+        with pytest.raises(InputError):
+            read(tmp_path / "names.csv")
 
 
 def test_paths_become_file_names(tmp_path):
@@ -244,23 +304,23 @@ def test_paths_become_file_names(tmp_path):
         "../=1+2.nrrd": "1_2",
         "x\udcff/b.mha": "x_b",
     }
-    names = name_scans(map(scan, wanted), "path", tmp_path / "names.csv")
+    names = name_scans(map(scan, wanted), "path", tmp_path / "names.csv", KEY)
     assert names == wanted
 
 
 @pytest.mark.parametrize("place", ["con.nrrd", "Aux.v2.nrrd", "NUL", "lpt1.mha"])
 def test_no_name_is_a_device_of_windows(tmp_path, place):
     scan = FoundScan(place, place, "", ())
-    name = name_scans([scan], "path", tmp_path / "names.csv")[place]
+    name = name_scans([scan], "path", tmp_path / "names.csv", KEY)[place]
     assert name.startswith("scan-")
-    write_names([scan], {place: name}, tmp_path / "names.csv")
-    assert name_scans([scan], "path", tmp_path / "names.csv")[place] == name
+    write_names([scan], {place: name}, tmp_path / "names.csv", KEY)
+    assert name_scans([scan], "path", tmp_path / "names.csv", KEY)[place] == name
 
 
 def test_long_names_of_any_language_are_files(tmp_path):
     """With extensions; file systems count bytes."""
     scans = [scan(f"{'肺' * 40}/{'患者' * 40}/{last}.nii") for last in "ab"]
-    names = set(name_scans(scans, "path", tmp_path / "names.csv").values())
+    names = set(name_scans(scans, "path", tmp_path / "names.csv", KEY).values())
     assert len(names) == 2
     for name in names:
         (tmp_path / f"{name}-12345678.seg.nrrd").touch()
@@ -268,14 +328,14 @@ def test_long_names_of_any_language_are_files(tmp_path):
 
 def test_long_and_clashing_paths_get_names_of_their_own(tmp_path):
     scans = [scan("a b.nrrd"), scan("a_b.nii"), scan("A_B.nii"), scan("x" * 300), scan("x" * 299)]
-    names = list(name_scans(scans, "path", tmp_path / "names.csv").values())
+    names = list(name_scans(scans, "path", tmp_path / "names.csv", KEY).values())
     assert len({name.casefold() for name in names}) == 5
     assert max(map(len, names)) <= 120
 
 
 def test_series_are_named_by_their_uid(tmp_path):
     scans = [scan("x", "1.2.3"), FoundScan("1.2.4#2", "x", "1.2.4", ()), scan("a.nrrd")]
-    names = list(name_scans(scans, "series", tmp_path / "names.csv").values())
+    names = list(name_scans(scans, "series", tmp_path / "names.csv", KEY).values())
     assert names[:2] == ["1.2.3", "1.2.4_2"]
     assert len(names[2]) == 12
 
@@ -283,10 +343,10 @@ def test_series_are_named_by_their_uid(tmp_path):
 def test_the_table_keeps_names_and_rows(tmp_path):
     table = tmp_path / "names.csv"
     first = [scan("a.nrrd"), scan("b.nrrd")]
-    names = name_scans(first, "hash", table)
-    write_names(first, names, table)
+    names = name_scans(first, "hash", table, KEY)
+    write_names(first, names, table, KEY)
     second = [scan("b.nrrd"), scan("c.nrrd")]
-    write_names(second, name_scans(second, "path", table), table)
+    write_names(second, name_scans(second, "path", table, KEY), table, KEY)
     with table.open(newline="") as file:
         rows = {row["place"]: row["name"] for row in csv.DictReader(file)}
     assert rows == {"a.nrrd": names["a.nrrd"], "b.nrrd": names["b.nrrd"], "c.nrrd": "c"}
@@ -295,7 +355,7 @@ def test_the_table_keeps_names_and_rows(tmp_path):
 def test_pseudonyms_from_a_table(tmp_path):
     table = tmp_path / "names.csv"
     table.write_text("key,name\na.nrrd,subject-01\n")
-    names = name_scans([scan("a.nrrd"), scan("subject-01.nrrd")], "path", table)
+    names = name_scans([scan("a.nrrd"), scan("subject-01.nrrd")], "path", table, KEY)
     assert names["a.nrrd"] == "subject-01"
     assert names["subject-01.nrrd"] != "subject-01"
 
@@ -304,6 +364,7 @@ def test_pseudonyms_from_a_table(tmp_path):
     ("content", "reason"),
     [
         ("what,ever\n1,2\n", "no table of names"),
+        ("what,ever\n", "no table of names"),
         ("key,name\na,x\nb,X\n", "one name to two"),
         ("key,name\na,\n", "no name"),
         ("key,name\na,../../etc/x\n", "can't be the name"),
@@ -312,4 +373,4 @@ def test_pseudonyms_from_a_table(tmp_path):
 def test_a_bad_table_is_refused(tmp_path, content, reason):
     (tmp_path / "names.csv").write_text(content)
     with pytest.raises(InputError, match=reason):
-        name_scans([scan("a")], "hash", tmp_path / "names.csv")
+        name_scans([scan("a")], "hash", tmp_path / "names.csv", KEY)

@@ -173,6 +173,30 @@ def test_a_file_in_use_is_refused_beforehand(tmp_path):
     assert os.listdir(tmp_path) == ["lungs.nrrd"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes and links as on Linux")
+def test_a_file_that_is_replaced_keeps_its_mode_and_a_link_stays_one(tmp_path):
+    made, link = tmp_path / "real" / "lungs", tmp_path / "lungs.nii.gz"
+    made.parent.mkdir()
+    made.touch(mode=0o640)
+    link.symlink_to(made)
+    write.write_segmentation(link, lungs())
+    assert link.is_symlink()
+    assert made.stat().st_mode & 0o777 == 0o640
+    assert sitk.ReadImage(str(link)).GetSize() == lungs().GetSize()
+    assert os.listdir(made.parent) == ["lungs"]
+
+
+def test_what_is_being_written_is_for_its_owner_alone(tmp_path):
+    before = os.umask(0o022)
+    try:
+        with write.replacing(tmp_path / "a.json") as temporary:
+            temporary.write_text("{}")
+            assert os.name != "posix" or temporary.stat().st_mode & 0o777 == 0o600
+    finally:
+        os.umask(before)
+    assert os.name != "posix" or (tmp_path / "a.json").stat().st_mode & 0o777 == 0o644
+
+
 def test_error_while_writing_leaves_no_file(tmp_path):
     with pytest.raises(ZeroDivisionError), write.replacing(tmp_path / "a.json") as temporary:
         temporary.write_text("half")
