@@ -8,7 +8,8 @@ import sys
 import qt
 import slicer
 import vtk
-from S3NetSegmentationLib.mrml.logic import SegmentationLogic, resultsTableOf
+from S3NetSegmentationLib.mrml.logic import SegmentationLogic
+from S3NetSegmentationLib.mrml.nodes import resultsTableOf
 from S3NetSegmentationLib.mrml.volume import encloseVolume, firstCt
 from S3NetSegmentationLib.ui.apply import ApplyPanel
 from S3NetSegmentationLib.ui.clusters import ClusterPanel

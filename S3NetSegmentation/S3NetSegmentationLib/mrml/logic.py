@@ -19,6 +19,23 @@ from ..manual_choice import choose_clusters, restore_result
 from ..progress import Progress
 from ..result import LungResult
 from ..settings import Settings
+from .nodes import (
+    BOX,
+    CLUSTER_COLORS,
+    CLUSTER_TABLE,
+    CLUSTERS,
+    QUALITY,
+    RESULTS_TABLE,
+    SCAN,
+    SETTINGS,
+    WARNINGS,
+    clusterMapOf,
+    ensureNodes,
+    newNode,
+    nodesOf,
+    segmentationOf,
+    volumeOf,
+)
 from .segmentation import checkSegmentation, fillColors, writeClusters, writeLungs
 from .tables import readClusterTable, writeClusterTable, writeResultsTable
 from .transaction import oneStep
@@ -34,34 +51,6 @@ from .volume import (
     voxelBox,
     voxelsOf,
 )
-
-CLUSTERS, CLUSTER_COLORS, CLUSTER_TABLE, RESULTS_TABLE = (
-    "S3Net.clusters",
-    "S3Net.clusterColors",
-    "S3Net.clusterTable",
-    "S3Net.resultsTable",
-)
-"""Roles of the nodes that a segmentation refers to."""
-
-NODES = {
-    CLUSTERS: ("vtkMRMLLabelMapVolumeNode", "clusters"),
-    CLUSTER_COLORS: ("vtkMRMLColorTableNode", "clusters colors"),
-    CLUSTER_TABLE: ("vtkMRMLTableNode", "clusters table"),
-    RESULTS_TABLE: ("vtkMRMLTableNode", "lung figures"),
-}
-"""Class of each, and what follows the volume's name in its own."""
-
-SETTINGS, BOX, SCAN, WARNINGS, QUALITY = (
-    "S3Net.settings",
-    "S3Net.box",
-    "S3Net.scan",
-    "S3Net.warnings",
-    "S3Net.quality",
-)
-"""Attributes of a segmentation: how it was made, the corners of the box that it was made from,
-where body and airways are in it, what the user should know of it, and how far it can be
-trusted."""
-
 
 NO_LUNGS = "No lungs were found in this volume; choose their clusters, if it does show lungs."
 
@@ -253,8 +242,8 @@ class SegmentationLogic:
         """
         result = run.job.result()
         self._checkUnchanged(run)
-        with oneStep(*_nodesOf(run.segmentationNode)):
-            segmentationNode = run.segmentationNode or _newNode(
+        with oneStep(*nodesOf(run.segmentationNode)):
+            segmentationNode = run.segmentationNode or newNode(
                 "vtkMRMLSegmentationNode", f"{run.volumeNode.GetName()} lungs"
             )
             self._show(run, result, segmentationNode)
@@ -278,7 +267,7 @@ class SegmentationLogic:
             If a cluster does not exist, or the volume or the clusters are gone.
         """
         result, box = self._chosen(segmentationNode, clusterNumbers)
-        _, *tables = _nodesOf(segmentationNode, (CLUSTER_TABLE, RESULTS_TABLE))
+        _, *tables = nodesOf(segmentationNode, (CLUSTER_TABLE, RESULTS_TABLE))
         with oneStep(*tables, last=segmentationNode):
             _write(segmentationNode, result, volumeOf(segmentationNode), box)
         self._keep(segmentationNode, result)
@@ -352,12 +341,7 @@ class SegmentationLogic:
         self, run: Run, result: LungResult, segmentationNode: slicer.vtkMRMLSegmentationNode
     ) -> None:
         """Fill the segmentation and the nodes it refers to, making those that are missing."""
-        for role, (kind, title) in NODES.items():
-            if not segmentationNode.GetNodeReference(role):
-                node = _newNode(kind, f"{run.volumeNode.GetName()} {title}")
-                segmentationNode.SetNodeReferenceID(role, node.GetID())
-            _placeBeside(segmentationNode.GetNodeReference(role), run.volumeNode)
-        _placeBeside(segmentationNode, run.volumeNode)
+        ensureNodes(segmentationNode, run.volumeNode)
         segmentationNode.SetAttribute(SETTINGS, json.dumps(result.settings.as_dict()))
         segmentationNode.SetAttribute(BOX, json.dumps(cornersOfBox(run.volumeNode, run.box)))
         segmentationNode.SetAttribute(SCAN, result.scan.to_text())
@@ -412,42 +396,6 @@ class SegmentationLogic:
         return result, box
 
 
-def volumeOf(
-    segmentationNode: slicer.vtkMRMLSegmentationNode,
-) -> slicer.vtkMRMLScalarVolumeNode | None:
-    """The volume that a segmentation was made from, or None."""
-    role = segmentationNode.GetReferenceImageGeometryReferenceRole()
-    return segmentationNode.GetNodeReference(role)
-
-
-def segmentationOf(
-    volumeNode: slicer.vtkMRMLScalarVolumeNode,
-) -> slicer.vtkMRMLSegmentationNode | None:
-    """The segmentation that an earlier run has made from a volume, or None."""
-    return next(
-        (
-            segmentationNode
-            for segmentationNode in slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
-            if segmentationNode.GetAttribute(SETTINGS) and volumeOf(segmentationNode) is volumeNode
-        ),
-        None,
-    )
-
-
-def clusterMapOf(
-    segmentationNode: slicer.vtkMRMLSegmentationNode | None,
-) -> slicer.vtkMRMLLabelMapVolumeNode | None:
-    """The label map of the clusters of a segmentation, or None."""
-    return segmentationNode.GetNodeReference(CLUSTERS) if segmentationNode else None
-
-
-def resultsTableOf(
-    segmentationNode: slicer.vtkMRMLSegmentationNode | None,
-) -> slicer.vtkMRMLTableNode | None:
-    """The table of the lungs' figures of a segmentation, or None."""
-    return segmentationNode.GetNodeReference(RESULTS_TABLE) if segmentationNode else None
-
-
 def _key(segmentationNode: slicer.vtkMRMLSegmentationNode) -> tuple:
     """Changes whenever the voxels of the volume or of the clusters do."""
     nodes = (volumeOf(segmentationNode), clusterMapOf(segmentationNode))
@@ -465,25 +413,3 @@ def _write(
     writeResultsTable(segmentationNode.GetNodeReference(RESULTS_TABLE), result.figures.lungs)
     shape = slicer.util.arrayFromVolume(volumeNode).shape
     writeLungs(segmentationNode, box.paste(result.lung_array, shape), volumeNode)
-
-
-def _nodesOf(
-    segmentationNode: slicer.vtkMRMLSegmentationNode | None, roles: Iterable[str] = tuple(NODES)
-) -> list[slicer.vtkMRMLNode]:
-    """A segmentation and the nodes that it refers to, those that are there."""
-    if not segmentationNode:
-        return []
-    referred = [segmentationNode.GetNodeReference(role) for role in roles]
-    return [segmentationNode, *filter(None, referred)]
-
-
-def _newNode(kind: str, name: str) -> slicer.vtkMRMLNode:
-    return slicer.mrmlScene.AddNewNodeByClass(kind, slicer.mrmlScene.GenerateUniqueName(name))
-
-
-def _placeBeside(node: slicer.vtkMRMLNode, volumeNode: slicer.vtkMRMLScalarVolumeNode) -> None:
-    """Put a node that nobody has placed yet into the folder or study of the volume."""
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    item, beside = hierarchy.GetItemByDataNode(node), hierarchy.GetItemByDataNode(volumeNode)
-    if item and beside and hierarchy.GetItemParent(item) == hierarchy.GetSceneItemID():
-        hierarchy.SetItemParent(item, hierarchy.GetItemParent(beside))

@@ -10,7 +10,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..lung.clusters import ClusterStatistics
-from ..mrml.logic import SegmentationLogic, clusterMapOf
+from ..mrml.logic import SegmentationLogic
+from ..mrml.nodes import clusterMapOf
 from ..mrml.segmentation import clusterColor
 from .log import Log, waiting
 from .picking import SliceViewPicker

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import qt
 import slicer
 
-from ..mrml.logic import resultsTableOf, volumeOf
+from ..mrml.nodes import resultsTableOf, volumeOf
 from ..mrml.segmentation import isShown3D, show3D
 from .log import Log, waiting
 

@@ -9,7 +9,8 @@ from engine_here import JobHere, segmented, small_chest
 from quick import QUICK
 from S3NetSegmentationLib.errors import InputError, S3NetError
 from S3NetSegmentationLib.manual_choice import choose_clusters
-from S3NetSegmentationLib.mrml.logic import SegmentationLogic, clusterMapOf, volumeOf
+from S3NetSegmentationLib.mrml.logic import SegmentationLogic
+from S3NetSegmentationLib.mrml.nodes import clusterMapOf, volumeOf
 from slicer_scene import (
     add_transform,
     add_volume,

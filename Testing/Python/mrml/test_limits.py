@@ -7,7 +7,7 @@ import slicer
 from engine_here import segmented, small_chest
 from quick import QUICK
 from S3NetSegmentationLib.errors import InputError
-from S3NetSegmentationLib.mrml.logic import clusterMapOf
+from S3NetSegmentationLib.mrml.nodes import clusterMapOf
 from S3NetSegmentationLib.mrml.volume import voxelBox
 from slicer_scene import (
     add_transform,

@@ -11,7 +11,7 @@ from quick import QUICK
 from S3NetSegmentationLib.errors import InputError
 from S3NetSegmentationLib.evaluation.overlap import dice
 from S3NetSegmentationLib.io.segments import LUNG_SEGMENTS
-from S3NetSegmentationLib.mrml.logic import clusterMapOf, volumeOf
+from S3NetSegmentationLib.mrml.nodes import clusterMapOf, volumeOf
 from slicer_scene import (
     add_transform,
     add_volume,

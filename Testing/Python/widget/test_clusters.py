@@ -6,7 +6,7 @@ import SimpleITK as sitk
 import slicer
 from PySide6.QtCore import Qt
 from S3NetSegmentationLib.manual_choice import choose_clusters
-from S3NetSegmentationLib.mrml.logic import clusterMapOf
+from S3NetSegmentationLib.mrml.nodes import clusterMapOf
 from S3NetSegmentationLib.mrml.segmentation import clusterColor, show3D
 from slicer_scene import ijk_to_ras, lungs_array
 

@@ -1,0 +1,109 @@
+"""The nodes of a result: a segmentation, what it refers to, and the volume it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import slicer
+
+CLUSTERS, CLUSTER_COLORS, CLUSTER_TABLE, RESULTS_TABLE = (
+    "S3Net.clusters",
+    "S3Net.clusterColors",
+    "S3Net.clusterTable",
+    "S3Net.resultsTable",
+)
+"""Roles of the nodes that a segmentation refers to."""
+
+NODES = {
+    CLUSTERS: ("vtkMRMLLabelMapVolumeNode", "clusters"),
+    CLUSTER_COLORS: ("vtkMRMLColorTableNode", "clusters colors"),
+    CLUSTER_TABLE: ("vtkMRMLTableNode", "clusters table"),
+    RESULTS_TABLE: ("vtkMRMLTableNode", "lung figures"),
+}
+"""Class of each, and what follows the volume's name in its own."""
+
+SETTINGS, BOX, SCAN, WARNINGS, QUALITY = (
+    "S3Net.settings",
+    "S3Net.box",
+    "S3Net.scan",
+    "S3Net.warnings",
+    "S3Net.quality",
+)
+"""Attributes of a segmentation: how it was made, the corners of the box that it was made from,
+where body and airways are in it, what the user should know of it, and how far it can be
+trusted."""
+
+
+def volumeOf(
+    segmentationNode: slicer.vtkMRMLSegmentationNode | None,
+) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The volume that a segmentation was made from, or None."""
+    if not segmentationNode:
+        return None
+    role = segmentationNode.GetReferenceImageGeometryReferenceRole()
+    return segmentationNode.GetNodeReference(role)
+
+
+def segmentationOf(
+    volumeNode: slicer.vtkMRMLScalarVolumeNode | None,
+) -> slicer.vtkMRMLSegmentationNode | None:
+    """The segmentation that an earlier run has made from a volume, or None."""
+    return next(
+        (
+            segmentationNode
+            for segmentationNode in slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+            if volumeNode
+            and segmentationNode.GetAttribute(SETTINGS)
+            and volumeOf(segmentationNode) is volumeNode
+        ),
+        None,
+    )
+
+
+def clusterMapOf(
+    segmentationNode: slicer.vtkMRMLSegmentationNode | None,
+) -> slicer.vtkMRMLLabelMapVolumeNode | None:
+    """The label map of the clusters of a segmentation, or None."""
+    return segmentationNode.GetNodeReference(CLUSTERS) if segmentationNode else None
+
+
+def resultsTableOf(
+    segmentationNode: slicer.vtkMRMLSegmentationNode | None,
+) -> slicer.vtkMRMLTableNode | None:
+    """The table of the lungs' figures of a segmentation, or None."""
+    return segmentationNode.GetNodeReference(RESULTS_TABLE) if segmentationNode else None
+
+
+def nodesOf(
+    segmentationNode: slicer.vtkMRMLSegmentationNode | None, roles: Iterable[str] = tuple(NODES)
+) -> list[slicer.vtkMRMLNode]:
+    """A segmentation and the nodes that it refers to, those that are there."""
+    if not segmentationNode:
+        return []
+    referred = [segmentationNode.GetNodeReference(role) for role in roles]
+    return [segmentationNode, *filter(None, referred)]
+
+
+def newNode(kind: str, name: str) -> slicer.vtkMRMLNode:
+    """A node that is added to the scene under a name that no other has."""
+    return slicer.mrmlScene.AddNewNodeByClass(kind, slicer.mrmlScene.GenerateUniqueName(name))
+
+
+def ensureNodes(
+    segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLScalarVolumeNode
+) -> None:
+    """Make the nodes that a segmentation refers to, where they are missing."""
+    for role, (kind, title) in NODES.items():
+        if not segmentationNode.GetNodeReference(role):
+            node = newNode(kind, f"{volumeNode.GetName()} {title}")
+            segmentationNode.SetNodeReferenceID(role, node.GetID())
+        placeBeside(segmentationNode.GetNodeReference(role), volumeNode)
+    placeBeside(segmentationNode, volumeNode)
+
+
+def placeBeside(node: slicer.vtkMRMLNode, volumeNode: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Put a node that nobody has placed yet into the folder or study of the volume."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    item, beside = hierarchy.GetItemByDataNode(node), hierarchy.GetItemByDataNode(volumeNode)
+    if item and beside and hierarchy.GetItemParent(item) == hierarchy.GetSceneItemID():
+        hierarchy.SetItemParent(item, hierarchy.GetItemParent(beside))
