@@ -9,9 +9,10 @@ import qt
 import slicer
 import vtk
 from S3NetSegmentationLib.mrml.logic import SegmentationLogic
-from S3NetSegmentationLib.mrml.nodes import resultsTableOf
+from S3NetSegmentationLib.mrml.nodes import isFromAnotherScan, resultsTableOf, segmentationOf
 from S3NetSegmentationLib.mrml.volume import encloseVolume, firstCt
 from S3NetSegmentationLib.ui.apply import ApplyPanel
+from S3NetSegmentationLib.ui.asking import askBeforeRun
 from S3NetSegmentationLib.ui.clusters import ClusterPanel
 from S3NetSegmentationLib.ui.log import Log
 from S3NetSegmentationLib.ui.parameters import (
@@ -104,6 +105,7 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self._connected: tuple[S3NetSegmentationParameterNode, int] | None = None
+        self._scan: slicer.vtkMRMLScalarVolumeNode | None = None
         self._shown: slicer.vtkMRMLSegmentationNode | None = None
         self._observedTable: slicer.vtkMRMLTableNode | None = None
         # One for all: Slicer's own QTimer.singleShot keeps a timer for each call until it ends.
@@ -186,12 +188,16 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         parameters = self._parameters
         with self.log.reporting():
             if self.torch.ensure():
+                segmentationNode, overwrite = askBeforeRun(
+                    parameters.outputSegmentation, parameters.inputVolume
+                )
                 self.run.start(
                     parameters.inputVolume,
                     settingsOf(parameters, self.torch.device),
-                    parameters.outputSegmentation,
+                    segmentationNode,
                     parameters.roi,
                     slabOf(parameters),
+                    overwrite,
                 )
 
     def onPreset(self, index: int) -> None:
@@ -250,14 +256,28 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
     def _onParametersModified(
         self, caller: vtk.vtkObject | None = None, event: str | None = None
     ) -> None:
-        hasVolume = self._parameters.inputVolume is not None
-        self.ui.applyButton.enabled = hasVolume or self.run.isRunning
+        volumeNode = self._parameters.inputVolume
+        self.ui.applyButton.enabled = volumeNode is not None or self.run.isRunning
+        if volumeNode is not self._scan:
+            self._scan = volumeNode
+            self._selectResultOf(volumeNode)
         if self._parameters.outputSegmentation is not self._shown:
             self._show(self._parameters.outputSegmentation)
 
-    def _onFinished(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
-        self._parameters.outputSegmentation = segmentationNode
-        self._show(segmentationNode)
+    def _selectResultOf(self, volumeNode: slicer.vtkMRMLScalarVolumeNode | None) -> None:
+        """Choose the segmentation of the scan that has just been chosen; without one, a new one."""
+        chosen = self._parameters.outputSegmentation
+        if volumeNode and (chosen is None or isFromAnotherScan(chosen, volumeNode)):
+            self._parameters.outputSegmentation = segmentationOf(volumeNode)
+
+    def _onFinished(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        segmentationNode: slicer.vtkMRMLSegmentationNode,
+    ) -> None:
+        if self._parameters.inputVolume is volumeNode:  # and no other was chosen meanwhile
+            self._parameters.outputSegmentation = segmentationNode
+            self._show(segmentationNode)
 
     def _show(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> None:
         self._shown = segmentationNode

@@ -31,6 +31,7 @@ from .nodes import (
     WARNINGS,
     clusterMapOf,
     ensureNodes,
+    isFromAnotherScan,
     newNode,
     nodesOf,
     segmentationOf,
@@ -109,6 +110,7 @@ class SegmentationLogic:
         onProgress: Callable[[Progress], None] | None = None,
         isCancelled: Callable[[], bool] | None = None,
         onLog: Callable[[str], None] | None = None,
+        overwrite: bool = False,
     ) -> slicer.vtkMRMLSegmentationNode:
         """Segment the lungs and wait for it.
 
@@ -130,6 +132,8 @@ class SegmentationLogic:
             Asked a few times a second; where it answers true, the work stops.
         onLog : callable, optional
             Called with each line that the process prints.
+        overwrite : bool
+            Whether to write into a segmentation that was made from another scan, too.
 
         Returns
         -------
@@ -142,7 +146,7 @@ class SegmentationLogic:
             With one sentence for the user; the scene is as it was.
         """
         segmentationNode = segmentationNode or segmentationOf(volumeNode)
-        run = self.start(volumeNode, settings, segmentationNode, roiNode, sliceRange)
+        run = self.start(volumeNode, settings, segmentationNode, roiNode, sliceRange, overwrite)
 
         def onIdle() -> None:
             if isCancelled and isCancelled():
@@ -212,6 +216,7 @@ class SegmentationLogic:
         segmentationNode: slicer.vtkMRMLSegmentationNode | None = None,
         roiNode: slicer.vtkMRMLMarkupsROINode | None = None,
         sliceRange: tuple[float, float] | None = None,
+        overwrite: bool = False,
     ) -> Run:
         """Begin to segment in the background; parameters and errors as of `segment`.
 
@@ -222,6 +227,11 @@ class SegmentationLogic:
         checkVolume(volumeNode)
         if segmentationNode:
             checkSegmentation(segmentationNode, volumeNode)
+            if isFromAnotherScan(segmentationNode, volumeNode) and not overwrite:
+                raise InputError(
+                    "The segmentation was made from another scan; choose another one, or none for "
+                    "a new one."
+                )
         box = voxelBox(volumeNode, roiNode, sliceRange)
         image = imageFromVolume(volumeNode, box)
         check_ct(image)  # at once, while the user looks; the run itself checks what it is given

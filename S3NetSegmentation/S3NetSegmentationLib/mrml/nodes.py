@@ -60,6 +60,17 @@ def segmentationOf(
     )
 
 
+def isFromAnotherScan(
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+    volumeNode: slicer.vtkMRMLScalarVolumeNode | None,
+) -> bool:
+    """Whether a segmentation holds what was found or drawn in another volume than this one."""
+    other = volumeOf(segmentationNode)
+    if other is None:  # never had one, or it was deleted
+        return segmentationNode.GetAttribute(SETTINGS) is not None
+    return other is not volumeNode and segmentationNode.GetSegmentation().GetNumberOfSegments() > 0
+
+
 def clusterMapOf(
     segmentationNode: slicer.vtkMRMLSegmentationNode | None,
 ) -> slicer.vtkMRMLLabelMapVolumeNode | None:
@@ -92,12 +103,17 @@ def newNode(kind: str, name: str) -> slicer.vtkMRMLNode:
 def ensureNodes(
     segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLScalarVolumeNode
 ) -> None:
-    """Make the nodes that a segmentation refers to, where they are missing."""
+    """Make the nodes that a segmentation refers to, where they are missing, and name them."""
+    isAnotherScan = isFromAnotherScan(segmentationNode, volumeNode)
     for role, (kind, title) in NODES.items():
-        if not segmentationNode.GetNodeReference(role):
-            node = newNode(kind, f"{volumeNode.GetName()} {title}")
+        name = f"{volumeNode.GetName()} {title}"
+        node = segmentationNode.GetNodeReference(role)
+        if not node:
+            node = newNode(kind, name)
             segmentationNode.SetNodeReferenceID(role, node.GetID())
-        placeBeside(segmentationNode.GetNodeReference(role), volumeNode)
+        elif isAnotherScan:
+            node.SetName(slicer.mrmlScene.GenerateUniqueName(name))
+        placeBeside(node, volumeNode)
     placeBeside(segmentationNode, volumeNode)
 
 

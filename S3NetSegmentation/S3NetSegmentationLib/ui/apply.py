@@ -32,7 +32,7 @@ class ApplyPanel:
     logic : SegmentationLogic
     log : Log
     onFinished : callable
-        Called with the segmentation node after a run that succeeded.
+        Called with the volume and the segmentation node after a run that succeeded.
     """
 
     def __init__(
@@ -40,7 +40,9 @@ class ApplyPanel:
         ui: SimpleNamespace,
         logic: SegmentationLogic,
         log: Log,
-        onFinished: Callable[[slicer.vtkMRMLSegmentationNode], None],
+        onFinished: Callable[
+            [slicer.vtkMRMLScalarVolumeNode, slicer.vtkMRMLSegmentationNode], None
+        ],
     ):
         self._ui, self._logic, self._log = ui, logic, log
         self._onFinished = onFinished
@@ -64,6 +66,7 @@ class ApplyPanel:
         segmentationNode: slicer.vtkMRMLSegmentationNode | None,
         roiNode: slicer.vtkMRMLMarkupsROINode | None,
         sliceRange: tuple[float, float] | None,
+        overwrite: bool,
     ) -> None:
         """Begin a run; parameters as of `SegmentationLogic.start`.
 
@@ -72,7 +75,9 @@ class ApplyPanel:
         S3NetError
             If the input is refused; nothing has begun.
         """
-        run = self._logic.start(volumeNode, settings, segmentationNode, roiNode, sliceRange)
+        run = self._logic.start(
+            volumeNode, settings, segmentationNode, roiNode, sliceRange, overwrite
+        )
         self._run = run
         self._started = time.monotonic()
         size = " x ".join(map(str, run.image.GetSize()))
@@ -110,7 +115,7 @@ class ApplyPanel:
             seconds=seconds, quality=self._logic.quality(segmentationNode)
         )
         self._end(run, " ".join([done, *self._logic.warnings(segmentationNode)]))
-        self._onFinished(segmentationNode)
+        self._onFinished(run.volumeNode, segmentationNode)
 
     def _end(self, run: Run, status: str) -> None:
         self._timer.stop()

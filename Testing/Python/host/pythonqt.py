@@ -106,7 +106,6 @@ PLAIN = [
     "QFile",
     "QHeaderView",
     "QKeySequence",
-    "QMessageBox",
     "QTableWidgetItem",
     "Qt",
 ]
@@ -196,6 +195,7 @@ def install(settings_file: str) -> ModuleType:
     qt.QUiLoader = QUiLoader
     from . import widgets
 
+    qt.QMessageBox = widgets.QMessageBox
     for name in ("ctkCollapsibleButton", "ctkMessageBox"):
         setattr(ctk, name, getattr(widgets, name))
     for name in NAMED_ONLY:

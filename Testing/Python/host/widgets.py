@@ -61,6 +61,21 @@ class ctkMessageBox:
         """Nothing to delete."""
 
 
+class QMessageBox(PythonQtWays, QtWidgets.QMessageBox):
+    """A question that nobody sees: it is kept, and the button to press is named beforehand."""
+
+    asked: list[str] = []
+    answer = ""
+
+    def exec_(self):
+        """Show it, in the real one."""
+        QMessageBox.asked.append(self.text)
+
+    def clickedButton(self):
+        """The button with the answer's text."""
+        return next(each for each in self.buttons() if each.text() == QMessageBox.answer)
+
+
 class qMRMLWidget(PythonQtWays, QtWidgets.QWidget):
     """A widget that knows the scene."""
 

@@ -38,6 +38,7 @@ def panel(application, monkeypatch):
     """The Python object of the panel, open on a fresh scene."""
     monkeypatch.setattr(widgets.ctkMessageBox, "shown", [])
     monkeypatch.setattr(widgets.ctkMessageBox, "answer", QtWidgets.QMessageBox.Ok)
+    monkeypatch.setattr(widgets.QMessageBox, "asked", [])
     library = {name: sys.modules[name] for name in sys.modules if name.startswith(LIBRARY)}
     representation = application.open_module()
     yield representation.self()
