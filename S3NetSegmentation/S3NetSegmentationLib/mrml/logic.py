@@ -19,25 +19,37 @@ from ..manual_choice import choose_clusters, restore_result
 from ..progress import Progress
 from ..result import LungResult
 from ..settings import Settings
+from .edits import (
+    Shapes,
+    areSame,
+    editedLungs,
+    editsSince,
+    keepCopy,
+    rememberWritten,
+    shapesOf,
+    withEdits,
+)
 from .nodes import (
     BOX,
     CLUSTER_COLORS,
     CLUSTER_TABLE,
     CLUSTERS,
+    EDITS,
     QUALITY,
     RESULTS_TABLE,
     SCAN,
     SETTINGS,
     WARNINGS,
     clusterMapOf,
-    ensureNodes,
+    ensureNode,
     isFromAnotherScan,
     newNode,
     nodesOf,
+    placeBeside,
     segmentationOf,
     volumeOf,
 )
-from .segmentation import checkSegmentation, fillColors, writeClusters, writeLungs
+from .segmentation import checkSegmentation, fillColors, readLungs, writeLabels, writeLungs
 from .tables import readClusterTable, writeClusterTable, writeResultsTable
 from .transaction import oneStep
 from .volume import (
@@ -70,6 +82,8 @@ class Run:
         The voxels that are segmented.
     image : SimpleITK.Image
         A copy of them.
+    replaced : dict, optional
+        The shapes of the lungs that may be lost, though they were edited by hand.
     """
 
     job: SegmentationJob
@@ -77,6 +91,7 @@ class Run:
     segmentationNode: slicer.vtkMRMLSegmentationNode | None
     box: VoxelBox
     image: sitk.Image
+    replaced: Shapes | None
 
 
 class SegmentationLogic:
@@ -133,7 +148,9 @@ class SegmentationLogic:
         onLog : callable, optional
             Called with each line that the process prints.
         overwrite : bool
-            Whether to write into a segmentation that was made from another scan, too.
+            Whether to write into a segmentation that was made from another scan, and to replace
+            what was edited by hand. Without it the first is refused, and a copy is kept of the
+            second.
 
         Returns
         -------
@@ -236,7 +253,8 @@ class SegmentationLogic:
         image = imageFromVolume(volumeNode, box)
         check_ct(image)  # at once, while the user looks; the run itself checks what it is given
         job = self.startJob(image, settings or Settings(), slicer.app.temporaryPath)
-        return Run(job, volumeNode, segmentationNode, box, image)
+        replaced = shapesOf(segmentationNode) if segmentationNode and overwrite else None
+        return Run(job, volumeNode, segmentationNode, box, image, replaced)
 
     def finish(self, run: Run) -> slicer.vtkMRMLSegmentationNode:
         """Put the result of a run that has ended into the scene.
@@ -253,10 +271,15 @@ class SegmentationLogic:
         result = run.job.result()
         self._checkUnchanged(run)
         with oneStep(*nodesOf(run.segmentationNode)):
+            if editedLungs(run.segmentationNode):
+                self._keepEdits(run)
             segmentationNode = run.segmentationNode or newNode(
                 "vtkMRMLSegmentationNode", f"{run.volumeNode.GetName()} lungs"
             )
             self._show(run, result, segmentationNode)
+            editsNode = segmentationNode.GetNodeReference(EDITS)
+            if editsNode:
+                slicer.mrmlScene.RemoveNode(editsNode)
         self._keep(segmentationNode, result)
         return segmentationNode
 
@@ -264,6 +287,8 @@ class SegmentationLogic:
         self, segmentationNode: slicer.vtkMRMLSegmentationNode, clusterNumbers: Iterable[int]
     ) -> None:
         """Decide the lungs anew from other clusters, without fitting again.
+
+        What was painted or erased by hand stays as it is.
 
         Parameters
         ----------
@@ -277,9 +302,10 @@ class SegmentationLogic:
             If a cluster does not exist, or the volume or the clusters are gone.
         """
         result, box = self._chosen(segmentationNode, clusterNumbers)
-        _, *tables = nodesOf(segmentationNode, (CLUSTER_TABLE, RESULTS_TABLE))
-        with oneStep(*tables, last=segmentationNode):
-            _write(segmentationNode, result, volumeOf(segmentationNode), box)
+        edits = self._edits(segmentationNode)
+        _, *changing = nodesOf(segmentationNode, (CLUSTER_TABLE, RESULTS_TABLE, EDITS))
+        with oneStep(*changing, last=segmentationNode):
+            _write(segmentationNode, result, volumeOf(segmentationNode), box, edits)
         self._keep(segmentationNode, result)
 
     def clusterAt(
@@ -347,11 +373,33 @@ class SegmentationLogic:
         if not np.array_equal(voxelsOf(run.volumeNode, run.box), then):
             raise InputError("The volume was edited during the run; click Apply again.")
 
+    @staticmethod
+    def _keepEdits(run: Run) -> None:
+        """Copy what was edited by hand, unless it may be lost just as it is."""
+        now = shapesOf(run.segmentationNode)
+        if run.replaced is None or not all(map(areSame, now.values(), run.replaced.values())):
+            keepCopy(run.segmentationNode)
+
+    def _edits(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> np.ndarray | None:
+        """What was painted and erased by hand since the run, as of `editsSince`; or None."""
+        editsNode = segmentationNode.GetNodeReference(EDITS)
+        if not editsNode and not editedLungs(segmentationNode):
+            return None
+        before = slicer.util.arrayFromVolume(editsNode) if editsNode else None
+        volumeNode = volumeOf(segmentationNode)
+        _, chosen = self.clusters(segmentationNode)
+        result, box = self._chosen(segmentationNode, chosen)
+        shape = slicer.util.arrayFromVolume(volumeNode).shape
+        written = withEdits(box.paste(result.lung_array, shape), before)
+        return editsSince(written, readLungs(segmentationNode, volumeNode), before)
+
     def _show(
         self, run: Run, result: LungResult, segmentationNode: slicer.vtkMRMLSegmentationNode
     ) -> None:
         """Fill the segmentation and the nodes it refers to, making those that are missing."""
-        ensureNodes(segmentationNode, run.volumeNode)
+        for role in (CLUSTERS, CLUSTER_COLORS, CLUSTER_TABLE, RESULTS_TABLE):
+            ensureNode(segmentationNode, role, run.volumeNode)
+        placeBeside(segmentationNode, run.volumeNode)
         segmentationNode.SetAttribute(SETTINGS, json.dumps(result.settings.as_dict()))
         segmentationNode.SetAttribute(BOX, json.dumps(cornersOfBox(run.volumeNode, run.box)))
         segmentationNode.SetAttribute(SCAN, result.scan.to_text())
@@ -370,7 +418,7 @@ class SegmentationLogic:
         colorNode = segmentationNode.GetNodeReference(CLUSTER_COLORS)
         shape = slicer.util.arrayFromVolume(run.volumeNode).shape
         clusters = run.box.paste(result.cluster_array, shape)
-        writeClusters(labelMapNode, clusters, run.volumeNode)
+        writeLabels(labelMapNode, clusters, run.volumeNode)
         fillColors(colorNode, len(result.table))
         labelMapNode.GetDisplayNode().SetAndObserveColorNodeID(colorNode.GetID())
 
@@ -417,9 +465,13 @@ def _write(
     result: LungResult,
     volumeNode: slicer.vtkMRMLScalarVolumeNode,
     box: VoxelBox,
+    edits: np.ndarray | None = None,
 ) -> None:
     """Both tables and, in the end, the lungs of a segmentation."""
     writeClusterTable(segmentationNode.GetNodeReference(CLUSTER_TABLE), result.table, result.chosen)
     writeResultsTable(segmentationNode.GetNodeReference(RESULTS_TABLE), result.figures.lungs)
-    shape = slicer.util.arrayFromVolume(volumeNode).shape
-    writeLungs(segmentationNode, box.paste(result.lung_array, shape), volumeNode)
+    if edits is not None:
+        writeLabels(ensureNode(segmentationNode, EDITS, volumeNode), edits, volumeNode)
+    lungs = box.paste(result.lung_array, slicer.util.arrayFromVolume(volumeNode).shape)
+    writeLungs(segmentationNode, withEdits(lungs, edits), volumeNode)
+    rememberWritten(segmentationNode, lungs, volumeNode)

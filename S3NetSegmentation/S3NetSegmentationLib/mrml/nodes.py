@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 import slicer
 
-CLUSTERS, CLUSTER_COLORS, CLUSTER_TABLE, RESULTS_TABLE = (
+CLUSTERS, CLUSTER_COLORS, CLUSTER_TABLE, RESULTS_TABLE, EDITS = (
     "S3Net.clusters",
     "S3Net.clusterColors",
     "S3Net.clusterTable",
     "S3Net.resultsTable",
+    "S3Net.edits",
 )
 """Roles of the nodes that a segmentation refers to."""
 
@@ -19,19 +20,21 @@ NODES = {
     CLUSTER_COLORS: ("vtkMRMLColorTableNode", "clusters colors"),
     CLUSTER_TABLE: ("vtkMRMLTableNode", "clusters table"),
     RESULTS_TABLE: ("vtkMRMLTableNode", "lung figures"),
+    EDITS: ("vtkMRMLLabelMapVolumeNode", "lung edits"),
 }
 """Class of each, and what follows the volume's name in its own."""
 
-SETTINGS, BOX, SCAN, WARNINGS, QUALITY = (
+SETTINGS, BOX, SCAN, WARNINGS, QUALITY, WRITTEN = (
     "S3Net.settings",
     "S3Net.box",
     "S3Net.scan",
     "S3Net.warnings",
     "S3Net.quality",
+    "S3Net.written",
 )
 """Attributes of a segmentation: how it was made, the corners of the box that it was made from,
-where body and airways are in it, what the user should know of it, and how far it can be
-trusted."""
+where body and airways are in it, what the user should know of it, how far it can be trusted, and
+the shapes of its lungs before any edit by hand."""
 
 
 def volumeOf(
@@ -100,21 +103,22 @@ def newNode(kind: str, name: str) -> slicer.vtkMRMLNode:
     return slicer.mrmlScene.AddNewNodeByClass(kind, slicer.mrmlScene.GenerateUniqueName(name))
 
 
-def ensureNodes(
-    segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLScalarVolumeNode
-) -> None:
-    """Make the nodes that a segmentation refers to, where they are missing, and name them."""
-    isAnotherScan = isFromAnotherScan(segmentationNode, volumeNode)
-    for role, (kind, title) in NODES.items():
-        name = f"{volumeNode.GetName()} {title}"
-        node = segmentationNode.GetNodeReference(role)
-        if not node:
-            node = newNode(kind, name)
-            segmentationNode.SetNodeReferenceID(role, node.GetID())
-        elif isAnotherScan:
-            node.SetName(slicer.mrmlScene.GenerateUniqueName(name))
-        placeBeside(node, volumeNode)
-    placeBeside(segmentationNode, volumeNode)
+def ensureNode(
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+    role: str,
+    volumeNode: slicer.vtkMRMLScalarVolumeNode,
+) -> slicer.vtkMRMLNode:
+    """The node that a segmentation refers to by a role; made where it is missing, and named."""
+    kind, title = NODES[role]
+    name = f"{volumeNode.GetName()} {title}"
+    node = segmentationNode.GetNodeReference(role)
+    if not node:
+        node = newNode(kind, name)
+        segmentationNode.SetNodeReferenceID(role, node.GetID())
+    elif isFromAnotherScan(segmentationNode, volumeNode):
+        node.SetName(slicer.mrmlScene.GenerateUniqueName(name))
+    placeBeside(node, volumeNode)
+    return node
 
 
 def placeBeside(node: slicer.vtkMRMLNode, volumeNode: slicer.vtkMRMLScalarVolumeNode) -> None:

@@ -84,6 +84,42 @@ def writeLungs(
         segmentationNode.CreateClosedSurfaceRepresentation()
 
 
+def readLungs(
+    segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLScalarVolumeNode
+) -> np.ndarray:
+    """The lungs of a segmentation node as they are now; the inverse of `writeLungs`."""
+    lungs = np.zeros(slicer.util.arrayFromVolume(volumeNode).shape, np.uint8)
+    for lung in LUNG_SEGMENTS:
+        segment = segmentationNode.GetSegmentation().GetSegment(lung.segment_id)
+        labelmap = segment.GetRepresentation(_binaryLabelmap()) if segment else None
+        if labelmap and not labelmap.IsEmpty():
+            found = slicer.vtkOrientedImageData()
+            slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(
+                labelmap, _orientedImage(lungs, volumeNode), found
+            )
+            lungs[_voxels(found) == segment.GetLabelValue()] = lung.label
+    return lungs
+
+
+def segmentVoxels(
+    segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str
+) -> tuple[np.ndarray, slicer.vtkOrientedImageData | None]:
+    """The voxels of a segment as stored, (k, j, i) bool, and the image that places them.
+
+    Without a segment or its labels there is no image.
+    """
+    segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
+    labelmap = segment.GetRepresentation(_binaryLabelmap()) if segment else None
+    if not labelmap or labelmap.IsEmpty():
+        return np.zeros((0, 0, 0), bool), None
+    return _voxels(labelmap) == segment.GetLabelValue(), labelmap
+
+
+def _voxels(image: slicer.vtkOrientedImageData) -> np.ndarray:
+    shape = image.GetDimensions()[::-1]
+    return numpy_support.vtk_to_numpy(image.GetPointData().GetScalars()).reshape(shape)
+
+
 def _orientedImage(
     labels: np.ndarray, volumeNode: slicer.vtkMRMLScalarVolumeNode
 ) -> slicer.vtkOrientedImageData:
@@ -132,25 +168,25 @@ def _closedSurface() -> str:
     return slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
 
 
-def writeClusters(
+def writeLabels(
     labelMapNode: slicer.vtkMRMLLabelMapVolumeNode,
-    clusters: np.ndarray,
+    labels: np.ndarray,
     volumeNode: slicer.vtkMRMLScalarVolumeNode,
 ) -> None:
-    """Put the clusters into a label map node with the geometry of the volume.
+    """Put labels into a label map node with the geometry of the volume.
 
     Parameters
     ----------
     labelMapNode : vtkMRMLLabelMapVolumeNode
-    clusters : ndarray of uint8, (k, j, i)
-        Number of each voxel's cluster, 0 outside the body.
+    labels : ndarray of uint8, (k, j, i)
+        One for each voxel of the volume.
     volumeNode : vtkMRMLScalarVolumeNode
     """
     matrix = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(matrix)
     labelMapNode.SetIJKToRASMatrix(matrix)
     labelMapNode.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
-    slicer.util.updateVolumeFromArray(labelMapNode, clusters)
+    slicer.util.updateVolumeFromArray(labelMapNode, labels)
     labelMapNode.CreateDefaultDisplayNodes()
 
 

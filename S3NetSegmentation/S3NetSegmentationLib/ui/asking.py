@@ -7,6 +7,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..errors import Cancelled
+from ..mrml.edits import editedLungs
 from ..mrml.nodes import isFromAnotherScan, volumeOf
 
 
@@ -40,6 +41,8 @@ def askBeforeRun(
     """
     if segmentationNode and isFromAnotherScan(segmentationNode, volumeNode):
         return _askAboutAnotherScan(segmentationNode, volumeNode)
+    if editedLungs(segmentationNode):
+        return segmentationNode, _askAboutEdits(segmentationNode)
     return segmentationNode, False
 
 
@@ -61,4 +64,17 @@ def _askAboutAnotherScan(
             return None, False
         case 1:
             return segmentationNode, True
+    raise Cancelled("Cancelled; the scene is as it was.")
+
+
+def _askAboutEdits(segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
+    """Whether what was edited by hand may be lost."""
+    question = _(
+        "The lungs in '{segmentation}' were edited by hand. Keep them as a copy, or replace them?"
+    ).format(segmentation=segmentationNode.GetName())
+    match ask(question, _("Keep as a copy"), _("Replace"), _("Cancel")):
+        case 0:
+            return False
+        case 1:
+            return True
     raise Cancelled("Cancelled; the scene is as it was.")

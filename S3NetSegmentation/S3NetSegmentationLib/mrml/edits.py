@@ -1,0 +1,123 @@
+"""What was painted and erased by hand: noticed, copied, and kept when clusters are chosen."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import slicer
+import vtk
+
+from ..io.segments import LUNG_SEGMENTS
+from .nodes import WRITTEN, newNode, placeBeside, volumeOf
+from .segmentation import segmentVoxels
+
+SAME = 0.01
+"""Millimeters by which a shape may differ from itself after it was saved and loaded."""
+
+Shapes = dict[str, list[float]]
+"""For each segment the number of its voxels, their center (RAS, mm) and how far they spread."""
+
+
+def shapesOf(segmentationNode: slicer.vtkMRMLSegmentationNode) -> Shapes:
+    """The shapes of the lungs as they are now."""
+    shapes = {}
+    for lung in LUNG_SEGMENTS:
+        mask, image = segmentVoxels(segmentationNode, lung.segment_id)
+        shapes[lung.segment_id] = _shape(mask, image) if image else [0.0]
+    return shapes
+
+
+def rememberWritten(
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+    lungs: np.ndarray,
+    volumeNode: slicer.vtkMRMLScalarVolumeNode,
+) -> None:
+    """Keep the shapes of the lungs as the engine has decided them.
+
+    Parameters
+    ----------
+    segmentationNode : vtkMRMLSegmentationNode
+    lungs : ndarray of uint8, (k, j, i)
+        On the voxels of the volume: 1 right lung, 2 left lung.
+    volumeNode : vtkMRMLScalarVolumeNode
+    """
+    shapes = {lung.segment_id: _shape(lungs == lung.label, volumeNode) for lung in LUNG_SEGMENTS}
+    segmentationNode.SetAttribute(WRITTEN, json.dumps(shapes))
+
+
+def editedLungs(segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> tuple[str, ...]:
+    """Ids of the lungs that are not as the engine has decided them."""
+    if not segmentationNode:
+        return ()
+    now = shapesOf(segmentationNode)
+    written = json.loads(segmentationNode.GetAttribute(WRITTEN) or "{}")
+    return tuple(name for name in now if not areSame(now[name], written.get(name, [0.0])))
+
+
+def areSame(shape: list[float], other: list[float]) -> bool:
+    """Whether two shapes have the same voxels, as good as certainly."""
+    return shape[0] == other[0] and bool(np.allclose(shape, other, rtol=0, atol=SAME))
+
+
+def _shape(
+    mask: np.ndarray, placed: slicer.vtkMRMLVolumeNode | slicer.vtkOrientedImageData
+) -> list[float]:
+    """Of voxels (k, j, i); it does not depend on the order in which they are stored."""
+    alongK = np.count_nonzero(mask, axis=(1, 2))
+    flat = np.add.reduce(mask, axis=0, dtype=np.uint32)
+    profiles = (flat.sum(0), flat.sum(1), alongK)
+    count = int(alongK.sum())
+    if not count:
+        return [0.0]
+    matrix = vtk.vtkMatrix4x4()
+    if placed.IsA("vtkMRMLVolumeNode"):
+        placed.GetIJKToRASMatrix(matrix)
+    else:
+        placed.GetImageToWorldMatrix(matrix)
+    toRas = slicer.util.arrayFromVTKMatrix(matrix)
+    indices = [np.arange(len(profile)) for profile in profiles]
+    means = [np.average(index, weights=n) for index, n in zip(indices, profiles, strict=True)]
+    variances = [
+        np.average((index - mean) ** 2, weights=n)
+        for index, mean, n in zip(indices, means, profiles, strict=True)
+    ]
+    center = (toRas @ [*means, 1])[:3]
+    spread = np.sqrt((toRas[:3, :3] ** 2).sum(0) @ variances)
+    return [float(count), *center.tolist(), float(spread)]
+
+
+def keepCopy(segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
+    """Copy a segmentation before it is overwritten; the copy is hidden, and no run touches it."""
+    copy = newNode("vtkMRMLSegmentationNode", f"{segmentationNode.GetName()} edited")
+    copy.GetSegmentation().DeepCopy(segmentationNode.GetSegmentation())
+    volumeNode = volumeOf(segmentationNode)
+    if volumeNode:
+        copy.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
+        placeBeside(copy, volumeNode)
+    copy.SetAndObserveTransformNodeID(segmentationNode.GetTransformNodeID())
+    copy.CreateDefaultDisplayNodes()
+    copy.GetDisplayNode().SetVisibility(False)
+
+
+def editsSince(written: np.ndarray, lungs: np.ndarray, before: np.ndarray | None) -> np.ndarray:
+    """What was changed by hand.
+
+    Parameters
+    ----------
+    written, lungs : ndarray of uint8, (k, j, i)
+        The lungs as they were written and as they are: 1 right, 2 left.
+    before : ndarray of uint8, optional
+        What had been changed before that.
+
+    Returns
+    -------
+    ndarray of uint8, (k, j, i)
+        0 unchanged, 1 erased, 2 painted as right lung, 3 painted as left lung.
+    """
+    return np.where(lungs != written, lungs + 1, 0 if before is None else before).astype(np.uint8)
+
+
+def withEdits(lungs: np.ndarray, edits: np.ndarray | None) -> np.ndarray:
+    """Lungs with what was changed by hand, from `editsSince`."""
+    return lungs if edits is None else np.where(edits > 0, edits - 1, lungs).astype(np.uint8)
