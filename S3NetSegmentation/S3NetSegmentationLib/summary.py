@@ -7,6 +7,7 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 
 from . import __version__
+from .lung.levels import EMPHYSEMA_HU
 from .picture.result import PictureResult
 from .result import LungResult
 
@@ -88,7 +89,7 @@ def as_lines(result: LungResult) -> list[str]:
         if lung.volume_ml:
             lines.append(
                 f"{lung.name:<11} {lung.volume_ml:6.0f} mL, mean {lung.mean_hu:5.0f} HU, "
-                f"{lung.emphysema_fraction:6.1%} below -950 HU"
+                f"{lung.emphysema_fraction:6.1%} below {EMPHYSEMA_HU} HU"
             )
         else:
             lines.append(f"{lung.name:<11} not found")

@@ -4,7 +4,7 @@ import sys
 
 import SimpleITK as sitk
 from S3NetSegmentationLib.evaluation.overlap import dice
-from S3NetSegmentationLib.lung.sides import LEFT, RIGHT
+from S3NetSegmentationLib.labels import LEFT, RIGHT
 
 LOBES = {"left lung": (LEFT, (10, 11)), "right lung": (RIGHT, (12, 13, 14))}
 """Label of each lung, and those of its lobes in the reference."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..io.write import replacing
+from ..lung.levels import EMPHYSEMA_HU
 from .records import DONE
 
 HEADINGS = (
@@ -22,8 +23,8 @@ HEADINGS = (
     "Both mL",
     "Right HU",
     "Left HU",
-    "Right < -950 HU",
-    "Left < -950 HU",
+    f"Right < {EMPHYSEMA_HU} HU",
+    f"Left < {EMPHYSEMA_HU} HU",
     "Seconds",
     "Notes",
 )

@@ -11,7 +11,7 @@ from ..io.write import replacing
 from ..settings import Settings
 
 FIGURES = ("volume_ml", "mean_hu", "emphysema_fraction")
-"""Of each lung: its volume, its mean intensity, and its share below -950 HU."""
+"""Of each lung: its volume, its mean intensity, and its share of emphysema."""
 
 SIDES = ("right", "left")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..labels import LEFT, LUNG_NAMES, RIGHT
+
 
 @dataclass(frozen=True)
 class LungSegment:
@@ -45,9 +47,17 @@ class LungSegment:
 # Slicer recommends (197, 165, 145) for both lungs; the left one is tinted to tell them apart.
 LUNG_SEGMENTS = (
     LungSegment(
-        1, "right_lung", "right lung", (197 / 255, 165 / 255, 145 / 255), ("24028007", "Right")
+        RIGHT,
+        "right_lung",
+        LUNG_NAMES[RIGHT],
+        (197 / 255, 165 / 255, 145 / 255),
+        ("24028007", "Right"),
     ),
     LungSegment(
-        2, "left_lung", "left lung", (145 / 255, 177 / 255, 197 / 255), ("7771000", "Left")
+        LEFT,
+        "left_lung",
+        LUNG_NAMES[LEFT],
+        (145 / 255, 177 / 255, 197 / 255),
+        ("7771000", "Left"),
     ),
 )

@@ -7,23 +7,29 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-AIR = -800
+LUMEN_HU = -800
 """Hounsfield units that part the lumen from the wall."""
 
-DARK = -880
+MAX_TRACHEA_HU = -880
 """Median Hounsfield units of a trachea, at most; what is brighter is diseased lung."""
 
-AREA = (0.4, 7.0)
+MIN_TRACHEA_CM2, MAX_TRACHEA_CM2 = 0.4, 7.0
 """Square centimeters of a trachea's lumen in an axial slice, from a child's to a wide one."""
 
-MIN_LENGTH = 25.0
+MIN_ASPECT, MIN_FILLED = 0.4, 0.5
+"""Shorter side by longer side of what is round, and share of this box that it fills, at least."""
+
+MIN_TRACHEA_MM = 25.0
 """Millimeters that a trachea can be followed, at least."""
 
-MIN_BRONCHUS = 0.25
+MIN_BRONCHUS_CM2 = 0.25
 """Square centimeters: what is smaller is a lobar bronchus, which belongs to the lung."""
 
-GROWTH = 1.6
+MAX_GROWTH = 1.6
 """A branch that grows by more than this factor from slice to slice has opened into the lung."""
+
+SPARE_CM2 = 0.5
+"""Square centimeters that any branch may grow by."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class _AirPieces:
     areas: np.ndarray
 
     def large(self) -> np.ndarray:
-        return (self.areas > AREA[1])[self.numbers] & (self.numbers > 0)
+        return (self.areas > MAX_TRACHEA_CM2)[self.numbers] & (self.numbers > 0)
 
 
 def find_airways(
@@ -60,7 +66,7 @@ def find_airways(
     ndarray of bool, (z, y, x)
     """
     pixel = spacing[1] * spacing[2] / 100
-    slices = [_air_pieces(axial, pixel) for axial in (hounsfield < AIR) & body]
+    slices = [_air_pieces(axial, pixel) for axial in (hounsfield < LUMEN_HU) & body]
     airways = np.zeros(hounsfield.shape, bool)
     too_short = np.zeros(hounsfield.shape, bool)
     lung_above = np.zeros(hounsfield.shape[1:], bool)
@@ -68,10 +74,10 @@ def find_airways(
         for number in _possible_starts(slices[z], lung_above | airways[z] | too_short[z], spacing):
             track = _follow(slices[: z + 1], number, pixel)
             inside = slice(z + 1 - len(track), z + 1)
-            if len(track) * spacing[0] < MIN_LENGTH:
+            if len(track) * spacing[0] < MIN_TRACHEA_MM:
                 # Nor can its lower parts be followed farther.
                 too_short[inside] |= track
-            elif np.median(hounsfield[inside][track]) <= DARK:
+            elif np.median(hounsfield[inside][track]) <= MAX_TRACHEA_HU:
                 airways[inside] |= track
         lung_above = slices[z].large()
     return airways
@@ -88,10 +94,10 @@ def _possible_starts(
     """Numbers of the round pieces of a trachea's size that are not `taken`."""
     starts = []
     for number, box in enumerate(ndimage.find_objects(axial.numbers), 1):
-        if AREA[0] <= axial.areas[number] <= AREA[1]:
+        if MIN_TRACHEA_CM2 <= axial.areas[number] <= MAX_TRACHEA_CM2:
             piece = axial.numbers[box] == number
             sides = [n * size for n, size in zip(piece.shape, spacing[1:], strict=True)]
-            is_round = min(sides) > 0.4 * max(sides) and piece.mean() > 0.5
+            is_round = min(sides) > MIN_ASPECT * max(sides) and piece.mean() > MIN_FILLED
             if is_round and not (piece & taken[box]).any():
                 starts.append(number)
     return starts
@@ -107,7 +113,8 @@ def _follow(slices: list[_AirPieces], start: int, pixel: float) -> np.ndarray:
         branches = np.zeros_like(track[-1])
         for number in numbers[numbers > 0]:
             before = (above & ndimage.binary_dilation(below == number)).sum() * pixel
-            if MIN_BRONCHUS <= axial.areas[number] <= min(AREA[1], GROWTH * before + 0.5):
+            most = min(MAX_TRACHEA_CM2, MAX_GROWTH * before + SPARE_CM2)
+            if MIN_BRONCHUS_CM2 <= axial.areas[number] <= most:
                 branches |= axial.numbers == number
         if not branches.any():
             break

@@ -5,15 +5,13 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from .levels import AIR_OR_LUNG_HU
 from .working import spanned
 
-TISSUE = -400
-"""Hounsfield units that part air and lung from everything else."""
-
-TABLE_THICKNESS = 10.0
+TABLE_MM = 10.0
 """Millimeters: flatter things beside the body, such as the table's top, are not body."""
 
-PADDING = -1200
+PADDING_HU = -1200
 """Hounsfield units: no air is so dark; what is was never scanned."""
 
 
@@ -32,7 +30,7 @@ def body_mask(hounsfield: np.ndarray, spacing: tuple[float, float, float]) -> np
     ndarray of bool, (z, y, x)
         Empty where there is no tissue at all.
     """
-    tissue = _largest(_open(hounsfield > TISSUE, spacing), hounsfield > TISSUE)
+    tissue = _largest(_open(hounsfield > AIR_OR_LUNG_HU, spacing), hounsfield > AIR_OR_LUNG_HU)
     if not tissue.any():
         return tissue
     view = field_of_view(hounsfield)
@@ -45,7 +43,7 @@ def body_mask(hounsfield: np.ndarray, spacing: tuple[float, float, float]) -> np
 
 def _open(tissue: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
     """Remove what is flatter than a table; upright walls, however thin, stay."""
-    flat = int(TABLE_THICKNESS / spacing[1])
+    flat = int(TABLE_MM / spacing[1])
     upright = np.ones((1, flat + 1, 1), bool)
     # What the image's border cuts is thicker than it looks.
     margin = ((0, 0), (flat, flat), (0, 0))
@@ -75,7 +73,7 @@ def field_of_view(hounsfield: np.ndarray) -> np.ndarray:
     -------
     ndarray of bool, (z, y, x)
     """
-    padding = hounsfield < max(PADDING, hounsfield.min() + 1)
+    padding = hounsfield < max(PADDING_HU, hounsfield.min() + 1)
     view = ~ndimage.binary_dilation(padding, np.ones((1, 3, 3), bool))
     # Bowel gas and emphysema may be as dark as the padding, but not beyond all tissue.
     return spanned(view, 2)

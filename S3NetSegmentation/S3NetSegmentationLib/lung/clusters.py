@@ -8,27 +8,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
+from .levels import AERATED_HU, AIR_HU
 from .scan import Scan
 
-WINDOW = (-1000, 400)
-"""Hounsfield units between which clusters are told apart by intensity."""
+MAX_CLUSTER_HU = 400
+"""Hounsfield units from air up to which clusters are told apart by intensity."""
 
-MIN_SPREAD = 40
+MIN_SPREAD_HU = 40
 """Hounsfield units: no cluster is narrower than the noise of a scan."""
 
-MIN_SHARE = 1e-4
+MIN_CLUSTER_SHARE = 1e-4
 """Share of the body: a smaller cluster is not worth a number."""
 
-LUNG_MEDIAN = -500
-"""Median Hounsfield units of a lung cluster, at most."""
+MIXED_SHARE = 0.1
+"""Share of a cluster on either side of `AERATED_HU`, from which on it is two things."""
 
-MIXED = 0.1
-"""Share of a cluster on either side of `LUNG_MEDIAN`, from which on it is two things."""
-
-LUNG_INSIDE = 0.5
+MIN_INSIDE_SHARE = 0.5
 """Share of a lung cluster inside the body, at least."""
 
-HISTOGRAM = (-1100, 3100)
+HISTOGRAM_HU = (-1100, 3100)
 """Hounsfield units between which the figures of a cluster are counted."""
 
 
@@ -86,22 +84,22 @@ def assign_clusters(
     labels = np.stack([axial.argmax(0) for axial in scores]).astype(np.int16)
     if not use_intensity or not body.any():
         return labels
-    values, winners = hounsfield[body].clip(*WINDOW), labels[body]
+    values, winners = hounsfield[body].clip(AIR_HU, MAX_CLUSTER_HU), labels[body]
     count = scores.shape[1]
     median, spread = np.zeros(count, np.float32), np.full(count, np.inf, np.float32)
     for cluster in range(count):
         own = values[winners == cluster]
-        if own.size >= max(1, MIN_SHARE * values.size):
+        if own.size >= max(1, MIN_CLUSTER_SHARE * values.size):
             low, median[cluster], high = np.percentile(own, (25, 50, 75))
             # The quartiles of a normal distribution lie 1.35 standard deviations apart.
-            spread[cluster] = max((high - low) / 1.35, MIN_SPREAD)
-    told = np.flatnonzero(np.isfinite(spread))  # the others are likely nowhere
-    median, spread = median[told, None], spread[told, None]
+            spread[cluster] = max((high - low) / 1.35, MIN_SPREAD_HU)
+    valid = np.flatnonzero(np.isfinite(spread))  # the others are likely nowhere
+    median, spread = median[valid, None], spread[valid, None]
     # Slice by slice, as the scores of all of them in single precision would take much memory.
     for axial, logits, intensity, inside in zip(labels, scores, hounsfield, body, strict=True):
-        distance = (intensity[inside].clip(*WINDOW) - median) / spread
-        likelihood = logits[told][:, inside] - distance**2 / 2 - np.log(spread)
-        axial[inside] = told[likelihood.argmax(0)]
+        distance = (intensity[inside].clip(AIR_HU, MAX_CLUSTER_HU) - median) / spread
+        likelihood = logits[valid][:, inside] - distance**2 / 2 - np.log(spread)
+        axial[inside] = valid[likelihood.argmax(0)]
     return labels
 
 
@@ -123,10 +121,10 @@ def split_mixed_clusters(labels: np.ndarray, scan: Scan) -> np.ndarray:
         The bright part of a mixed cluster has a new number.
     """
     count = int(labels.max()) + 1
-    bright = scan.body & (scan.hounsfield > LUNG_MEDIAN)
+    bright = scan.body & (scan.hounsfield > AERATED_HU)
     voxels = np.bincount(labels[scan.body], minlength=count)
     share = np.bincount(labels[bright], minlength=count) / np.maximum(voxels, 1)
-    is_mixed = (share > MIXED) & (share < 1 - MIXED)
+    is_mixed = (share > MIXED_SHARE) & (share < 1 - MIXED_SHARE)
     return np.where(bright & is_mixed[labels], labels + count, labels)
 
 
@@ -146,13 +144,13 @@ def order_clusters(labels: np.ndarray, scan: Scan) -> np.ndarray:
     """
     values, winners = scan.hounsfield[scan.body], labels[scan.body]
     counts = np.bincount(winners, minlength=labels.max() + 1)
-    kept = np.flatnonzero(counts >= max(1, MIN_SHARE * values.size)).tolist()
+    kept = np.flatnonzero(counts >= max(1, MIN_CLUSTER_SHARE * values.size)).tolist()
     medians = {cluster: np.median(values[winners == cluster]) for cluster in kept}
     ascending = sorted(kept, key=lambda cluster: medians[cluster])
     number_of = np.empty(len(counts), np.uint8)
     for cluster in range(len(counts)):
         own = values[winners == cluster]
-        median = np.median(own) if own.size else WINDOW[1]
+        median = np.median(own) if own.size else MAX_CLUSTER_HU
         nearest = min(ascending, key=lambda other: abs(medians[other] - median))
         number_of[cluster] = 1 + ascending.index(cluster if cluster in medians else nearest)
     return number_of[labels]
@@ -196,7 +194,7 @@ def describe_clusters(
     """
     count = int(labels.max())
     histogram = _joint_histogram(clusters, hounsfield, count)
-    levels = np.arange(*HISTOGRAM)
+    levels = np.arange(*HISTOGRAM_HU)
     everywhere = np.bincount(labels.ravel(), minlength=count + 1)
     inside = np.bincount(labels[scan.body], minlength=count + 1)
     at_border = np.union1d(clusters[:, [0, -1]], clusters[..., [0, -1]])
@@ -219,7 +217,7 @@ def describe_clusters(
 
 def _joint_histogram(clusters: np.ndarray, hounsfield: np.ndarray, count: int) -> np.ndarray:
     """How many voxels each cluster has at each Hounsfield unit, (count + 1, levels)."""
-    low, high = HISTOGRAM
+    low, high = HISTOGRAM_HU
     histogram = np.zeros((count + 1) * (high - low), np.int64)
     for numbers, values in zip(clusters, hounsfield, strict=True):
         level = np.rint(values).clip(low, high - 1).astype(np.int32) - low
@@ -236,7 +234,7 @@ def choose_lung_clusters(table: tuple[ClusterStatistics, ...]) -> tuple[int, ...
     return tuple(
         row.number
         for row in table
-        if row.median_hu <= LUNG_MEDIAN and row.body_fraction >= LUNG_INSIDE
+        if row.median_hu <= AERATED_HU and row.body_fraction >= MIN_INSIDE_SHARE
     )
 
 

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 import numpy as np
 from scipy import ndimage
 
+from ..labels import LEFT, RIGHT
 from ..settings import Settings
 from .gas import CROSS, bowel_gas, is_gas
 from .orientation import AxialOrder
 from .scan import Scan
-from .sides import LEFT, RIGHT, right_and_left
+from .sides import right_and_left
 from .working import extent
 
 MIN_PIECE_ML = 5.0
@@ -20,41 +21,38 @@ MIN_PIECE_ML = 5.0
 MIN_PIECE_SHARE = 0.02
 """Pieces of less than this share of the largest are islands, too."""
 
-CUT_AREA = 2.4
+MIN_CUT_PIECE_CM2 = 2.4
 """Square centimeters, the mean section of a ball of `MIN_PIECE_ML`: in a scan of few slices
 every piece is cut at both ends, and its volume says nothing."""
 
-LARGE_AREA = 25.0
+LARGE_PIECE_CM2 = 25.0
 """Square centimeters in an axial slice: a piece that is larger somewhere is a lung, be the scan
 ever so thin, or large bowel full of gas."""
 
-LONGEST_GAP = 50.0
+MAX_GAP_MM = 50.0
 """Millimeters, from head to foot, between the largest piece of lung and another one, at most."""
 
-VESSEL = 7.5
+VESSEL_RADIUS_MM = 7.5
 """Millimeters: gaps in a lung up to twice as wide are vessels; the arteries near the hilum are no
 wider."""
 
-VESSEL_AREA = 7.0
+MAX_VESSELS_CM2 = 7.0
 """Square centimeters: what lung surrounds within a slice and is no larger, 3 cm across, is a
 bundle of vessels. A larger one is the dome of the liver or what lies between lungs that touch,
 unless lung surrounds it on all sides."""
 
-BAND = 2
+BAND_PIXELS = 2
 """Working pixels on each side of the boundary in which the intensity decides."""
 
-MIDWAY, HAZY = 0.5, 0.7
+BORDER_SHARE, HAZE_SHARE = 0.5, 0.7
 """Of the way from lung to what surrounds it: where the border lies, and up to where thick parts
 are hazy lung. Fat, the darkest tissue, begins beyond."""
 
-THICK, MIN_THICK = 3.0, 3
+MIN_HAZE_MM, MIN_HAZE_VOXELS = 3.0, 3
 """Millimeters and voxels: what is less thick may be the border, half lung and half tissue."""
 
-UNSURE = 2
+UNSURE_OFFSET = 2
 """Added to the label of a lung in that band."""
-
-MARGIN = BAND + 1
-"""Working pixels around the lungs that a decision about them looks at."""
 
 IN_SLICE = np.pad(CROSS, ((1, 1), (0, 0), (0, 0)))
 IN_SPACE = ndimage.generate_binary_structure(3, 1)
@@ -91,7 +89,7 @@ def decide_lungs(
     Returns
     -------
     ndarray of uint8, (z, y, x)
-        At full resolution, in axial order: 0 background, 1 right lung, 2 left lung.
+        At full resolution, in axial order: 0 background, `RIGHT` or `LEFT`.
     """
     if not settings.remove_airways:
         scan = scan.without_airways()
@@ -100,7 +98,7 @@ def decide_lungs(
     decided = np.zeros(hounsfield.shape, np.uint8)
     if lungs.any():
         sides = right_and_left(lungs, scan, order.leftward(lungs.shape, scan.grid.block))
-        part, inside, fine = scan.around(lungs, MARGIN)
+        part, inside, fine = scan.around(lungs, BAND_PIXELS + 1)
         decided[fine] = _decide_around(sides[inside], part, hounsfield[fine], settings)
         _remove_lumen(decided, scan)
     return decided
@@ -114,8 +112,8 @@ def _without_islands_and_gas(lungs: np.ndarray, scan: Scan) -> np.ndarray:
     for number, box in enumerate(ndimage.find_objects(pieces), 1):
         piece = pieces[box] == number
         area = piece.sum((1, 2)).max() * scan.spacing[1] * scan.spacing[2] / 100
-        small = area < LARGE_AREA
-        is_cut = piece.shape[0] == len(lungs) and area >= CUT_AREA
+        small = area < LARGE_PIECE_CM2
+        is_cut = piece.shape[0] == len(lungs) and area >= MIN_CUT_PIECE_CM2
         is_island = small and volumes[number] < MIN_PIECE_ML and not is_cut
         if is_island or is_gas(scan.hounsfield[box], piece, scan.air_level, small):
             volumes[number] = 0
@@ -124,7 +122,7 @@ def _without_islands_and_gas(lungs: np.ndarray, scan: Scan) -> np.ndarray:
 
 
 def _near_largest(pieces: np.ndarray, volumes: np.ndarray, thickness: float) -> np.ndarray:
-    """Whether each piece begins less than `LONGEST_GAP` above or below the largest one.
+    """Whether each piece begins less than `MAX_GAP_MM` above or below the largest one.
 
     The sinuses of the head and the bowel of the pelvis are farther away.
     """
@@ -133,7 +131,7 @@ def _near_largest(pieces: np.ndarray, volumes: np.ndarray, thickness: float) -> 
         return np.zeros(len(volumes), bool)
     largest = boxes[volumes[1:].argmax()][0]
     gaps = [max(box[0].start - largest.stop, largest.start - box[0].stop) for box in boxes]
-    return np.array([False] + [gap * thickness < LONGEST_GAP for gap in gaps])
+    return np.array([False] + [gap * thickness < MAX_GAP_MM for gap in gaps])
 
 
 def _decide_around(
@@ -147,7 +145,7 @@ def _decide_around(
     if settings.fill_vessels:
         for side in (RIGHT, LEFT):
             if (sides == side).any():
-                part, _, fine = scan.around(sides == side, MARGIN)
+                part, _, fine = scan.around(sides == side, BAND_PIXELS + 1)
                 _fill_vessels(decided[fine], side, part)
     return decided
 
@@ -175,7 +173,7 @@ def _with_vessels(lung: np.ndarray, spacing: tuple[float, float, float]) -> np.n
     closed = _close(lung, spacing[1:])
     holes = _holes(closed, IN_SLICE, (1, 2))
     areas = np.bincount(holes.ravel()) * spacing[1] * spacing[2] / 100
-    small = areas <= VESSEL_AREA
+    small = areas <= MAX_VESSELS_CM2
     small[0] = False
     return closed | small[holes] | (_holes(closed, IN_SPACE, (0, 1, 2)) > 0)
 
@@ -192,8 +190,8 @@ def _holes(solid: np.ndarray, neighbors: np.ndarray, axes: tuple[int, ...]) -> n
 
 
 def _close(lung: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
-    """Close gaps up to twice `VESSEL` wide within the slices."""
-    radius = max(VESSEL, *spacing)
+    """Close gaps up to twice `VESSEL_RADIUS_MM` wide within the slices."""
+    radius = max(VESSEL_RADIUS_MM, *spacing)
     rows, columns = (int(radius // size) for size in spacing)
     y, x = np.ogrid[-rows : rows + 1, -columns : columns + 1]
     disk = (y * spacing[0]) ** 2 + (x * spacing[1]) ** 2 <= radius**2 + 1e-6
@@ -211,27 +209,29 @@ def _decide_boundary(sides: np.ndarray, scan: Scan, hounsfield: np.ndarray) -> n
     at the back of a patient who lies, is brighter, but thicker than a mixture.
     """
     lungs = sides > 0
-    sure = ndimage.binary_erosion(lungs, CROSS, iterations=BAND, border_value=1)
-    reach = ndimage.binary_dilation(lungs, CROSS, iterations=BAND) & scan.body & ~scan.airways
+    sure = ndimage.binary_erosion(lungs, CROSS, iterations=BAND_PIXELS, border_value=1)
+    reach = (
+        ndimage.binary_dilation(lungs, CROSS, iterations=BAND_PIXELS) & scan.body & ~scan.airways
+    )
     beyond = reach & ~lungs
     if not beyond.any():
         return scan.paste(sides)
     clear = beyond & ~ndimage.binary_dilation(lungs, CROSS)
     outer = scan.hounsfield[clear if clear.any() else beyond]
     lung, tissue = np.median(scan.hounsfield[lungs]), np.median(outer)
-    middle, brightest = (lung + share * (tissue - lung) for share in (MIDWAY, HAZY))
+    middle, brightest = (lung + share * (tissue - lung) for share in (BORDER_SHARE, HAZE_SHARE))
     voxel = np.divide(scan.spacing, scan.grid.block)[1:]
-    rows, columns = (max(MIN_THICK, round(THICK / size)) for size in voxel)
+    rows, columns = (max(MIN_HAZE_VOXELS, round(MIN_HAZE_MM / size)) for size in voxel)
     nearest = sides
-    for _ in range(BAND):
+    for _ in range(BAND_PIXELS):
         nearest = np.where(nearest > 0, nearest, ndimage.grey_dilation(nearest, footprint=CROSS))
     # Two labels more for what the intensity may still take away.
-    unsure = np.where(reach, nearest + UNSURE, 0)
+    unsure = np.where(reach, nearest + UNSURE_OFFSET, 0)
     decided = scan.paste(np.where(sure, sides, unsure).astype(np.uint8))
     hazy = np.zeros(decided.shape, bool)
     for axial, values, thick in zip(decided, hounsfield, hazy, strict=True):
-        is_unsure = axial > UNSURE
-        axial -= UNSURE * is_unsure.view(np.uint8)
+        is_unsure = axial > UNSURE_OFFSET
+        axial -= UNSURE_OFFSET * is_unsure.view(np.uint8)
         bright = is_unsure & (values >= middle)
         thick[:] = _opened(bright & (values < brightest), rows, columns)
         axial *= ~bright | thick

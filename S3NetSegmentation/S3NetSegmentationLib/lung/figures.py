@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .measure import NAMES, LungMeasurements, measure_lungs
+from ..labels import LUNG_NAMES
+from .measure import LungMeasurements, measure_lungs
 from .orientation import AxialOrder
 from .quality import assess, interruptions, ranges
 from .scan import Scan
@@ -42,7 +43,7 @@ def measure(
     Parameters
     ----------
     lungs : ndarray of uint8, (z, y, x)
-        From `decide_lungs`, in axial order: 1 right lung, 2 left lung.
+        From `decide_lungs`, in axial order.
     scan : Scan
     hounsfield : ndarray, (z, y, x)
         The scan at full resolution, in axial order.
@@ -62,7 +63,7 @@ def measure(
 
 def _hints(lungs: np.ndarray, doubtful: np.ndarray, order: AxialOrder) -> list[str]:
     count = len(lungs)
-    present = {name: (lungs == label).any((1, 2)) for label, name in NAMES.items()}
+    present = {name: (lungs == label).any((1, 2)) for label, name in LUNG_NAMES.items()}
     sentences = [
         f"The {name} was not found; if the scan shows it, choose its clusters or paint it."
         for name, slices in present.items()

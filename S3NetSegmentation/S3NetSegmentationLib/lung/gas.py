@@ -8,27 +8,27 @@ from scipy import ndimage
 from .scan import Scan
 from .working import Box, widened
 
-GAS_MARGIN = 45
+GAS_MARGIN_HU = 45
 """Hounsfield units about the air around the patient that still are air. Bowel gas is air and
 nothing else; lung, however emphysematous, also holds vessels and walls."""
 
-DARKEST, NEARLY_ALL = 10, 90
+DARKEST_PERCENT, NEARLY_ALL_PERCENT = 10, 90
 """Percent."""
 
-AIRY, EMPTY = 80, 60
+AIRY_MARGIN_HU, EMPTY_MARGIN_HU = 80, 60
 """Hounsfield units about the air around the patient: gas that scatter brightens is below the
 first, and nearly all of it, what lies in it too, below the second."""
 
-MIN_ML = 5.0
+MIN_GAS_ML = 5.0
 """Milliliters of gas beside the lungs that are worth a look."""
 
-WALL = 2 / 3
+MIN_WALL_SHARE = 2 / 3
 """Share of what surrounds gas within the slices that is no lung, at least."""
 
-LOWEST = 25
+LOWEST_PERCENT = 25
 """Percent of the lungs that may lie below stomach and bowel; bullae lie higher."""
 
-RIM = 2
+RIM_PIXELS = 2
 """Pixels around gas in which it mixes with the wall."""
 
 CROSS = ndimage.generate_binary_structure(2, 1)[None]
@@ -50,10 +50,10 @@ def is_gas(hounsfield: np.ndarray, piece: np.ndarray, air: float, small: bool) -
     small : bool
     """
     if small:
-        return np.percentile(hounsfield[piece], DARKEST) < air + GAS_MARGIN
+        return np.percentile(hounsfield[piece], DARKEST_PERCENT) < air + GAS_MARGIN_HU
     interior = ndimage.binary_erosion(piece)
     values = hounsfield[interior if interior.any() else piece]
-    return np.percentile(values, NEARLY_ALL) < air + GAS_MARGIN
+    return np.percentile(values, NEARLY_ALL_PERCENT) < air + GAS_MARGIN_HU
 
 
 def bowel_gas(lungs: np.ndarray, scan: Scan) -> np.ndarray:
@@ -73,31 +73,34 @@ def bowel_gas(lungs: np.ndarray, scan: Scan) -> np.ndarray:
     ndarray of bool, (z, y, x)
     """
     gas = np.zeros_like(lungs)
-    pieces, _ = ndimage.label(lungs & (scan.hounsfield < scan.air_level + AIRY))
-    least = MIN_ML * 1000 / np.prod(scan.spacing)
+    pieces, _ = ndimage.label(lungs & (scan.hounsfield < scan.air_level + AIRY_MARGIN_HU))
+    least = MIN_GAS_ML * 1000 / np.prod(scan.spacing)
     large = np.bincount(pieces.ravel()) >= least
     if not large[1:].any():
         return gas
     heights = np.repeat(np.arange(len(lungs)), lungs.sum((1, 2)))
-    lowest = np.percentile(heights, LOWEST)
+    lowest = np.percentile(heights, LOWEST_PERCENT)
     for number, box in enumerate(ndimage.find_objects(pieces), 1):
         length = box[0].stop - box[0].start
         if not large[number] or length == len(lungs) or box[0].start + length / 2 > lowest:
             continue
-        near = (box[0], *widened(box[1:], RIM + 1))
+        near = (box[0], *widened(box[1:], RIM_PIXELS + 1))
         air = pieces[near] == number
         if _is_walled(air, lungs[near]) and _is_empty(air, scan, near):
-            gas[near] |= ndimage.binary_dilation(air, CROSS, RIM)
+            gas[near] |= ndimage.binary_dilation(air, CROSS, RIM_PIXELS)
     return gas
 
 
 def _is_walled(air: np.ndarray, lungs: np.ndarray) -> bool:
-    with_rim = ndimage.binary_dilation(air, CROSS, RIM)
+    with_rim = ndimage.binary_dilation(air, CROSS, RIM_PIXELS)
     around = ndimage.binary_dilation(with_rim, CROSS) & ~with_rim
-    return bool(np.mean(~lungs[around]) > WALL)
+    return bool(np.mean(~lungs[around]) > MIN_WALL_SHARE)
 
 
 def _is_empty(air: np.ndarray, scan: Scan, near: Box) -> bool:
     filled = np.stack([ndimage.binary_fill_holes(axial) for axial in air])
     interior = scan.hounsfield[near][ndimage.binary_erosion(filled, CROSS)]
-    return bool(interior.size and np.percentile(interior, NEARLY_ALL) < scan.air_level + EMPTY)
+    return bool(
+        interior.size
+        and np.percentile(interior, NEARLY_ALL_PERCENT) < scan.air_level + EMPTY_MARGIN_HU
+    )

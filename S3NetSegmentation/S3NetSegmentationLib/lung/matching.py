@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-SAME = 80.0
+SAME_CLUSTER_HU = 80.0
 """Hounsfield units of difference up to which two clusters may be the same."""
 
-OVERLAP_WORTH = 100.0
+OVERLAP_HU = 100.0
 """Hounsfield units of difference that a full overlap with the slice before makes up for."""
 
 
@@ -46,10 +46,10 @@ def match_along_z(
             median = float(np.median(hounsfield[z][seen]))
             overlap = np.bincount(before[seen], minlength=len(medians)) / seen.sum()
             cost = [
-                abs(median - other) - (OVERLAP_WORTH * share if z != start else 0)
+                abs(median - other) - (OVERLAP_HU * share if z != start else 0)
                 for other, share in zip(medians, overlap, strict=False)
             ]
-            if cost and (min(cost) <= SAME or len(medians) >= most):
+            if cost and (min(cost) <= SAME_CLUSTER_HU or len(medians) >= most):
                 common = int(np.argmin(cost))
             else:
                 common = len(medians)

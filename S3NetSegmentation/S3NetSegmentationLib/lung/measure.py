@@ -6,10 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-EMPHYSEMA = -950
-"""Hounsfield units below which lung counts as emphysematous."""
-
-NAMES = {1: "right lung", 2: "left lung"}
+from ..labels import LUNG_NAMES
+from .levels import EMPHYSEMA_HU
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class LungMeasurements:
     mean_hu : float
         Mean intensity in Hounsfield units; NaN where the lung is empty.
     emphysema_fraction : float
-        Share of voxels below -950 HU, 0 to 1; NaN where the lung is empty.
+        Share of voxels below `EMPHYSEMA_HU`, 0 to 1; NaN where the lung is empty.
     """
 
     name: str
@@ -45,7 +43,7 @@ def measure_lungs(
     Parameters
     ----------
     lungs : ndarray of uint8, (z, y, x)
-        1 right, 2 left.
+        `RIGHT` or `LEFT`; 0 is background.
     hounsfield : ndarray, same shape
     voxel_ml : float
         Volume of a voxel in milliliters.
@@ -53,7 +51,7 @@ def measure_lungs(
     measured = []
     inside = lungs > 0
     labels, intensities = lungs[inside], hounsfield[inside]
-    for label, name in NAMES.items():
+    for label, name in LUNG_NAMES.items():
         values = intensities[labels == label]
         empty = values.size == 0
         measured.append(
@@ -62,7 +60,7 @@ def measure_lungs(
                 label,
                 float(values.size * voxel_ml),
                 float("nan") if empty else float(values.mean(dtype=np.float64)),
-                float("nan") if empty else float((values < EMPHYSEMA).mean()),
+                float("nan") if empty else float((values < EMPHYSEMA_HU).mean()),
             )
         )
     return tuple(measured)

@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment
 from ..geometry import Geometry
 from .working import by_axis
 
-LEFT, POSTERIOR, SUPERIOR = range(3)
+LEFTWARD, BACKWARD, UPWARD = range(3)
 """Rows of a direction matrix: the patient's axes in SimpleITK's world coordinates (LPS)."""
 
 
@@ -33,14 +33,14 @@ class AxialOrder:
         direction = geometry.axes
         world, storage = linear_sum_assignment(-np.abs(direction))
         nearest = dict(zip(world, storage, strict=True))
-        order = [(axis, nearest[axis]) for axis in (SUPERIOR, POSTERIOR, LEFT)]
+        order = [(axis, nearest[axis]) for axis in (UPWARD, BACKWARD, LEFTWARD)]
         signs = [-1 if direction[axis, index] < 0 else 1 for axis, index in order]
         # Array axes run opposite to SimpleITK's index axes.
         self._axes = tuple(2 - index for _, index in order)
         self._flips = tuple(slice(None, None, sign) for sign in signs)
         self.spacing = by_axis(geometry.spacing[index] for _, index in order)
         self._leftward = [
-            sign * direction[LEFT, index] * geometry.spacing[index]
+            sign * direction[LEFTWARD, index] * geometry.spacing[index]
             for sign, (_, index) in zip(signs, order, strict=True)
         ]
 

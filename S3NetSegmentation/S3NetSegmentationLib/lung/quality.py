@@ -8,36 +8,35 @@ from typing import TypeVar
 import numpy as np
 from scipy import ndimage
 
-from .gas import GAS_MARGIN
+from .gas import GAS_MARGIN_HU
+from .levels import AERATED_HU, SOFT_TISSUE_HU
 from .scan import Scan
 from .working import spanned
 
 Areas = TypeVar("Areas", float, np.ndarray)
 
-LUNG_LIKE = -500
-"""Hounsfield units: darker than this inside the body, and no gas, is lung."""
-
-TISSUE_LIKE = -200
+MIN_BRIGHT_HU = -200
 """Hounsfield units: brighter than this is no air-filled lung but a vessel, or a disease."""
 
-DOUBTFUL = 0.85
+DOUBTFUL_QUALITY = 0.85
 """Quality of a slice below which the user is to look at it."""
 
-VESSELS = 0.1
+VESSEL_SHARE = 0.1
 """Share of the lungs that may be as bright as tissue: vessels that were taken in."""
 
-MIDDLE = (0.25, 0.75)
-"""Shares of the way from lung to tissue between which a pixel is as much one as the other."""
+UNSURE_SHARE = 0.25
+"""Share of the way from lung to tissue, and from tissue to lung, from which on a pixel is as much
+one as the other."""
 
-TISSUE = 40
-"""Hounsfield units of what lies around the lungs."""
+UNSURE_WEIGHT = 0.25
+"""Share of such pixels at the border that counts as wrong, and share that counts as missing."""
 
-MIN_AREA = 0.1
+MIN_SLICE_SHARE = 0.1
 """Share of the largest slice of the lungs: smaller ones count, but say nothing by themselves."""
 
 NEIGHBORS = np.ones((1, 3, 3), bool)
 
-SMOOTH = 3
+SMOOTH_SLICES = 3
 """Slices over which the change from slice to slice is judged."""
 
 
@@ -79,15 +78,15 @@ def assess(lungs: np.ndarray, scan: Scan) -> Quality:
     if not areas.any():
         nothing = np.full(len(areas), np.nan)
         return Quality(0.0, nothing, np.zeros(len(areas), bool))
-    bright = (lungs & (scan.hounsfield > TISSUE_LIKE)).sum((1, 2))
-    unsure = _unsure(lungs, scan) / 4
-    wrong = np.minimum(np.maximum(bright - VESSELS * areas, 0) + unsure, areas)
+    bright = (lungs & (scan.hounsfield > MIN_BRIGHT_HU)).sum((1, 2))
+    unsure = _unsure(lungs, scan) * UNSURE_WEIGHT
+    wrong = np.minimum(np.maximum(bright - VESSEL_SHARE * areas, 0) + unsure, areas)
     missing = np.where(areas > 0, _missed(lungs, scan) + _broken_off(areas) + unsure, 0)
     with np.errstate(invalid="ignore"):
         slices = _dice(areas, wrong, missing)
-    large = areas >= MIN_AREA * areas.max()
+    large = areas >= MIN_SLICE_SHARE * areas.max()
     score = _dice(areas.sum(), wrong.sum(), missing.sum())
-    return Quality(float(score), slices, large & (slices < DOUBTFUL))
+    return Quality(float(score), slices, large & (slices < DOUBTFUL_QUALITY))
 
 
 def _dice(found: Areas, wrong: Areas, missing: Areas) -> Areas:
@@ -98,7 +97,9 @@ def _dice(found: Areas, wrong: Areas, missing: Areas) -> Areas:
 def _unsure(lungs: np.ndarray, scan: Scan) -> np.ndarray:
     """Pixels of each slice beside the border that are neither lung nor tissue."""
     level = float(np.median(scan.hounsfield[lungs]))
-    low, high = (level + share * (TISSUE - level) for share in MIDDLE)
+    low, high = (
+        level + share * (SOFT_TISSUE_HU - level) for share in (UNSURE_SHARE, 1 - UNSURE_SHARE)
+    )
     inside = ndimage.binary_erosion(lungs, NEIGHBORS, border_value=1)
     band = ndimage.binary_dilation(lungs, NEIGHBORS) & ~inside & scan.body
     return (band & (scan.hounsfield > low) & (scan.hounsfield < high)).sum((1, 2)).astype(float)
@@ -108,19 +109,19 @@ def _missed(lungs: np.ndarray, scan: Scan) -> np.ndarray:
     """Pixels of each slice that look like lung and are none."""
     airways = ndimage.binary_dilation(scan.airways, iterations=2)
     values = scan.hounsfield
-    like = scan.body & (values < LUNG_LIKE) & (values > scan.air_level + GAS_MARGIN)
+    like = scan.body & (values < AERATED_HU) & (values > scan.air_level + GAS_MARGIN_HU)
     # Next to the lungs a pixel is a mixture; the body's own rim is one with the air outside.
     inner = ndimage.binary_erosion(scan.body, NEIGHBORS, iterations=2, border_value=1)
     rim = ndimage.binary_dilation(lungs, NEIGHBORS)
     # Darker than fat and brighter than lung, and wider than a border: lung that a disease fills.
-    ill = scan.body & (values >= LUNG_LIKE) & (values < TISSUE_LIKE)
+    ill = scan.body & (values >= AERATED_HU) & (values < MIN_BRIGHT_HU)
     ill = ndimage.binary_opening(ill, NEIGHBORS) & ~lungs
     return ((like & ~rim | ill) & inner & ~airways).sum((1, 2)).astype(float)
 
 
 def _broken_off(areas: np.ndarray) -> np.ndarray:
     """Pixels by which the area of each slice misses what its neighbors have."""
-    expected = ndimage.median_filter(areas, 2 * SMOOTH + 1, mode="nearest")
+    expected = ndimage.median_filter(areas, 2 * SMOOTH_SLICES + 1, mode="nearest")
     neighbors = np.minimum(np.roll(areas, 1), np.roll(areas, -1))
     neighbors[[0, -1]] = areas[[0, -1]]
     return np.maximum(np.minimum(expected, neighbors) - areas, 0)

@@ -15,21 +15,22 @@ from scipy import ndimage
 from ..errors import InputError
 from .airways import find_airways
 from .body import body_mask, field_of_view
+from .levels import AIR_HU
 from .working import BlockGrid, Box, by_axis, extent, widened
 
-COARSE = 5.0
+COARSE_MM = 5.0
 """Millimeters of the grid on which the body is first looked for."""
 
-LUMEN = 1.4
+LUMEN_MM = 1.4
 """Millimeters of the grid on which the airways are followed; their walls are thin."""
 
-AIRWAY_SHARE = 0.3
+MIN_LUMEN_SHARE = 0.3
 """Share of a working voxel that is lumen, from which on it belongs to the airways."""
 
-MIN_PIXELS = 3
+MIN_SIDE_PIXELS = 3
 """Along each side of an axial slice, for a network to see anything in it."""
 
-AIR_RANGE = (-1100, -980)
+MIN_AIR_HU, MAX_AIR_HU = -1100, -980
 """Hounsfield units of air, from a badly calibrated scanner too. Padding lies below, clothes and
 what the patient lies on above."""
 
@@ -216,13 +217,13 @@ def prepare(hounsfield: np.ndarray, spacing: tuple[float, float, float], working
     body = body_mask(working, grid.coarse_spacing(spacing))
     box = _bounding_box(body)
     _check_size(body[box].shape)
-    lumen_grid = BlockGrid.in_plane(hounsfield.shape, spacing, LUMEN)
+    lumen_grid = BlockGrid.in_plane(hounsfield.shape, spacing, LUMEN_MM)
     lumen = find_airways(
         lumen_grid.down(hounsfield),
         lumen_grid.down(grid.up_slices(body)) > 0.5,
         lumen_grid.coarse_spacing(spacing),
     )
-    airways = grid.down(lumen_grid.up_slices(lumen)) > AIRWAY_SHARE
+    airways = grid.down(lumen_grid.up_slices(lumen)) > MIN_LUMEN_SHARE
     return Scan(
         grid,
         box,
@@ -240,7 +241,7 @@ def _working_grid(
     hounsfield: np.ndarray, spacing: tuple[float, float, float], working_size: int
 ) -> BlockGrid:
     """The grid on which the longer side of the body has about `working_size` pixels."""
-    coarse = BlockGrid.in_plane(hounsfield.shape, spacing, COARSE)
+    coarse = BlockGrid.in_plane(hounsfield.shape, spacing, COARSE_MM)
     _check_size(coarse.coarse_shape)
     body = body_mask(coarse.down(hounsfield), coarse.coarse_spacing(spacing))
     _, rows, columns = _bounding_box(body)
@@ -251,7 +252,7 @@ def _working_grid(
 
 def _check_size(shape: tuple[int, int, int]) -> None:
     """Refuse axial slices of too few pixels, as of a single coronal slice."""
-    if min(shape[1:]) < MIN_PIXELS:
+    if min(shape[1:]) < MIN_SIDE_PIXELS:
         raise InputError(
             "The axial slices of this volume show too little of a body; choose more of the chest, "
             "and check the size of the voxels."
@@ -259,8 +260,8 @@ def _check_size(shape: tuple[int, int, int]) -> None:
 
 
 def _air_level(outside: np.ndarray) -> float:
-    air = outside[(outside > AIR_RANGE[0]) & (outside < AIR_RANGE[1])]
-    return float(np.median(air)) if air.size else -1000.0
+    air = outside[(outside > MIN_AIR_HU) & (outside < MAX_AIR_HU)]
+    return float(np.median(air)) if air.size else float(AIR_HU)
 
 
 def _bounding_box(body: np.ndarray) -> Box:

@@ -6,18 +6,23 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from ..labels import LEFT, RIGHT
 from .scan import Scan
 
-RIGHT, LEFT = 1, 2
-
-DEEPEST = 30.0
+MAX_EROSION_MM = 30.0
 """Millimeters: two lungs that touch come apart when eroded by less than this."""
 
-MIN_PART = 0.1
+MIN_LUNG_SHARE = 0.1
 """Share of the lungs that a part must have to be a lung of its own, and not a lobe's tip."""
 
-BONE = 200
+BONE_HU = 200
 """Hounsfield units; the spine is the most of it."""
+
+BIN_MM = 4.0
+"""Width of the columns of bone that are compared."""
+
+SMOOTH_BINS = 4
+"""Standard deviation of their smoothing: a vertebra is about as wide."""
 
 
 def right_and_left(lungs: np.ndarray, scan: Scan, leftward: np.ndarray) -> np.ndarray:
@@ -34,12 +39,12 @@ def right_and_left(lungs: np.ndarray, scan: Scan, leftward: np.ndarray) -> np.nd
     Returns
     -------
     ndarray of uint8, (z, y, x)
-        0 background, 1 right, 2 left.
+        0 background, `RIGHT` or `LEFT`.
     """
     pieces, _ = ndimage.label(lungs)
     middle = _midline(scan, leftward, pieces)
     sides = np.zeros(lungs.shape, np.uint8)
-    least = 2 * MIN_PART * np.count_nonzero(lungs)
+    least = 2 * MIN_LUNG_SHARE * np.count_nonzero(lungs)
     for number, box in enumerate(ndimage.find_objects(pieces), 1):
         piece = pieces[box] == number
         beyond = leftward[box] - middle
@@ -47,8 +52,8 @@ def right_and_left(lungs: np.ndarray, scan: Scan, leftward: np.ndarray) -> np.nd
         share = np.count_nonzero(positions > 0) / positions.size
         parts = None
         # A small piece is never both lungs, nor is one that as good as stays on its side.
-        if positions.size > least and MIN_PART / 2 < share < 1 - MIN_PART / 2:
-            parts = _come_apart(piece, beyond, scan.spacing)
+        if positions.size > least and MIN_LUNG_SHARE / 2 < share < 1 - MIN_LUNG_SHARE / 2:
+            parts = split_touching_lungs(piece, beyond, scan.spacing)
         if parts is None:
             sides[box][piece] = LEFT if positions.mean() > 0 else RIGHT
         else:
@@ -62,7 +67,7 @@ def _midline(scan: Scan, leftward: np.ndarray, pieces: np.ndarray) -> float:
     The spine also tells the side where the field of view holds only one lung. Where there are
     two, it lies between them; in a thin scan the ribs may hold more bone.
     """
-    bone = scan.body & (scan.hounsfield > BONE)
+    bone = scan.body & (scan.hounsfield > BONE_HU)
     between = _between_lungs(leftward, pieces)
     if between:
         central = bone & (leftward > between[0]) & (leftward < between[1])
@@ -70,8 +75,10 @@ def _midline(scan: Scan, leftward: np.ndarray, pieces: np.ndarray) -> float:
     if not bone.any():
         return float(np.mean(between or leftward[scan.body]))
     position = leftward[bone]
-    counts, edges = np.histogram(position, bins=np.arange(position.min(), position.max() + 4, 4.0))
-    smooth = ndimage.gaussian_filter1d(counts.astype(float), 4, mode="constant")
+    counts, edges = np.histogram(
+        position, bins=np.arange(position.min(), position.max() + BIN_MM, BIN_MM)
+    )
+    smooth = ndimage.gaussian_filter1d(counts.astype(float), SMOOTH_BINS, mode="constant")
     peak = int(smooth.argmax())
     return float((edges[peak] + edges[peak + 1]) / 2)
 
@@ -85,14 +92,14 @@ def _between_lungs(leftward: np.ndarray, pieces: np.ndarray) -> tuple[float, flo
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
     numbers = np.argsort(sizes)[-2:]
-    if len(sizes) < 3 or sizes[numbers].min() < 2 * MIN_PART * sizes.sum():
+    if len(sizes) < 3 or sizes[numbers].min() < 2 * MIN_LUNG_SHARE * sizes.sum():
         return None
     first, second = (np.percentile(leftward[pieces == number], (25, 75)) for number in numbers)
     low, high = (first, second) if first[0] < second[0] else (second, first)
     return (float(low[1]), float(high[0])) if low[1] < high[0] else None
 
 
-def _come_apart(
+def split_touching_lungs(
     piece: np.ndarray, beyond: np.ndarray, spacing: tuple[float, float, float]
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """The right and the left lung in one piece; None where it is one lung.
@@ -109,7 +116,7 @@ def _come_apart(
     beside = ((0, 0), (1, 1), (1, 1))
     depth = ndimage.distance_transform_edt(np.pad(piece, beside), sampling=spacing)[:, 1:-1, 1:-1]
     # Deeper than this nothing is left on one of the sides.
-    deepest = min(DEEPEST, depth[beyond < 0].max(), depth[beyond > 0].max())
+    deepest = min(MAX_EROSION_MM, depth[beyond < 0].max(), depth[beyond > 0].max())
     step = max(1.0, min(spacing) / 2)
     for erosion in np.arange(step, deepest, step):
         cores, count = ndimage.label(depth > erosion)
@@ -119,7 +126,7 @@ def _come_apart(
         sizes[0] = 0
         first, second = np.argsort(sizes)[-2:]
         positions = [beyond[cores == number].mean() for number in (first, second)]
-        if sizes[first] >= MIN_PART * sizes.sum() and min(positions) < 0 < max(positions):
+        if sizes[first] >= MIN_LUNG_SHARE * sizes.sum() and min(positions) < 0 < max(positions):
             right, left = (first, second) if positions[0] < 0 else (second, first)
             cores = np.repeat(cores, skip, 0)[: len(whole)] * whole
             return _grow(cores == right, cores == left, whole)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from .levels import AIR_HU, AIR_OR_LUNG_HU, SOFT_TISSUE_HU
 from .scan import Scan
 
-SOFT_TISSUE = 40
-"""Hounsfield units that stand in for everything outside the body, which looks like lung."""
+WIDE_WINDOW_HU, GAS_WINDOW_HU = 200, -700
+"""Upper ends of the windows of the image's two channels, from air on: one that holds
+everything, and one that tells gas in the bowel, trachea and lung apart."""
 
-WINDOWS = ((-1000, 200), (-1000, -700))
-"""Hounsfield units of the image's channels: one that holds everything, and one that tells gas
-in the bowel, trachea and lung apart."""
-
-AIR_OR_LUNG = -400
-"""Hounsfield units below which a voxel inside the body is worth learning from."""
+BODY_WEIGHT = 0.1
+"""What a voxel of tissue counts for a slice to be fitted, where one of air or lung counts 1."""
 
 
 def network_input(scan: Scan) -> np.ndarray:
@@ -24,8 +22,11 @@ def network_input(scan: Scan) -> np.ndarray:
     -------
     ndarray of float32, (z, channels, y, x)
     """
-    inside = np.where(scan.body, scan.hounsfield, SOFT_TISSUE)
-    windows = [(inside.clip(low, high) - low) * (2 / (high - low)) - 1 for low, high in WINDOWS]
+    inside = np.where(scan.body, scan.hounsfield, SOFT_TISSUE_HU)
+    windows = [
+        (inside.clip(AIR_HU, high) - AIR_HU) * (2 / (high - AIR_HU)) - 1
+        for high in (WIDE_WINDOW_HU, GAS_WINDOW_HU)
+    ]
     return np.stack(windows, 1).astype(np.float32)
 
 
@@ -38,6 +39,6 @@ def spread_slices(scan: Scan, count: int) -> np.ndarray:
     count : int
         How many; fewer come back where the scan has fewer slices.
     """
-    dark = (scan.body & (scan.hounsfield < AIR_OR_LUNG)).sum((1, 2))
-    share = np.cumsum(dark + 0.1 * scan.body.sum((1, 2)) + 1e-6)
+    dark = (scan.body & (scan.hounsfield < AIR_OR_LUNG_HU)).sum((1, 2))
+    share = np.cumsum(dark + BODY_WEIGHT * scan.body.sum((1, 2)) + 1e-6)
     return np.unique(np.searchsorted(share / share[-1], (np.arange(count) + 0.5) / count))

@@ -8,6 +8,7 @@ import slicer
 import vtk
 
 from ..lung.clusters import ClusterStatistics
+from ..lung.levels import EMPHYSEMA_HU
 from ..lung.measure import LungMeasurements
 
 CHOSEN, CLUSTER, MEAN, MEDIAN, VOLUME = (
@@ -70,7 +71,7 @@ def writeResultsTable(
             "Lung": [lung.name for lung in lungs],
             "Volume (mL)": [f"{lung.volume_ml:.0f}" for lung in lungs],
             "Mean (HU)": [f"{lung.mean_hu:.0f}" if lung.volume_ml else "" for lung in lungs],
-            "< -950 HU (%)": [
+            f"< {EMPHYSEMA_HU} HU (%)": [
                 f"{lung.emphysema_fraction:.1%}".rstrip("%") if lung.volume_ml else ""
                 for lung in lungs
             ],

@@ -7,23 +7,20 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from ..errors import InputError
-from ..lung.body import TISSUE as SPLIT
 from ..lung.body import body_mask
+from ..lung.levels import AIR_OR_LUNG_HU, LUNG_HU, SOFT_TISSUE_HU
 from .view import best_split, scanner_view
 
-TISSUE, LUNG = 40, -850
-"""Hounsfield units that the two most frequent grays inside a chest stand for."""
-
-BODY_WIDTH = 350.0
+BODY_WIDTH_MM = 350.0
 """Millimeters of an adult's chest, for a picture that does not tell the size of its pixels."""
 
-THICKNESS = 5.0
+THICKNESS_MM = 5.0
 """Millimeters that a slice is taken to be thick."""
 
-NO_GRAY = -500
+MIN_GRAY = -500
 """No picture has values below this one; a slice that has them is in Hounsfield units."""
 
-MIN_BODY = 0.05
+MIN_BODY_SHARE = 0.05
 """Share of a slice that the body fills, at least."""
 
 
@@ -49,21 +46,23 @@ def slice_as_scan(gray: np.ndarray) -> sitk.Image:
     split = best_split(gray[view])
     tissue = float(np.median(gray[view & (gray > split)]))
     gray = np.where(view, gray, gray[view].min())
-    millimeters = BODY_WIDTH / gray.shape[1]
-    rough = SPLIT + (gray - split) * ((TISSUE - SPLIT) / (tissue - split))
-    body = body_mask(rough[None], (THICKNESS, millimeters, millimeters))[0] & view
-    if body.mean() < MIN_BODY:
+    millimeters = BODY_WIDTH_MM / gray.shape[1]
+    rough = AIR_OR_LUNG_HU + (gray - split) * ((SOFT_TISSUE_HU - AIR_OR_LUNG_HU) / (tissue - split))
+    body = body_mask(rough[None], (THICKNESS_MM, millimeters, millimeters))[0] & view
+    if body.mean() < MIN_BODY_SHARE:
         raise InputError("No body was found in this picture; choose an axial CT slice of a chest.")
     dark = body & (gray <= split)
     interior = ndimage.binary_erosion(dark)
     values = gray[interior if interior.any() else dark]
     lung = float(np.median(values)) if values.size else float(gray.min())
-    if gray.min() < NO_GRAY:
+    if gray.min() < MIN_GRAY:
         hounsfield = gray
     else:
-        hounsfield = TISSUE + (gray - tissue) * ((TISSUE - LUNG) / (tissue - lung))
+        hounsfield = SOFT_TISSUE_HU + (gray - tissue) * (
+            (SOFT_TISSUE_HU - LUNG_HU) / (tissue - lung)
+        )
     columns = np.flatnonzero(body.any(0))
-    millimeters = BODY_WIDTH / (columns[-1] - columns[0] + 1)
+    millimeters = BODY_WIDTH_MM / (columns[-1] - columns[0] + 1)
     scan = sitk.GetImageFromArray(hounsfield.astype(np.float32)[None])
-    scan.SetSpacing((millimeters, millimeters, THICKNESS))
+    scan.SetSpacing((millimeters, millimeters, THICKNESS_MM))
     return scan

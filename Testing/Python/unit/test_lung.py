@@ -5,6 +5,7 @@ import phantom
 import pytest
 import SimpleITK as sitk
 from S3NetSegmentationLib.geometry import Geometry
+from S3NetSegmentationLib.labels import LEFT, RIGHT
 from S3NetSegmentationLib.lung.airways import find_airways
 from S3NetSegmentationLib.lung.body import body_mask
 from S3NetSegmentationLib.lung.clusters import (
@@ -17,7 +18,7 @@ from S3NetSegmentationLib.lung.clusters import (
 from S3NetSegmentationLib.lung.matching import match_along_z
 from S3NetSegmentationLib.lung.orientation import AxialOrder
 from S3NetSegmentationLib.lung.scan import Scan, prepare
-from S3NetSegmentationLib.lung.sides import LEFT, RIGHT, right_and_left
+from S3NetSegmentationLib.lung.sides import right_and_left
 from S3NetSegmentationLib.lung.slices import network_input, spread_slices
 from S3NetSegmentationLib.lung.working import BlockGrid
 from scipy.special import log_softmax

@@ -5,7 +5,8 @@ from functools import partial
 import numpy as np
 import pytest
 from blocks import BONE, LUNG, TISSUE, leftward_of, mask_of, scan_of
-from S3NetSegmentationLib.lung.sides import LEFT, RIGHT, right_and_left
+from S3NetSegmentationLib.labels import LEFT, RIGHT
+from S3NetSegmentationLib.lung.sides import right_and_left
 
 SHAPE, SPACING = (20, 30, 60), (5.0, 4.0, 5.0)
 MIDDLE = 30
