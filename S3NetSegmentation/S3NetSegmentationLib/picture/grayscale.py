@@ -12,16 +12,19 @@ from ..lung.levels import AIR_OR_LUNG_HU, LUNG_HU, SOFT_TISSUE_HU
 from .view import best_split, scanner_view
 
 BODY_WIDTH_MM = 350.0
-"""Millimeters of an adult's chest, for a picture that does not tell the size of its pixels."""
+"""Of an adult's chest, from side to side without the arms; a picture does not tell the size of its
+pixels. Typical, not measured."""
 
 THICKNESS_MM = 5.0
-"""Millimeters that a slice is taken to be thick."""
+"""That a slice is taken to be thick: usual for chests that are stored to look at; not measured."""
 
 MIN_GRAY = -500
-"""No picture has values below this one; a slice that has them is in Hounsfield units."""
+"""No picture has values below this one; a slice that has them is in Hounsfield units. Pictures
+start at 0, or at -1 where they are scaled, and air in Hounsfield units is -1000."""
 
 MIN_BODY_SHARE = 0.05
-"""Share of a slice that the body fills, at least."""
+"""Of a slice that the body fills, at least; in the 88 slices of the evaluation images
+it fills 0.37 to 0.93."""
 
 
 def slice_as_scan(gray: np.ndarray) -> sitk.Image:

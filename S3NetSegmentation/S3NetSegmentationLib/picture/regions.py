@@ -6,16 +6,19 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import log_softmax, logsumexp
 
-NOISE = 3.0
-"""Gray levels of 255: no region is more uniform than this."""
+NOISE_GRAYS = 3.0
+"""Of 255: no region is more uniform than this, the noise of a photograph. Not measured."""
 
 ROUNDS = 3
-"""How often the colors of the regions are estimated anew from the pixels that they won."""
+"""How often the colors of the regions are estimated anew from the pixels that they won; more change
+little. Not measured."""
 
-SMOOTHING = 1 / 128
-"""Share of the picture's size over which colors are averaged: finer than that are hairs."""
+SMOOTHING_SHARE = 1 / 128
+"""Of the picture's longer side, the standard deviation over which colors are averaged: finer than
+that are hairs. By eye."""
 
-MIN_PIXELS = 20
+MIN_REGION_PIXELS = 20
+"""That a variance is estimated from, at least; its standard error is then a third of it."""
 
 
 def merged_regions(
@@ -87,7 +90,7 @@ def decide_regions(soft: np.ndarray, picture: np.ndarray, view: np.ndarray) -> n
     zoom = np.divide(picture.shape[:2], soft.shape[1:])
     fine = np.stack([resized(part, zoom) for part in soft])[:, view].T
     likelihood = np.log(fine.clip(1e-3))
-    sigma = SMOOTHING * max(picture.shape[:2])
+    sigma = SMOOTHING_SHARE * max(picture.shape[:2])
     values = ndimage.gaussian_filter(picture.astype(np.float32), (sigma, sigma, 0))[view]
     winners = likelihood.argmax(1)
     for _ in range(ROUNDS):
@@ -102,8 +105,8 @@ def _color_likelihood(values: np.ndarray, winners: np.ndarray, count: int) -> np
     likelihood = np.full((len(values), count), -np.inf)
     for region in range(count):
         own = values[winners == region]
-        if len(own) >= MIN_PIXELS:
-            variance = own.var(0).mean() + NOISE**2
+        if len(own) >= MIN_REGION_PIXELS:
+            variance = own.var(0).mean() + NOISE_GRAYS**2
             squared = ((values - own.mean(0)) ** 2).sum(1) / variance
             likelihood[:, region] = -squared / 2 - values.shape[1] / 2 * np.log(variance)
     return likelihood

@@ -12,14 +12,14 @@ from ..errors import InputError
 from ..lung.clusters import checked_numbers
 from ..settings import PictureSettings, Settings
 
-MIN_SHARE = 0.01
-"""Share of the view: a smaller region is nobody's choice."""
+MIN_REGION_SHARE = 0.01
+"""Of the view: a smaller region is nobody's choice. Not measured."""
 
-EDGE = 2
-"""Pixels from the edge of the view at which a piece touches it."""
+EDGE_PIXELS = 2
+"""From the edge of the view at which a piece touches it: the edge is blurred by as much."""
 
-MIN_PIECE = 0.05
-"""Share of the largest piece of the mask: smaller ones are specks."""
+MIN_SPECK_SHARE = 0.05
+"""Of the largest piece of the mask: smaller ones are specks. Not measured."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def describe_regions(clusters: np.ndarray, picture: np.ndarray) -> tuple[Region,
 
 def choose_region(table: tuple[Region, ...], choice: str) -> tuple[int, ...]:
     """The region that lies most in the middle, or is the darkest or the brightest."""
-    large = [region for region in table if region.share >= MIN_SHARE]
+    large = [region for region in table if region.share >= MIN_REGION_SHARE]
     if not large:
         return ()
     keys = {
@@ -167,8 +167,8 @@ def mask_of(clusters: np.ndarray, chosen: Iterable[int]) -> np.ndarray:
     pieces, _ = ndimage.label(ndimage.binary_fill_holes(np.isin(clusters, list(chosen))))
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
-    kept = (sizes > 0) & (sizes >= MIN_PIECE * sizes.max())
-    inside = ndimage.binary_erosion(clusters > 0, iterations=EDGE)
+    kept = (sizes > 0) & (sizes >= MIN_SPECK_SHARE * sizes.max())
+    inside = ndimage.binary_erosion(clusters > 0, iterations=EDGE_PIXELS)
     at_edge = np.unique(pieces[~inside])
     if sizes.argmax() not in at_edge:
         kept[at_edge] = False

@@ -25,14 +25,15 @@ from .view import lens_view
 STAGES = {"Fitting": 0.95, "Deciding": 0.05}
 """Share of each stage in the whole work."""
 
-MIN_SIZE = 32
-"""Pixels along each side of a picture that can be segmented."""
+MIN_PICTURE_PIXELS = 32
+"""Along each side of a picture that can be segmented; the smallest that were tried have 64."""
 
-CLIP = 3.0
-"""Standard deviations of the colors that the network sees."""
+MAX_DEVIATIONS = 3.0
+"""Standard deviations from the mean up to which the network sees colors; 99.7 % of a normal
+distribution."""
 
-UNSURE = 0.8
-"""Agreement of the fits below which the user is to look."""
+MIN_AGREEMENT = 0.8
+"""Agreement of the fits, as Dice score, below which the user is to look. Chosen, not measured."""
 
 DISAGREE = (
     "Fits with different seeds do not agree on this picture; check the mask, or name a point "
@@ -104,7 +105,7 @@ def segment_picture(
         chosen=chosen,
         settings=replace(settings, device=device.name),
         timings={"total": time.perf_counter() - start},
-        warnings=(*fallback.warnings, *[DISAGREE] * (quality < UNSURE)),
+        warnings=(*fallback.warnings, *[DISAGREE] * (quality < MIN_AGREEMENT)),
         quality=quality,
     )
     return result if at is None else result.choose_at(*at)
@@ -124,8 +125,8 @@ def checked_picture(picture: np.ndarray, at: tuple[int, int] | None) -> np.ndarr
     if picture.ndim != 3 or picture.shape[-1] not in (1, 3):
         raise InputError("This is not a grayscale or RGB picture.")
     height, width = picture.shape[:2]
-    if min(height, width) < MIN_SIZE:
-        raise InputError(f"The picture is too small; it needs {MIN_SIZE} pixels on each side.")
+    if min(height, width) < MIN_PICTURE_PIXELS:
+        raise InputError(f"The picture is too small; it needs {MIN_PICTURE_PIXELS} pixels on each side.")
     picture = picture.astype(np.float32)
     if not np.isfinite(picture).all():
         raise InputError("The picture holds values that are not numbers (NaN or infinite).")
@@ -175,7 +176,9 @@ def _network_input(
     nearest = ndimage.distance_transform_edt(~inside, return_indices=True, return_distances=False)
     values = coarse[inside]
     scaled = (coarse[tuple(nearest)] - values.mean(0)) / max(values.std(), 1e-6)
-    image = np.ascontiguousarray(np.moveaxis(scaled.clip(-CLIP, CLIP), -1, 0), np.float32)
+    image = np.ascontiguousarray(
+        np.moveaxis(scaled.clip(-MAX_DEVIATIONS, MAX_DEVIATIONS), -1, 0), np.float32
+    )
     return image, coarse, inside
 
 

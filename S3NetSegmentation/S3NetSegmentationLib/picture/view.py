@@ -6,12 +6,13 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-VIGNETTE = 0.75
-"""Corners darker than this share of what lies inside the lens were not seen through it."""
+VIGNETTE_SHARE = 0.75
+"""Corners darker than this share of what lies inside the lens were not seen through it. Not
+measured."""
 
-PADDED = 0.3
+PADDED_SHARE = 0.3
 """Corners that are below air by more than this share of the contrast of air and tissue are
-padding: scanners pad with values that no air has."""
+padding: scanners pad with values that no air has, such as -2000 HU, 1.0 below. Not measured."""
 
 
 def lens_view(picture: np.ndarray) -> np.ndarray:
@@ -29,7 +30,7 @@ def lens_view(picture: np.ndarray) -> np.ndarray:
     radius = _radius(brightness.shape)
     corners = np.median(brightness[radius > 1.1])
     ring = np.median(brightness[(radius > 0.8) & (radius < 0.95)])
-    return radius < 1 if corners < VIGNETTE * ring else np.ones(radius.shape, bool)
+    return radius < 1 if corners < VIGNETTE_SHARE * ring else np.ones(radius.shape, bool)
 
 
 def scanner_view(gray: np.ndarray) -> np.ndarray:
@@ -48,7 +49,7 @@ def scanner_view(gray: np.ndarray) -> np.ndarray:
     padding = np.median(gray[radius > 1.03])
     air = np.percentile(inside, 1)
     tissue = np.median(inside[inside > best_split(inside)])
-    if padding >= air - PADDED * (tissue - air):
+    if padding >= air - PADDED_SHARE * (tissue - air):
         return np.ones(gray.shape, bool)
     pieces, _ = ndimage.label(gray < (padding + air) / 2)
     at_border = np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])
