@@ -42,7 +42,7 @@ class Log:
         except S3NetError as error:
             self.add(str(error))
             slicer.util.errorDisplay(str(error))
-        except Exception:  # noqa: BLE001 - the user gets a sentence, the log the rest
+        except Exception:  # the user gets a sentence, the log the rest
             self.add(traceback.format_exc())
             slicer.util.errorDisplay(
                 _("Something unexpected went wrong; please report it with the module's log.")

@@ -109,7 +109,7 @@ class TorchSetup:
                     torchVersionRequirement=PACKAGES["torch"],
                     torchvisionVersionRequirement=PACKAGES["torchvision"],
                 )
-        except Exception as error:  # noqa: BLE001 - pip fails in many ways
+        except Exception as error:  # pip fails in many ways
             self._log.add(f"{type(error).__name__}: {error}")
         importlib.invalidate_caches()
         self.detect()
