@@ -14,6 +14,9 @@ TABLE_MM = 10.0
 PADDING_HU = -1200
 """Hounsfield units: no air is so dark; what is was never scanned."""
 
+BESIDE = ((0, 0), (1, 1), (1, 1))
+"""A pixel more on each side of the slices."""
+
 
 def body_mask(hounsfield: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
     """The body with its lungs, airways and bowel.
@@ -73,8 +76,11 @@ def field_of_view(hounsfield: np.ndarray) -> np.ndarray:
     -------
     ndarray of bool, (z, y, x)
     """
+    block = np.ones((1, 3, 3), bool)
+    # Where the values were cut at that of air, single pixels of the room have it, too.
     padding = hounsfield < max(PADDING_HU, hounsfield.min() + 1)
-    view = ~ndimage.binary_dilation(padding, np.ones((1, 3, 3), bool))
+    padding = ndimage.binary_opening(np.pad(padding, BESIDE, mode="edge"), block)[:, 1:-1, 1:-1]
+    view = ~ndimage.binary_dilation(padding, block)
     # Bowel gas and emphysema may be as dark as the padding, but not beyond all tissue.
     return spanned(view, 2)
 

@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from S3NetSegmentationLib.geometry import Geometry
 from S3NetSegmentationLib.labels import LEFT, RIGHT
 from S3NetSegmentationLib.lung.airways import find_airways
-from S3NetSegmentationLib.lung.body import body_mask
+from S3NetSegmentationLib.lung.body import body_mask, field_of_view
 from S3NetSegmentationLib.lung.clusters import (
     ClusterStatistics,
     assign_clusters,
@@ -150,6 +150,17 @@ def test_body_of_a_field_of_view_that_cuts_the_chest():
     lungs = sitk.GetArrayFromImage(found.lungs)[half] > 0
     assert lungs[:, :, -1].any()
     assert body_mask(hounsfield, (4, 3.5, 4))[lungs].all()
+
+
+@pytest.mark.parametrize("radius", [90, 1000])
+def test_room_air_is_in_view_where_the_values_were_cut_at_it(radius):
+    found = phantom.thorax()
+    y, x = np.indices(found.hounsfield.shape[1:])
+    circle = np.hypot((x - 51.5) * 4, (y - 38.5) * 3.5) < 2 * radius
+    cut = np.where(circle, found.hounsfield, -2000).clip(-1000, None)
+    view = field_of_view(cut.astype(np.float32))
+    # The outermost pixel is half padding.
+    assert (view != circle).mean() < 0.04
 
 
 def test_no_body_in_air():
