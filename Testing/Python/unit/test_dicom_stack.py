@@ -32,8 +32,8 @@ def at(index: int, **values):
     "values",
     [
         {"PixelSpacing": [0.7003, 0.4998]},
-        {"ImageOrientationPatient": [1, 0, 0.0005, 0, 1, 0]},
-        {"ImageOrientationPatient": [1, 0.0005, 0, -0.0005, 1, 0]},
+        {"ImageOrientationPatient": [1, 0, 0.0009, 0, 1, 0]},
+        {"ImageOrientationPatient": [1, 0.0009, 0, -0.0009, 1, 0]},
     ],
 )
 def test_rounded_headers_are_those_of_one_volume(tmp_path, values):
@@ -48,6 +48,7 @@ def test_rounded_headers_are_those_of_one_volume(tmp_path, values):
     [
         {"PixelSpacing": [0.72, 0.5]},
         {"PixelSpacing": [0.7, 0.52]},
+        {"ImageOrientationPatient": [1, 0, 0.0012, 0, 1, 0]},
         {"ImageOrientationPatient": [1, 0, 0, 0, 0.9998, 0.02]},
         {"ImageOrientationPatient": [0.8, 0.6, 0, -0.6, 0.8, 0]},
     ],
@@ -81,7 +82,7 @@ def shifted(by: float):
     return at(2, ImagePositionPatient=[10, -20, 30 + 2 * 2.5 + by])
 
 
-@pytest.mark.parametrize(("by", "warned"), [(0.03, 0), (-0.03, 0), (0.07, 1), (-0.23, 1)])
+@pytest.mark.parametrize(("by", "warned"), [(0.045, 0), (-0.045, 0), (0.055, 1), (-0.23, 1)])
 def test_slices_up_to_a_tenth_of_their_distance_off_are_read(tmp_path, by, warned):
     write_series(tmp_path, hounsfield(5), change=shifted(by))
     voxels, image, warnings = read(tmp_path)
@@ -130,18 +131,29 @@ def test_axes_have_length_one_though_cosines_are_rounded(tmp_path):
     assert columns[0] == pytest.approx([0.8, 0.6, 0], abs=1e-3)
 
 
-def test_copies_are_taken_once_wherever_they_are(tmp_path):
+def write_twice(folder, apart: float):
+    """A series and a copy of it, so many millimeters away along the normal."""
     series = generate_uid()
-    write_series(tmp_path / "a", hounsfield(), series=series)
+    write_series(folder / "a", hounsfield(), series=series)
 
-    def micrometers(index, image):
+    def change(index, image):
         x, y, z = image.ImagePositionPatient
-        image.ImagePositionPatient = [x, y, float(z) + 0.0005]
+        image.ImagePositionPatient = [x, y, float(z) + apart]
 
-    write_series(tmp_path / "b", hounsfield(), series=series, change=micrometers)
+    write_series(folder / "b", hounsfield(), series=series, change=change)
+
+
+def test_copies_are_taken_once_wherever_they_are(tmp_path):
+    write_twice(tmp_path, apart=0.0009)
     voxels, _, warnings = read(tmp_path)
     assert np.array_equal(voxels, hounsfield())
     assert warnings == ("6 slices were in the series twice; each was taken once.",)
+
+
+def test_what_is_more_than_a_micrometer_apart_is_no_copy(tmp_path):
+    write_twice(tmp_path, apart=0.0012)
+    with pytest.raises(InputError, match="not evenly spaced"):
+        read_scan(tmp_path)
 
 
 # A tilted gantry

@@ -18,11 +18,11 @@ ONE, OTHER = np.s_[3:17, 6:20, 8:24], np.s_[3:17, 6:20, 36:52]
 mask = partial(mask_of, shape=SHAPE)
 
 
-def sides(lungs, *bones, spacing=SPACING, body=None, right_to_left=True) -> np.ndarray:
+def sides(lungs, *bones, level=BONE, spacing=SPACING, body=None, right_to_left=True) -> np.ndarray:
     """The labels of lungs in a body with bones."""
     hounsfield = np.where(lungs, LUNG, TISSUE).astype(np.float32)
     for bone in bones:
-        hounsfield[bone] = BONE
+        hounsfield[bone] = level
     leftward = leftward_of(lungs.shape, spacing[2])
     scan = scan_of(hounsfield, spacing, body)
     return right_and_left(lungs, scan, leftward if right_to_left else -leftward)
@@ -49,6 +49,13 @@ def test_the_spine_tells_the_side_of_a_lung_alone(column):
     lung = np.s_[3:17, 6:20, 26:34]
     expected = LEFT if column < MIDDLE else RIGHT
     assert (sides(mask(lung), spine)[lung] == expected).all()
+
+
+@pytest.mark.parametrize(("level", "side"), [(220, LEFT), (180, RIGHT)])
+def test_only_what_is_brighter_than_200_hounsfield_units_is_bone(level, side):
+    """A heart may be bright with contrast medium; without bone the middle is the body's."""
+    spine, lung = np.s_[:, 22:27, 17:23], np.s_[3:17, 6:20, 24:28]
+    assert (sides(mask(lung), spine, level=level)[lung] == side).all()
 
 
 def test_ribs_do_not_tell_the_side():
