@@ -89,6 +89,13 @@ def test_blocks_partition_the_voxels():
     assert grid.up(coarse).shape == values.shape
 
 
+def test_the_center_of_a_block_has_its_value():
+    """Also where the last blocks are cut to a row or a column."""
+    grid = BlockGrid((3, 7, 9), (1, 3, 4))
+    coarse = np.random.default_rng(0).permutation(27).astype(np.uint8).reshape(3, 3, 3)
+    assert (grid.centers(grid.up(coarse)) == coarse).all()
+
+
 def test_slices_one_by_one_are_the_whole_array():
     values = np.random.default_rng(0).normal(size=(4, 10, 13)).astype(np.float32)
     grid = BlockGrid(values.shape, (1, 3, 4))
@@ -173,6 +180,41 @@ def test_airways_are_found_and_hold_no_lung(chest):
     found = find_airways(hounsfield, body, order.spacing)
     assert (found & (airways > 0)).sum() > 0.5 * (airways > 0).sum()
     assert (found & (lungs > 0)).sum() < 0.001 * (lungs > 0).sum()
+
+
+def tubes(*tracks, shape=(20, 60, 60)) -> np.ndarray:
+    """Air in tissue: a tube of 8 mm radius for each function of the slice, on a grid of 2 mm."""
+    z, y, x = np.indices(shape)
+    hounsfield = np.full(shape, phantom.TISSUE)
+    for track in tracks:
+        row, column = track(z)
+        hounsfield[np.hypot(y - row, x - column) < 4] = phantom.AIR
+    return hounsfield
+
+
+def airways_of(hounsfield) -> np.ndarray:
+    return find_airways(hounsfield, np.ones(hounsfield.shape, bool), (2, 2, 2))
+
+
+def test_two_tubes_side_by_side_are_both_found():
+    hounsfield = tubes(lambda z: (30, 15), lambda z: (30, 45))
+    assert (airways_of(hounsfield) == (hounsfield == phantom.AIR)).all()
+
+
+@pytest.mark.parametrize(("down", "right"), [(3, 0), (-3, 0), (0, 3), (0, -3), (2, -2)])
+def test_a_tube_is_followed_in_any_direction(down, right):
+    hounsfield = tubes(lambda z: (30 + down * (z - 10) / 2, 30 + right * (z - 10) / 2))
+    assert (airways_of(hounsfield) == (hounsfield == phantom.AIR)).all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(100, 60), (60, 100)])
+@pytest.mark.parametrize("spacing", [(5.0, 2.0, 3.0), (5.0, 3.0, 2.0)])
+def test_the_working_grid_goes_by_the_longer_side_of_the_body(height, width, spacing):
+    """300 to 180 mm, so 6 mm for 50 pixels, whatever the voxels."""
+    rows, columns = round(3 * height / spacing[1]), round(3 * width / spacing[2])
+    hounsfield = np.full((4, rows + 40, columns + 40), float(phantom.AIR))
+    hounsfield[:, 20:-20, 20:-20] = phantom.TISSUE
+    assert prepare(hounsfield, spacing, 50).spacing == (5, 6, 6)
 
 
 def test_network_sees_soft_tissue_outside_the_body(plain):
