@@ -166,23 +166,24 @@ def test_predictions_go_on_on_the_cpu_where_no_slice_fits(chest, use, error):
     assert result.warnings == (ON_THE_CPU,)
 
 
-@pytest.mark.parametrize("mode", ["volume", "slice"])
-def test_a_fit_goes_on_on_the_cpu_with_all_its_slices(use, mode):
-    settings = replace(FEW_ITERATIONS, mode=mode, fitted_slices=3)
+@pytest.fixture(scope="module", params=["volume", "slice"])
+def six_slices(request):
+    settings = replace(FEW_ITERATIONS, mode=request.param, fitted_slices=3)
     image = phantom.thorax(spacing=(6, 5, 40), size=(70, 54, 6)).image
-    expected = segment_lungs(image, settings)
+    return image, settings, segment_lungs(image, settings)
+
+
+def test_a_fit_goes_on_on_the_cpu_with_all_its_slices(six_slices, use):
+    image, settings, expected = six_slices
     use(SmallGpu(room=0))
     result = segment_lungs(image, settings)
     check_same(result, expected)
     assert result.warnings == (ON_THE_CPU, *expected.warnings)
 
 
-@pytest.mark.parametrize("mode", ["volume", "slice"])
 @pytest.mark.parametrize(("error", "warning"), UNUSABLE.values(), ids=UNUSABLE)
-def test_a_gpu_that_torch_cannot_use_leaves_the_work_to_the_cpu(use, error, warning, mode):
-    settings = replace(FEW_ITERATIONS, mode=mode, fitted_slices=3)
-    image = phantom.thorax(spacing=(6, 5, 40), size=(70, 54, 6)).image
-    expected = segment_lungs(image, settings)
+def test_a_gpu_that_torch_cannot_use_leaves_the_work_to_the_cpu(six_slices, use, error, warning):
+    image, settings, expected = six_slices
     use(SmallGpu(error, room=0))
     result = segment_lungs(image, settings)
     check_same(result, expected)
