@@ -83,8 +83,8 @@ class DicomSlice:
     position : ndarray, (3,)
         Center of the first pixel.
     thickness : float or None
-    rescale : (float, float)
-        Slope and intercept.
+    rescale : (float, float) or None
+        Slope and intercept; None where the header has none.
     padding : (float, float) or None
         Stored values from and to which a pixel is padding.
     """
@@ -96,7 +96,7 @@ class DicomSlice:
     orientation: np.ndarray
     position: np.ndarray
     thickness: float | None
-    rescale: tuple[float, float]
+    rescale: tuple[float, float] | None
     padding: tuple[float, float] | None
 
     @property
@@ -157,6 +157,7 @@ def read_stack(slices: list[DicomSlice]) -> ReadScan:
     normal = stack[0].normal
     stack = sorted(stack, key=lambda each: float(each.position @ normal))
     _check_size(stack)
+    _check_rescale(stack)
     planes = _read_planes(stack)
     stack, planes, copies = _without_copies(stack, planes)
     if copies:
@@ -230,13 +231,13 @@ def _numbers(value: object, count: int) -> np.ndarray | None:
     return values if np.isfinite(values).all() else None
 
 
-def _rescale(path: Path, groups: list[pydicom.Dataset]) -> tuple[float, float]:
+def _rescale(path: Path, groups: list[pydicom.Dataset]) -> tuple[float, float] | None:
     sequence = "PixelValueTransformationSequence"
     slope, intercept = (
         _look_up(groups, sequence, keyword) for keyword in ("RescaleSlope", "RescaleIntercept")
     )
     if slope is None and intercept is None:
-        return 1.0, 0.0
+        return None
     scale = _numbers([slope, intercept], 2)
     if scale is None or scale[0] == 0:
         raise InputError(
@@ -278,6 +279,16 @@ def _check_size(slices: list[DicomSlice]) -> None:
         raise InputError(
             f"'{slices[0].path.name}' claims to be a volume of {slices[0].matrix[1]} x "
             f"{slices[0].matrix[0]} x {len(slices)} voxels; the file is damaged."
+        )
+
+
+def _check_rescale(slices: list[DicomSlice]) -> None:
+    """Refuse slices without a rescale among others, which would be far too bright."""
+    without = sum(each.rescale is None for each in slices)
+    if 0 < without < len(slices):
+        raise InputError(
+            f"{without} of {len(slices)} slices have no rescale slope and intercept, so their "
+            "Hounsfield units are not known; export the original CT series."
         )
 
 
@@ -396,7 +407,7 @@ def _read_planes(slices: list[DicomSlice]) -> list[np.ndarray]:
 
 def _hounsfield(stored: np.ndarray, piece: DicomSlice) -> np.ndarray:
     """A plane of stored values in Hounsfield units, int16 where that holds them, else float32."""
-    slope, intercept = piece.rescale
+    slope, intercept = piece.rescale or (1.0, 0.0)
     plane = stored.astype(np.float64) * slope + intercept
     if piece.padding is not None:
         plane[_padded(stored, *piece.padding)] = AIR

@@ -126,7 +126,9 @@ def checked_picture(picture: np.ndarray, at: tuple[int, int] | None) -> np.ndarr
         raise InputError("This is not a grayscale or RGB picture.")
     height, width = picture.shape[:2]
     if min(height, width) < MIN_PICTURE_PIXELS:
-        raise InputError(f"The picture is too small; it needs {MIN_PICTURE_PIXELS} pixels on each side.")
+        raise InputError(
+            f"The picture is too small; it needs {MIN_PICTURE_PIXELS} pixels on each side."
+        )
     picture = picture.astype(np.float32)
     if not np.isfinite(picture).all():
         raise InputError("The picture holds values that are not numbers (NaN or infinite).")

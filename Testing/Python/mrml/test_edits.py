@@ -6,7 +6,7 @@ import SimpleITK as sitk
 import slicer
 from engine_here import JobHere, segmented, small_chest
 from quick import QUICK
-from S3NetSegmentationLib.choosing import choose_clusters
+from S3NetSegmentationLib.manual_choice import choose_clusters
 from S3NetSegmentationLib.mrml.edits import editedLungs
 from S3NetSegmentationLib.mrml.logic import SegmentationLogic
 from S3NetSegmentationLib.mrml.nodes import segmentationOf, volumeOf

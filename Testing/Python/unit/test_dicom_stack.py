@@ -156,6 +156,30 @@ def test_what_is_more_than_a_micrometer_apart_is_no_copy(tmp_path):
         read_scan(tmp_path)
 
 
+# In which numbers
+
+
+@pytest.mark.parametrize("without", [[0], [5], [1, 3, 5]])
+def test_slices_without_a_rescale_among_others_are_refused(tmp_path, without):
+    """Taken as they are, they would be 1000 HU brighter than their neighbors."""
+
+    def change(index, image):
+        if index in without:
+            del image.RescaleSlope, image.RescaleIntercept
+
+    write_series(tmp_path, hounsfield(), change=change)
+    with pytest.raises(InputError, match=f"^{len(without)} of 6 slices .*rescale"):
+        read_scan(tmp_path)
+
+
+def test_frames_without_a_rescale_among_others_are_refused(tmp_path):
+    image = enhanced(hounsfield())
+    del image.PerFrameFunctionalGroupsSequence[2].PixelValueTransformationSequence
+    save_dicom(image, tmp_path / "enhanced.dcm")
+    with pytest.raises(InputError, match="^1 of 6 slices .*rescale"):
+        read_scan(tmp_path)
+
+
 # A tilted gantry
 
 
