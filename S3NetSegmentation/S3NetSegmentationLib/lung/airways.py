@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
+
+from .working import extent, widened
 
 LUMEN_HU = -800
 """Hounsfield units that part the lumen from the wall."""
@@ -32,6 +35,24 @@ SPARE_CM2 = 0.5
 """Square centimeters that any branch may grow by."""
 
 
+LUNG_LIKE = -500
+"""Hounsfield units: what is darker around an airway is lung."""
+
+AROUND = (4.0, 8.0)
+"""Millimeters from the lumen within the slices, beyond the wall: what surrounds an airway."""
+
+IN_TISSUE, BESIDE_TREE = 0.3, 0.5
+"""Share of lung in what surrounds the uppermost `MIN_TRACHEA_MM` of an airway, at most: by itself,
+and at the tree of the trachea. Around cysts and bullae there is more."""
+
+TREE = 30.0
+"""Millimeters within the slices from the trachea or a main bronchus to other parts of the tree."""
+
+
+CROSS = ndimage.generate_binary_structure(2, 1)[None]
+"""Neighbors within a slice."""
+
+
 @dataclass(frozen=True)
 class _AirPieces:
     """Connected air in one axial slice; `areas`, in square centimeters, goes by number."""
@@ -43,6 +64,15 @@ class _AirPieces:
         return (self.areas > MAX_TRACHEA_CM2)[self.numbers] & (self.numbers > 0)
 
 
+@dataclass(frozen=True)
+class _Track:
+    """A lumen (z, y, x) in the slices `inside`, and the share of lung around its upper part."""
+
+    inside: slice
+    lumen: np.ndarray
+    lung_around: float
+
+
 def find_airways(
     hounsfield: np.ndarray, body: np.ndarray, spacing: tuple[float, float, float]
 ) -> np.ndarray:
@@ -50,8 +80,9 @@ def find_airways(
 
     A trachea is a round, dark piece of air, not below lung, that can be followed downward for
     some centimeters while it stays small. It is followed until each branch opens into the
-    lung, which shows as a sudden growth of its area. Bowel gas that looks so is found, too;
-    it is no lung either.
+    lung, which shows as a sudden growth of its area. It runs in tissue, as its bronchi do for
+    the most part; cysts and bullae lie in lung, or apart from it in an apex. Bowel gas that
+    looks like an airway is found, too; it is no lung either.
 
     Parameters
     ----------
@@ -67,20 +98,60 @@ def find_airways(
     """
     pixel = spacing[1] * spacing[2] / 100
     slices = [_air_pieces(axial, pixel) for axial in (hounsfield < LUMEN_HU) & body]
-    airways = np.zeros(hounsfield.shape, bool)
-    too_short = np.zeros(hounsfield.shape, bool)
+    taken = np.zeros(hounsfield.shape, bool)
     lung_above = np.zeros(hounsfield.shape[1:], bool)
+    tracks = []
     for z in reversed(range(len(slices))):
-        for number in _possible_starts(slices[z], lung_above | airways[z] | too_short[z], spacing):
-            track = _follow(slices[: z + 1], number, pixel)
-            inside = slice(z + 1 - len(track), z + 1)
-            if len(track) * spacing[0] < MIN_TRACHEA_MM:
+        for number in _possible_starts(slices[z], lung_above | taken[z], spacing):
+            lumen = _follow(slices[: z + 1], number, pixel)
+            inside = slice(z + 1 - len(lumen), z + 1)
+            dark = np.median(hounsfield[inside][lumen]) <= MAX_TRACHEA_HU
+            if len(lumen) * spacing[0] < MIN_TRACHEA_MM:
                 # Nor can its lower parts be followed farther.
-                too_short[inside] |= track
-            elif np.median(hounsfield[inside][track]) <= MAX_TRACHEA_HU:
-                airways[inside] |= track
+                taken[inside] |= lumen
+            elif dark:
+                taken[inside] |= lumen
+                tracks.append(
+                    _Track(inside, lumen, _lung_around(hounsfield[inside], lumen, spacing))
+                )
         lung_above = slices[z].large()
+    return _tree(tracks, hounsfield.shape, spacing)
+
+
+def _tree(
+    tracks: list[_Track], shape: tuple[int, int, int], spacing: tuple[float, float, float]
+) -> np.ndarray:
+    """The trachea, the longest track that runs in tissue, and what else is no part of a lung."""
+    airways = np.zeros(shape, bool)
+    in_tissue = [track for track in tracks if track.lung_around <= IN_TISSUE]
+    if not in_tissue:
+        return airways
+    trachea = max(in_tissue, key=lambda track: len(track.lumen))
+    from_tree = ndimage.distance_transform_edt(~trachea.lumen.any(0), sampling=spacing[1:])
+    for track in tracks:
+        if from_tree[track.lumen[-1]].min() <= TREE:
+            belongs = track.lung_around <= BESIDE_TREE
+        else:
+            # Bowel; at the height of the trachea, the apex of a lung.
+            belongs = track.lung_around <= IN_TISSUE and track.inside.stop <= trachea.inside.start
+        if belongs:
+            airways[track.inside] |= track.lumen
     return airways
+
+
+def _lung_around(
+    hounsfield: np.ndarray, lumen: np.ndarray, spacing: tuple[float, float, float]
+) -> float:
+    """Share of lung in what surrounds the uppermost part of a track within the slices."""
+    upper = lumen[-math.ceil(MIN_TRACHEA_MM / spacing[0]) :]
+    near, far = (
+        max(least, round(width / min(spacing[1:]))) for least, width in enumerate(AROUND, 1)
+    )
+    box = (slice(None), *widened(extent(upper)[1:], far))
+    upper, values = upper[box], hounsfield[-len(upper) :][box]
+    within = ndimage.binary_dilation(upper, CROSS, near)
+    around = ndimage.binary_dilation(within, CROSS, far - near) & ~within
+    return float((values[around] < LUNG_LIKE).mean())
 
 
 def _air_pieces(air: np.ndarray, pixel: float) -> _AirPieces:

@@ -107,6 +107,22 @@ def test_a_bulla_stays_in():
     assert (made & bulla).sum() > 0.95 * bulla.sum()
 
 
+APICAL = ((60, 0, 95), (11, 11, 30), -1000)
+CYSTS = [((x, y, -20), (9, 9, 30), -1000) for x in (70, 95) for y in (20, 45)]
+
+
+@pytest.mark.parametrize("cysts", [[APICAL], CYSTS])
+def test_cysts_and_bullae_are_no_airways(cysts):
+    found = phantom.thorax(spacing=(2, 2, 4), size=(190, 130, 76))
+    walls = [(center, tuple(radius + 3 for radius in radii), -400) for center, radii, _ in cysts]
+    image, places = with_shapes(found, *walls, *cysts)
+    airways = sitk.GetArrayFromImage(found.airways) > 0
+    scan = prepare(sitk.GetArrayFromImage(image).astype(np.float32), (4, 2, 2), 64)
+    assert scan.lumen[airways].mean() > 0.8
+    for place in places[len(cysts) :]:
+        assert not scan.lumen[place].any()
+
+
 def test_haze_at_the_back_of_the_lungs_is_lung():
     found = phantom.thorax(spacing=(2, 2, 8), size=(190, 130, 38))
     lungs = sitk.GetArrayFromImage(found.lungs) > 0
