@@ -76,7 +76,7 @@ def _midline(scan: Scan, leftward: np.ndarray, pieces: np.ndarray) -> float:
         return float(np.mean(between or leftward[scan.body]))
     position = leftward[bone]
     counts, edges = np.histogram(
-        position, bins=np.arange(position.min(), position.max() + BIN_MM, BIN_MM)
+        position, bins=np.arange(position.min(), position.max() + 2 * BIN_MM, BIN_MM)
     )
     smooth = ndimage.gaussian_filter1d(counts.astype(float), SMOOTH_BINS, mode="constant")
     peak = int(smooth.argmax())

@@ -38,6 +38,12 @@ def test_two_lungs_beside_the_spine():
     assert sides(lungs, SPINE).dtype == np.uint8
 
 
+def test_bone_that_is_a_single_column_is_the_spine():
+    lungs = mask(ONE, OTHER)
+    expected = mask(ONE) * RIGHT + mask(OTHER) * LEFT
+    assert (sides(lungs, np.s_[:, 22:27, MIDDLE : MIDDLE + 1]) == expected).all()
+
+
 def test_no_lung_has_no_side():
     assert not sides(mask(), SPINE).any()
 
