@@ -18,8 +18,8 @@ from .working import extent
 MIN_PIECE_ML = 5.0
 """Milliliters: smaller pieces of lung are islands, unless they are large in a slice."""
 
-MIN_PIECE_SHARE = 0.02
-"""Pieces of less than this share of the largest are islands, too."""
+MIN_PIECE_SHARE = 0.004
+"""Pieces of less than this share of the largest are islands, too; disease cuts larger ones off."""
 
 MIN_CUT_PIECE_CM2 = 2.4
 """Square centimeters, the mean section of a ball of `MIN_PIECE_ML`: in a scan of few slices
