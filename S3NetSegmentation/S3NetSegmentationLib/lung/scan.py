@@ -30,9 +30,18 @@ MIN_LUMEN_SHARE = 0.3
 MIN_SIDE_PIXELS = 3
 """Along each side of an axial slice, for a network to see anything in it."""
 
-MIN_AIR_HU, MAX_AIR_HU = -1100, -980
-"""Hounsfield units of air, from a badly calibrated scanner too. Padding lies below, clothes and
-what the patient lies on above."""
+MIN_AIR_HU, MAX_AIR_HU = -1100, -900
+"""Hounsfield units of air, from a badly calibrated scanner too. Padding lies below, and most of
+what the patient wears and lies on above."""
+
+AIR_NOISE_HU = 5
+"""Hounsfield units that noise spreads the values of air over, at least."""
+
+MIN_FREQUENCY = 0.2
+"""Share of the most frequent value of air that a darker one must reach."""
+
+ASIDE_PIXELS = 2
+"""Working pixels from body and padding, beyond which air does not mix with them."""
 
 
 @dataclass(frozen=True)
@@ -233,7 +242,7 @@ def prepare(hounsfield: np.ndarray, spacing: tuple[float, float, float], working
         airways[box],
         lumen_grid,
         lumen,
-        _air_level(working[field_of_view(working) & ~body]),
+        _air_level(working, field_of_view(working) & ~body),
     )
 
 
@@ -259,9 +268,19 @@ def _check_size(shape: tuple[int, int, int]) -> None:
         )
 
 
-def _air_level(outside: np.ndarray) -> float:
-    air = outside[(outside > MIN_AIR_HU) & (outside < MAX_AIR_HU)]
-    return float(np.median(air)) if air.size else float(AIR_HU)
+def _air_level(hounsfield: np.ndarray, outside: np.ndarray) -> float:
+    """The darkest of the frequent values of air; what is under the patient may have another."""
+    aside = ndimage.binary_erosion(outside, np.ones((1, 3, 3), bool), ASIDE_PIXELS)
+    values = hounsfield[aside]
+    air = values[(values > MIN_AIR_HU) & (values < MAX_AIR_HU)]
+    if not air.size:
+        return float(AIR_HU)
+    counts = np.bincount(np.rint(air - MIN_AIR_HU).astype(int)).astype(float)
+    smooth = ndimage.gaussian_filter1d(counts, AIR_NOISE_HU, mode="constant")
+    peaks = (smooth == ndimage.maximum_filter1d(smooth, 4 * AIR_NOISE_HU + 1)) & (
+        smooth >= MIN_FREQUENCY * smooth.max()
+    )
+    return float(MIN_AIR_HU + peaks.argmax())
 
 
 def _bounding_box(body: np.ndarray) -> Box:

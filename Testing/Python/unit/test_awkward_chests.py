@@ -84,6 +84,16 @@ def test_air_between_the_breasts_is_no_body():
     assert not body[pocket].any()
 
 
+def test_air_that_is_not_calibrated_is_told_from_lung():
+    found = phantom.thorax(noise=8)
+    values = np.where(found.hounsfield < -950, found.hounsfield + 40, found.hounsfield)
+    x, y, _ = positions(found.image)
+    values[:, np.hypot(x, y)[0] > 170] = -1350  # which mixes with the air at the circle's edge
+    assert prepare(values.astype(np.float32), (4, 3.5, 4), 64).air_level == pytest.approx(
+        -960, abs=8
+    )
+
+
 STOMACH = ((75, -15, -70), (48, 48, 38), -960)
 BULLA = ((75, 0, 85), (45, 60, 35), -960)
 
