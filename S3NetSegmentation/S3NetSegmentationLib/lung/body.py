@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy import ndimage
 
@@ -10,6 +12,15 @@ from .working import spanned
 
 TABLE_MM = 10.0
 """Millimeters: flatter things beside the body, such as the table's top, are not body."""
+
+ABOVE_AIR, BELOW_TISSUE = 45, -500
+"""Hounsfield units between the air around the patient plus the first, and the second: lung."""
+
+MIN_LUNG_ML = 5.0
+"""Milliliters of lung behind a thin wall that are worth a look."""
+
+CROSS = ndimage.generate_binary_structure(2, 1)[None]
+"""Neighbors within a slice."""
 
 PADDING_HU = -1200
 """Hounsfield units: no air is so dark; what is was never scanned."""
@@ -41,7 +52,30 @@ def body_mask(hounsfield: np.ndarray, spacing: tuple[float, float, float]) -> np
     # In front and behind, the image's border alone: air beyond a circle may be that of the room.
     upright = closed.swapaxes(1, 2)
     closed = _close_sides(upright, np.ones_like(upright)).swapaxes(1, 2)
-    return _fill_slices(closed) & view
+    body = _fill_slices(closed) & view
+    return _fill_slices(body | _lungs_in_thin_walls(hounsfield, body, spacing)) & view
+
+
+def _lungs_in_thin_walls(
+    hounsfield: np.ndarray, body: np.ndarray, spacing: tuple[float, float, float]
+) -> np.ndarray:
+    """Lungs outside `body`, for the wall in front of them is as thin as a table, and this wall.
+
+    Tissue surrounds them within the slices, as it does the room's air above a table.
+    """
+    tissue = hounsfield > AIR_OR_LUNG_HU
+    outside = ~(_fill_slices(body | tissue))
+    pockets, count = ndimage.label(~outside & ~tissue & ~body)
+    if not count:
+        return np.zeros_like(body)
+    levels = ndimage.median(hounsfield, pockets, np.arange(1, count + 1))
+    air = np.median(hounsfield[outside & (hounsfield > PADDING_HU)])
+    volumes = np.bincount(pockets.ravel()) * np.prod(spacing) / 1000
+    lung = (levels > air + ABOVE_AIR) & (levels < BELOW_TISSUE)
+    is_lung = np.append(False, (volumes[1:] >= MIN_LUNG_ML) & lung)
+    lungs = is_lung[pockets]
+    wall = ndimage.binary_dilation(lungs, CROSS, math.ceil(TABLE_MM / spacing[1]))
+    return lungs | wall & tissue & ~outside
 
 
 def _open(tissue: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:

@@ -21,6 +21,7 @@ from S3NetSegmentationLib.lung.scan import Scan, prepare
 from S3NetSegmentationLib.lung.sides import right_and_left
 from S3NetSegmentationLib.lung.slices import network_input, spread_slices
 from S3NetSegmentationLib.lung.working import BlockGrid
+from scipy import ndimage
 from scipy.special import log_softmax
 
 
@@ -168,6 +169,21 @@ def test_room_air_is_in_view_where_the_values_were_cut_at_it(radius):
     view = field_of_view(cut.astype(np.float32))
     # The outermost pixel is half padding.
     assert (view != circle).mean() < 0.04
+
+
+@pytest.mark.parametrize("wall", [4, 6, 8])
+def test_lungs_behind_a_thin_wall_are_in_the_body(wall):
+    found = phantom.thorax(spacing=(2, 2, 4), size=(190, 130, 76), noise=10)
+    lungs = sitk.GetArrayFromImage(found.lungs) > 0
+    values = sitk.GetArrayFromImage(found.image).astype(np.float32)
+    beside = np.stack([ndimage.distance_transform_edt(~axial, 2) for axial in lungs])
+    front = (beside > wall) & (np.arange(130) < 65)[:, None] & (lungs.any((1, 2))[:, None, None])
+    front[..., 75:115] = False  # what lies between the lungs
+    values[front] = phantom.AIR
+    body = body_mask(values, (4, 2, 2))
+    assert (body & lungs).sum() > 0.98 * lungs.sum()
+    assert (body & front).sum() < 0.05 * front.sum()
+    assert not body[:, 124:].any()  # the table
 
 
 def test_no_body_in_air():
