@@ -10,7 +10,7 @@ from S3NetSegmentationLib.s3net import fit as fitting
 from S3NetSegmentationLib.s3net.explained_variance import variance_explained
 from S3NetSegmentationLib.s3net.fit import fit, predict
 from S3NetSegmentationLib.s3net.hardware.device import fastest_device, resolve_device
-from S3NetSegmentationLib.s3net.network import S3Net
+from S3NetSegmentationLib.s3net.network import InceptionLargeKernelAttention, S3Net
 from S3NetSegmentationLib.settings import Settings
 
 SMALL = Settings(channels=8, clusters=8, iterations=12)
@@ -83,6 +83,15 @@ def test_a_term_of_weight_zero_changes_the_result():
 def test_any_image_size(size):
     scores = S3Net(1, channels=4, clusters=6)(torch.randn(2, 1, *size))
     assert scores.shape == (2, 6, *size)
+
+
+def test_attention_sees_eleven_pixels_far():
+    """Two through the 5x5 convolution, nine through the 7x7 one of dilation 3, as in the paper."""
+    torch.manual_seed(0)
+    image = torch.ones(1, 4, 31, 31, requires_grad=True)
+    InceptionLargeKernelAttention(4)(image)[0, :, 15, 15].sum().backward()
+    for seen in image.grad[0].abs().sum(0).nonzero().T:
+        assert (seen.min(), seen.max()) == (15 - 11, 15 + 11)
 
 
 def test_offsets_learn():
