@@ -107,8 +107,8 @@ def scan_processes(output: Path, name: str = "") -> list[int]:
     return found
 
 
-def wait_for(condition, seconds: float = 120, pause: float = 0.02):
-    """What a condition yields as soon as it is true."""
+def wait_for(condition, seconds: float = 600, pause: float = 0.02):
+    """What a condition yields as soon as it is true; a busy machine may need minutes."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         result = condition()

@@ -1,7 +1,10 @@
 """Tasks for child processes of tests."""
 
 import atexit
+import shutil
 import time
+
+from S3NetSegmentationLib.errors import InputError
 
 
 def leave_slowly(folder, on_progress):
@@ -19,3 +22,9 @@ def say(folder, on_progress):
 def wait_for_ever(folder, on_progress):
     """Never end."""
     time.sleep(600)
+
+
+def lose_folder(folder, on_progress):
+    """Fail because the job's folder is gone."""
+    shutil.rmtree(folder)
+    raise InputError("The output can't be written.")

@@ -120,6 +120,9 @@ def _watch(task: ScanTask, folder: Path, on_progress: OnProgress) -> dict:
             f"The process of this scan ended unexpectedly (code {died.exit_code}), most likely "
             "for lack of memory"
         ) from died
+    except JobFailed:
+        check()  # without its folder, the process can't say what is wrong
+        raise
 
 
 def _failed(task: ScanTask, reason: str, attempts: int, start: float, details: str = "") -> dict:

@@ -9,10 +9,12 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import tasks
 from batch_data import (  # noqa: F401 - pytest looks the fixture up
     ENVIRONMENT,
     QUICK,
@@ -165,16 +167,27 @@ def test_output_folder_vanishes(tmp_path):
     write_chest(source / "b.nrrd", seed=1)
     ended = []
 
-    def remove(name, report):
+    def move(name, report):
+        # In one step: the scan's process may be writing there.
         if report is not None and output.exists():
-            shutil.rmtree(output)
+            output.rename(tmp_path / "elsewhere")
 
     with pytest.raises(InputError, match="can't be written"):
-        run_batch(source, output, QUICK, on_scan_progress=remove, on_record=ended.append)
+        run_batch(source, output, QUICK, on_scan_progress=move, on_record=ended.append)
     assert [record["status"] for record in ended] == ["failed", "failed"]
     assert all("output folder" in record["error"] for record in ended)
     assert not output.exists()
     assert {record["status"] for record in run_batch(source, output, QUICK, jobs=2)} == {"done"}
+
+
+def test_a_process_that_fails_for_lack_of_its_folder_says_so(tmp_path, monkeypatch):
+    source, output = tmp_path / "in", tmp_path / "out"
+    write_chest(source / "a.nrrd")
+    (task,) = plan_batch(source, output, QUICK).tasks
+    begin_run(output, task.run)
+    monkeypatch.setenv("PYTHONPATH", str(Path(tasks.__file__).parent))
+    monkeypatch.setattr(attempts, "segment_scan", tasks.lose_folder)
+    assert "is gone" in attempts.run_scan(task)["error"]
 
 
 @posix
@@ -269,19 +282,42 @@ def test_memory_that_windows_cannot_promise_counts_as_memory():
     assert out_of_memory(OSError(errno.ENOMEM, "Cannot allocate memory"))
 
 
+STOP_AT_THE_PICTURE = """
+import os, signal, sys, threading
+
+def stop(event, arguments):
+    main = threading.current_thread() is threading.main_thread()
+    if main and event == "shutil.rmtree" and "one_scan:segment_scan" in "".join(sys.orig_argv):
+        try:
+            os.close(os.open({reached!r}, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return
+        signal.pause()
+
+sys.addaudithook(stop)
+"""
+"""Lets the first process of a scan wait before it removes the picture that it made for the report,
+in a folder within its own for temporary files."""
+
+
 @posix
 @pytest.mark.parametrize("victim", ["scan", "batch"])
 def test_a_kill_leaves_no_temporary_files(tmp_path, victim):
     source, output, temporary = (tmp_path / name for name in ("in", "out", "temporary"))
     truth = write_chest(source / "a.nrrd")
     temporary.mkdir()
-    environment = {**ENVIRONMENT, "TMPDIR": str(temporary)}
+    reached, start = tmp_path / "reached", tmp_path / "start"
+    start.mkdir()
+    # Python runs it when it starts.
+    (start / "sitecustomize.py").write_text(STOP_AT_THE_PICTURE.format(reached=str(reached)))
+    paths = os.pathsep.join([str(start), ENVIRONMENT["PYTHONPATH"]])
+    environment = {**ENVIRONMENT, "TMPDIR": str(temporary), "PYTHONPATH": paths}
     batch = subprocess.Popen(batch_script(source, output), env=environment)
-    # The picture for the report is made in a folder within that of the scan's process.
-    wait_for(lambda: any(temporary.glob("*/*/*")), pause=0.001)
+    wait_for(reached.exists)
+    assert any(temporary.glob("*/*/*"))
     (scan,) = scan_processes(output)
     os.kill({"scan": scan, "batch": batch.pid}[victim], signal.SIGKILL)
-    assert batch.wait(timeout=120) == (0 if victim == "scan" else -signal.SIGKILL)
+    assert batch.wait(timeout=600) == (0 if victim == "scan" else -signal.SIGKILL)
     wait_for(lambda: not any(temporary.iterdir()))
     if victim == "scan":
         (result,) = output.glob("*.seg.nrrd")
