@@ -223,6 +223,16 @@ def test_a_tube_is_followed_in_any_direction(down, right):
     assert (airways_of(hounsfield) == (hounsfield == phantom.AIR)).all()
 
 
+@pytest.mark.parametrize(("radius", "is_followed"), [(5, True), (7, False)])
+def test_an_airway_ends_where_it_suddenly_widens(radius, is_followed):
+    """From 2 square centimeters to 3.1 or, where it opens into the lung, 6.2."""
+    z, y, x = np.indices((30, 60, 60))
+    air = np.hypot(y - 30, x - 30) < np.where(z >= 10, 4, radius)
+    found = airways_of(np.where(air, phantom.AIR, phantom.TISSUE))
+    assert (found[10:] == air[10:]).all()
+    assert (found[:10] == air[:10] * is_followed).all()
+
+
 @pytest.mark.parametrize(("height", "width"), [(100, 60), (60, 100)])
 @pytest.mark.parametrize("spacing", [(5.0, 2.0, 3.0), (5.0, 3.0, 2.0)])
 def test_the_working_grid_goes_by_the_longer_side_of_the_body(height, width, spacing):
