@@ -41,9 +41,15 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether an error of Python, torch or ITK means that memory ran out, of CPU or GPU."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    if isinstance(error, OSError):
-        winerror = getattr(error, "winerror", None)
-        return error.errno == errno.ENOMEM or winerror == PAGING_FILE_TOO_SMALL
+    if isinstance(error, (OSError, ImportError)):
+        code, winerror = getattr(error, "errno", None), getattr(error, "winerror", None)
+        said = str(error).lower()  # of a library that can't be loaded, glibc only says
+        return (
+            code == errno.ENOMEM
+            or winerror == PAGING_FILE_TOO_SMALL
+            or "cannot allocate memory" in said
+            or "failed to map segment" in said
+        )
     return _message_contains(
         error,
         "out of memory",

@@ -9,11 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
-from ..io.dicom import Series, find_series
+from ..io.dicom import Series, find_series, read_header
 from ..io.files import files_below, identity
 from ..io.originals import files_of
 from ..io.read import SUFFIXES, is_eight_bit
 from ..io.write import SEGMENTATION_SUFFIX
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How what a spreadsheet would compute begins."""
+
+LONGEST_LIST = 2**28
+"""Bytes of a list with the paths of millions of files."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ def find_scans(
     Parameters
     ----------
     source : Path
-        A folder, or a text file with a path of a file or folder on each line.
+        A folder, one scan, or a text file with the path of a file or folder on each line.
     output : Path
         What lies below is passed over.
     on_file : callable, optional
@@ -129,7 +135,8 @@ def _files(
     skipped: list[Skipped] = []
 
     def on_unreadable(folder: Path) -> None:
-        skipped.append(Skipped(_place(folder, root), "the folder can't be read"))
+        reason = "a link that leads nowhere" if folder.is_symlink() else "the folder can't be read"
+        skipped.append(Skipped(_place(folder, root), reason))
 
     if source.is_dir():
         root = source
@@ -137,6 +144,8 @@ def _files(
             raise InputError("The output folder is the input folder; choose another one.")
         return root, list(_counted(files_below(source, on_unreadable, output), on_file)), skipped
     root = source.parent
+    if _is_scan(source):
+        return root, [source], skipped
     found: dict[Path, None] = {}
     for path in _listed(source):
         if path.is_dir():
@@ -149,21 +158,46 @@ def _files(
     return root, list(found), skipped
 
 
+def _is_scan(path: Path) -> bool:
+    """Whether a file is a scan by itself, or claims to be one."""
+    return path.is_file() and (
+        path.name.lower().endswith(SUFFIXES) or read_header(path) is not None
+    )
+
+
 def _listed(source: Path) -> list[Path]:
-    """The paths in a list; relative ones start at the list's folder."""
-    if not source.is_file():
+    """The paths in a list; relative ones start at the list's folder.
+
+    Any text could pass for a list, and a line of it for the whole disk, so most of its lines must
+    lead somewhere and none to a disk's root.
+    """
+    if not source.exists():
         raise InputError(f"There is no folder or list of scans '{source}'.")
     try:
-        lines = _text(source.read_bytes()).splitlines()
+        lines = _text(_content(source)).splitlines()
         paths = [source.parent / _without_quotes(line.strip()) for line in lines if line.strip()]
-        if not any(os.path.lexists(path) for path in paths):
+        there = sum(os.path.lexists(path) for path in paths)
+        if 2 * there < max(len(paths), 1) or any(path.parent == path for path in paths):
             raise ValueError
     except (OSError, ValueError) as error:
         raise InputError(
-            f"'{source}' is neither a folder nor a list with a path on each line; to segment one "
-            "scan, use s3net segment."
+            f"'{source}' is neither a folder, a scan, nor a list with the path of a file or folder "
+            "on each line."
         ) from error
     return paths
+
+
+def _content(source: Path) -> bytes:
+    """The bytes of a list.
+
+    Raises
+    ------
+    ValueError
+        If it is no file, or larger than any list.
+    """
+    if not source.is_file() or source.stat().st_size > LONGEST_LIST:
+        raise ValueError
+    return source.read_bytes()
 
 
 def _text(content: bytes) -> str:
@@ -203,7 +237,9 @@ def _folder(series: Series) -> Path:
 
 
 def _place(path: Path, root: Path) -> str:
+    """A path relative to a folder, in such a way that no spreadsheet takes it for a formula."""
     try:
-        return path.relative_to(root).as_posix()
+        place = path.relative_to(root).as_posix()
     except ValueError:
-        return path.as_posix()
+        place = path.as_posix()
+    return f"./{place}" if place.startswith(FORMULA) else place

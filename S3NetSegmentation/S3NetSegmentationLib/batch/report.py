@@ -55,6 +55,16 @@ img {{ width: 200px; display: block; cursor: zoom-in; }}
 img.large {{ width: 640px; cursor: zoom-out; }}
 .failed td:nth-child(3) {{ color: #b3261e; font-weight: 600; }}
 .warned td:last-child, .no-lungs td:nth-child(3) {{ color: #8a5300; }}
+@page {{ size: A4 landscape; margin: 8mm; }}
+@media print {{
+  body {{ font-size: 8px; margin: 0; }}
+  th, td {{ padding: .2rem; }}
+  th {{ position: static; }}
+  td:nth-child(2) {{ min-width: 0; max-width: 10rem; }}
+  td:last-child {{ min-width: 0; max-width: none; overflow-wrap: anywhere; }}
+  img, img.large {{ width: 90px; }}
+  tr {{ break-inside: avoid; }}
+}}
 </style>
 </head>
 <body>

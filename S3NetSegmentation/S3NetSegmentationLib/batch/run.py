@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import Cancelled, InputError, S3NetError
-from ..io.write import check_folder, check_writable
+from ..io.write import check_folder, check_writable, make_folder
 from ..progress import Progress
 from ..settings import Settings
 from .executors import Submit, on_cluster, on_this_machine
@@ -59,7 +59,7 @@ def run_batch(
     Parameters
     ----------
     source : path
-        A folder, or a text file with a path of a file or folder on each line.
+        A folder, one scan, or a text file with the path of a file or folder on each line.
     output : path
         Folder for the lungs of each scan, ``results.csv`` and ``report.html``; made if missing.
     settings : Settings, optional
@@ -103,14 +103,16 @@ def run_batch(
     source, output = Path(source).absolute(), Path(output).absolute()
     settings = settings or Settings()
     _check(formats, name_by, jobs)
-    check_folder(output)
-    for name in (RESULTS, REPORT):
-        check_writable(output / name, (name,))
-    names = Path(names) if names else output / TABLE
-    check_folder(names.parent)
+    names = Path(names).absolute() if names else output / TABLE
+    for folder in (output, names.parent):
+        check_folder(folder)
     plan = plan_batch(source, output, settings, formats, name_by, names, on_progress, is_cancelled)
     if not plan.tasks:
         raise InputError(f"There is no CT scan in '{source}'.")
+    for folder in (output, names.parent):
+        make_folder(folder)
+    for name in (RESULTS, REPORT):
+        check_writable(output / name, (name,))
     on_plan(plan)
     write_names(plan.scans, _names(plan), names, plan.key)
     watch = _Watch(plan, on_progress, on_scan_progress, on_record)

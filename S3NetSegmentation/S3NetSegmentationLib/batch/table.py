@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..io.write import replacing
 from ..settings import Settings
+from .find import FORMULA
 
 FIGURES = ("volume_ml", "mean_hu", "emphysema_fraction")
 """Of each lung: its volume, its mean intensity, and its share of emphysema."""
@@ -54,9 +55,9 @@ _COLUMNS = (
 def _row(record: dict) -> dict:
     row = {key: record.get(key, "") for key in ("name", "status", "seconds", "attempts")}
     row["quality"] = _number(record.get("quality"))
-    row["warnings"] = " ".join(record["warnings"])
-    row["hints"] = " ".join(record.get("hints", ()))
-    row["error"] = record["error"]
+    row["warnings"] = _text(*record["warnings"])
+    row["hints"] = _text(*record.get("hints", ()))
+    row["error"] = _text(record["error"])
     lungs = record.get("lungs", ())
     for side, lung in zip(SIDES, lungs, strict=False):
         row.update({f"{side}_{figure}": _number(lung[figure]) for figure in FIGURES})
@@ -68,6 +69,12 @@ def _row(record: dict) -> dict:
     if "versions" in record:
         row["versions"] = json.dumps(record["versions"])
     return {key: value for key, value in row.items() if key in _COLUMNS}
+
+
+def _text(*sentences: str) -> str:
+    """Sentences that no spreadsheet takes for a formula."""
+    text = " ".join(sentences)
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _number(value: float | None) -> str:

@@ -9,12 +9,22 @@ import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import Cancelled
 from ..progress import Progress
 from ..settings import PRESETS, Settings
-from .common import FAILED, NO_LUNGS, add_engine, interruptible, new_bar, scan_settings
+from .common import (
+    FAILED,
+    NO_LUNGS,
+    NotPrinted,
+    add_engine,
+    interruptible,
+    new_bar,
+    path_of,
+    say,
+    scan_settings,
+)
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -35,7 +45,7 @@ The same command goes on where it was; scans are done again when they have chang
 
 exit codes:
   0 done   1 some scans failed   2 bad input or option   3 none failed, some hold no lungs
-  130 stopped by Ctrl-C
+  130 stopped by Ctrl-C or SIGTERM
 """
 
 
@@ -52,12 +62,12 @@ def add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     add = command.add_argument
     add(
         "input",
-        type=Path,
+        type=path_of,
         metavar="INPUT",
-        help="folder with DICOM, NIfTI, NRRD or MetaImage anywhere below, or a text file with a "
-        "path on each line",
+        help="folder with DICOM, NIfTI, NRRD or MetaImage anywhere below, one scan, or a text file "
+        "with a path on each line",
     )
-    add(*("-o", "--output"), type=Path, required=True, help="folder, made if it is missing")
+    add(*("-o", "--output"), type=path_of, required=True, help="folder, made if it is missing")
     add("--nifti", action="store_true", help="write label maps (1 right, 2 left) as .nii.gz, too")
     add("--dicom-seg", action="store_true", help="write DICOM SEG of DICOM series, too")
     add(
@@ -69,7 +79,7 @@ def add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     add(
         "--names",
-        type=Path,
+        type=path_of,
         metavar="CSV",
         help="the table that ties names to scans, to keep it apart (default: names.csv in the "
         "output folder); names that it holds are used",
@@ -90,7 +100,12 @@ def add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def _batch(arguments: argparse.Namespace) -> int:
     """Run the command; Ctrl-C keeps what is finished."""
     with interruptible() as is_cancelled:
-        return _run(arguments, is_cancelled)
+        try:
+            return _run(arguments, is_cancelled)
+        except KeyboardInterrupt as error:  # a second Ctrl-C
+            raise Cancelled(
+                "Stopped at once; the finished scans are kept, the same command goes on."
+            ) from error
 
 
 def _run(arguments: argparse.Namespace, is_cancelled: Callable[[], bool]) -> int:
@@ -122,7 +137,7 @@ def _run(arguments: argparse.Namespace, is_cancelled: Callable[[], bool]) -> int
             on_record=display.on_record,
             is_cancelled=is_cancelled,
         )
-    _say(
+    say(
         summary(records, len(records), len(plans[0].skipped)),
         *(f"Wrote {arguments.output / name}" for name in (RESULTS, REPORT)),
     )
@@ -154,10 +169,10 @@ def _list(
         state = "finished" if task.name in plan.finished else "to do"
         count = f"{len(scan.paths)} files" if len(scan.paths) > 1 else "1 file"
         name = "" if task.name in plan.unsettled else f"{task.name}  "
-        print(f"{state:<9} {name}{scan.place} ({count})")
+        say(f"{state:<9} {name}{scan.place} ({count})")
     for each in plan.skipped:
-        print(f"{'skipped':<9} {each.place}: {each.reason}")
-    print(
+        say(f"{'skipped':<9} {each.place}: {each.reason}")
+    say(
         f"{len(plan.tasks)} scans: {len(plan.to_do)} to do, {len(plan.finished)} finished; "
         f"{len(plan.skipped)} skipped"
     )
@@ -174,12 +189,6 @@ def _line(record: dict) -> str:
         parts.append(f"{volumes}, {record['seconds']:.0f} s")
     parts += filter(None, [record["error"], *(f"Warning: {each}" for each in record["warnings"])])
     return "  ".join(parts)
-
-
-def _say(*lines: str) -> None:
-    """Print lines; where they can't be, as in a log on a full disk, the batch goes on."""
-    with suppress(OSError):
-        print(*lines, sep="\n", flush=True)
 
 
 class _Display:
@@ -220,8 +229,8 @@ class _Display:
         if self._whole.disable and fraction and done < total:
             left = (time.monotonic() - self._start) * (1 - fraction) / fraction
             line += f"  [about {timedelta(seconds=round(left))} left]"
-        with self._whole.external_write_mode(file=sys.stdout):
-            _say(line)
+        with self._whole.external_write_mode(file=sys.stdout), suppress(NotPrinted):
+            say(line)
 
     def close(self) -> None:
         """Take the bars away."""

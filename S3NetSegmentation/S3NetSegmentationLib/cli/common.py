@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from ..errors import Cancelled, InputError
+from ..errors import Cancelled, InputError, S3NetError
 from ..progress import Progress
 from ..settings import MODES, PICTURE_PRESETS, PRESETS, PictureSettings, Settings
 
@@ -32,6 +33,11 @@ SCAN_OPTIONS = {
 """Options that change a setting, and the name of the setting."""
 
 PICTURE_OPTIONS = {"device": "device", "seed": "seed", "choose": "choice"}
+
+
+class NotPrinted(S3NetError):
+    """Standard output can't be written to."""
+
 
 Writers = Iterable[tuple[Path | None, Callable[[Path], None]]]
 """Paths, None where no file was asked for, and what writes each file."""
@@ -105,10 +111,44 @@ def _changes(arguments: argparse.Namespace, options: dict[str, str]) -> dict[str
     return {setting: value for setting, value in given.items() if value is not None}
 
 
+def path_of(text: str) -> Path:
+    """A path that was given; an empty one, as of a variable that is not set, is none."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the path is empty")
+    return Path(text)
+
+
 def fail(sentence: str, code: int) -> int:
     """Say what is wrong; the exit code."""
-    print(f"s3net: {sentence}", file=sys.stderr)
+    with suppress(OSError):
+        print(printable(f"s3net: {sentence}"), file=sys.stderr)
     return code
+
+
+def say(*lines: str) -> None:
+    """Print lines.
+
+    Raises
+    ------
+    NotPrinted
+        If they can't be, as into a file on a full disk.
+    """
+    try:
+        print(*map(printable, lines), sep="\n", flush=True)
+    except OSError as error:
+        # Python would try again at its end, and complain in its own words.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise NotPrinted(
+            "Standard output can't be written to (closed, or its disk full), so what should be "
+            "printed is lost; files are complete."
+        ) from error
+
+
+def printable(text: str) -> str:
+    """A text without what a terminal would obey, as names of files may hold."""
+    return "".join(
+        each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text
+    )
 
 
 def check_outputs(
@@ -130,11 +170,11 @@ def check_outputs(
         (arguments.json, (".json",)),
     )
     # Macs and Windows don't tell names apart by capital letters.
-    taken = {str(arguments.input.resolve()).casefold()}
+    taken = {os.path.realpath(arguments.input).casefold()}
     for path, suffixes in outputs:
         if path is None:
             continue
-        place = str(path.resolve()).casefold()
+        place = os.path.realpath(path).casefold()
         if place in taken:
             raise InputError(f"'{path}' is named twice; give every file its own name.")
         taken.add(place)
@@ -167,7 +207,7 @@ def written(arguments: argparse.Namespace) -> list[str]:
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """A callable that says whether Ctrl-C was pressed; a second Ctrl-C stops at once."""
+    """A callable that says whether to stop: after Ctrl-C or SIGTERM; a second one stops at once."""
     pressed = threading.Event()
 
     def note(signal_number: int, frame: FrameType | None) -> None:
@@ -178,11 +218,12 @@ def interruptible() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield pressed.is_set
         return
-    before = signal.signal(signal.SIGINT, note)
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield pressed.is_set
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

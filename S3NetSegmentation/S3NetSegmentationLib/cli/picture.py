@@ -17,6 +17,7 @@ from .common import (
     interruptible,
     picture_settings,
     progress_bar,
+    say,
     scan_settings,
     write_all,
     written,
@@ -62,7 +63,7 @@ def segment_a_picture(arguments: argparse.Namespace) -> int:
                 NO_LUNGS,
             )
         write_all(_picture_writers(arguments, picture, result), cancelled)
-    print(*picture_as_lines(result), *written(arguments), sep="\n")
+    say(*picture_as_lines(result), *written(arguments))
     return 0 if result.mask.any() else NO_LUNGS
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 import traceback
 
@@ -33,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     _print_anything()
     arguments = _parser().parse_args(argv)
     try:
+        _check_place()
         return arguments.run(arguments)
     except Cancelled as error:
         return fail(str(error), INTERRUPTED)
@@ -70,6 +72,16 @@ def _parser() -> argparse.ArgumentParser:
     add_batch(commands)
     add_sample_data(commands)
     return parser
+
+
+def _check_place() -> None:
+    """Refuse to work in a folder that was removed, where no relative path leads anywhere."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise InputError(
+            "The folder that this command was started in is no longer there; change to another one."
+        ) from error
 
 
 def _print_anything() -> None:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from .common import add_debug
+from .common import add_debug, path_of, say
 
 
 def add_sample_data(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -19,7 +19,7 @@ def add_sample_data(commands: argparse._SubParsersAction[argparse.ArgumentParser
     command.add_argument(
         "folder",
         nargs="?",
-        type=Path,
+        type=path_of,
         default=Path("sample-data"),
         metavar="FOLDER",
         help="where to put it (default: %(default)s)",
@@ -33,5 +33,5 @@ def _sample_data(arguments: argparse.Namespace) -> int:
     from ..sample_data import fetch_sample_data
 
     print("Getting the sample CT, 35 MB unless it is there ...", file=sys.stderr)
-    print(*fetch_sample_data(arguments.folder), sep="\n")
+    say(*map(str, fetch_sample_data(arguments.folder)))
     return 0

@@ -17,7 +17,9 @@ from .common import (
     fail,
     interruptible,
     outputs_of,
+    path_of,
     progress_bar,
+    say,
     scan_settings,
     write_all,
     written,
@@ -42,7 +44,8 @@ examples:
   s3net sample-data && s3net segment sample-data/chest.nii.gz -o lungs.seg.nrrd
 
 exit codes:
-  0 done   1 failed   2 bad input or option   3 no lungs in the scan   130 stopped by Ctrl-C
+  0 done   1 failed   2 bad input or option   3 no lungs in the scan
+  130 stopped by Ctrl-C or SIGTERM
 """
 
 
@@ -59,13 +62,13 @@ def add_segment(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     add = command.add_argument
     add(
         "input",
-        type=Path,
+        type=path_of,
         metavar="INPUT",
         help="DICOM folder or file, NIfTI, NRRD or MetaImage; a picture: PNG, JPEG, TIFF or DICOM",
     )
     add(
         *("-o", "--output"),
-        type=Path,
+        type=path_of,
         required=True,
         help="lungs: .seg.nrrd (segmentation for 3D Slicer), or as a label map (1 right, 2 left) "
         ".nii, .nii.gz, .nrrd or .mha, or as DICOM SEG .dcm; of a picture: its mask, .png or .tif",
@@ -78,14 +81,16 @@ def add_segment(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="picture: take the central, the darkest or the brightest region",
     )
     add("--at", type=_point, metavar="X,Y", help="picture: take the region at this pixel")
-    add("--clusters", type=Path, metavar="OUT", help="write the cluster map, too (label map)")
+    add("--clusters", type=path_of, metavar="OUT", help="write the cluster map, too (label map)")
     add(
         "--overview",
-        type=Path,
+        type=path_of,
         metavar="PNG",
         help="write a picture for a quick visual check of the lungs",
     )
-    add("--json", type=Path, metavar="FILE", help="write volumes, clusters, settings and timings")
+    add(
+        "--json", type=path_of, metavar="FILE", help="write volumes, clusters, settings and timings"
+    )
     add(
         "--allow-empty",
         action="store_true",
@@ -178,4 +183,4 @@ def _summarize(arguments: argparse.Namespace, result: LungResult) -> None:
     """Print the figures and which files there are now."""
     from ..summary import as_lines
 
-    print(*as_lines(result), *written(arguments), sep="\n")
+    say(*as_lines(result), *written(arguments))

@@ -21,13 +21,13 @@ def files_below(
     """Every regular file below a folder, in a fixed order.
 
     Links are followed, and no folder is entered twice, so loops end. Pipes, sockets and devices,
-    which reading would wait for, are left out.
+    which reading would wait for, are left out, as are links that lead nowhere.
 
     Parameters
     ----------
     folder : Path
     on_unreadable : callable, optional
-        Called with each folder that can't be listed.
+        Called with each folder that can't be listed, and each link that leads nowhere.
     without : Path, optional
         A folder that is not entered.
     """
@@ -47,7 +47,11 @@ def files_below(
             continue
         # An entry knows what it is even where its path is too long for Windows to open it.
         waiting += [Path(entry.path) for entry in reversed(entries) if _passes(entry.is_dir)]
-        yield from (Path(entry.path) for entry in entries if _passes(entry.is_file))
+        for entry in entries:
+            if _passes(entry.is_file):
+                yield Path(entry.path)
+            elif entry.is_symlink() and not os.path.exists(entry.path):
+                on_unreadable(Path(entry.path))
 
 
 def retry_on_permission_error(act: Callable[[], None]) -> None:

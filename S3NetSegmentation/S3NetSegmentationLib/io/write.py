@@ -32,6 +32,22 @@ OWNER_ALONE = 0o600
 """The mode of a file that nobody else may read."""
 
 
+class NotWritten(InputError):
+    """A file can't be written.
+
+    Parameters
+    ----------
+    path : Path
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        super().__init__(
+            f"'{path}' can't be written; check that its disk is not full nor its folder "
+            "protected, and close it where it is open in another program."
+        )
+
+
 @contextmanager
 def replacing(path: Path, private: bool = False) -> Iterator[Path]:
     """A temporary file beside `path` to write to; it becomes `path` at the end.
@@ -56,7 +72,7 @@ def replacing(path: Path, private: bool = False) -> Iterator[Path]:
         temporary = _sibling(place, path.name)
         temporary.touch(exist_ok=False)
     except (OSError, RuntimeError) as error:  # links in a loop
-        raise InputError(_not_written(path)) from error
+        raise NotWritten(path) from error
     try:
         mode = stat.S_IMODE((place if place.exists() else temporary).stat().st_mode)
         _set_mode(temporary, OWNER_ALONE)
@@ -65,8 +81,12 @@ def replacing(path: Path, private: bool = False) -> Iterator[Path]:
         if place.exists() or not private:
             _set_mode(temporary, mode)
         retry_on_permission_error(lambda: os.replace(temporary, place))
+    except NotWritten as error:
+        if error.path == temporary:  # whose name tells nobody anything
+            raise NotWritten(path) from error
+        raise
     except OSError as error:
-        raise InputError(_not_written(path)) from error
+        raise NotWritten(path) from error
     finally:
         with suppress(OSError):
             retry_on_permission_error(lambda: temporary.unlink(missing_ok=True))
@@ -75,13 +95,6 @@ def replacing(path: Path, private: bool = False) -> Iterator[Path]:
 def _set_mode(path: Path, mode: int) -> None:
     with suppress(OSError):  # some drives have no modes
         path.chmod(mode)
-
-
-def _not_written(path: Path) -> str:
-    return (
-        f"'{path}' can't be written; check that its disk is not full nor its folder protected, and "
-        "close it where it is open in another program."
-    )
 
 
 def _flush(path: Path) -> None:
@@ -139,7 +152,7 @@ def check_writable(path: Path, suffixes: tuple[str, ...]) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Make a folder for outputs if it is missing, and see that files can be written there.
+    """See that files can be written into a folder, or that it can be made; nothing is left.
 
     Raises
     ------
@@ -147,15 +160,31 @@ def check_folder(folder: Path) -> None:
         If not.
     """
     check_name(folder)
-    probe = folder / f"{TEMPORARY}{uuid.uuid4().hex}"
+    there = next((each for each in (folder, *folder.parents) if os.path.lexists(each)), folder)
+    probe = there / f"{TEMPORARY}{uuid.uuid4().hex}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
         retry_on_permission_error(probe.unlink)
     except OSError as error:
-        raise InputError(
-            f"The folder '{folder}' can't be written to; choose another one."
-        ) from error
+        raise InputError(_unusable(folder)) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for outputs if it is missing.
+
+    Raises
+    ------
+    InputError
+        If it can't be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(_unusable(folder)) from error
+
+
+def _unusable(folder: Path) -> str:
+    return f"The folder '{folder}' can't be written to; choose another one."
 
 
 def write_segmentation(path: Path, lungs: sitk.Image) -> None:

@@ -61,9 +61,11 @@ def load_torch() -> ModuleType:
     """
     try:
         import torch
-    except OSError as error:
-        # A library of torch's; other errors of the system have to do with files of ours.
+    except (OSError, ImportError) as error:
         if out_of_memory(error):
             raise MemoryError from error
+        if isinstance(error, ImportError):
+            raise
+        # A library of torch's; other errors of the system have to do with files of ours.
         raise ImportError(str(error), name="torch") from error
     return torch

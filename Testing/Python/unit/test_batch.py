@@ -550,6 +550,8 @@ def test_bad_arguments_are_one_sentence(tmp_path, monkeypatch, capsys, options, 
     assert text.startswith("s3net: ")
     assert text.endswith(".")
     assert reason in text
+    assert sorted(os.listdir()) == ["file", "in"]
+    assert os.listdir("in") == []
 
 
 @pytest.mark.parametrize(

@@ -160,13 +160,48 @@ def test_a_list_as_windows_writes_it(tmp_path, out, encoding):
     assert skipped == []
 
 
-def test_what_is_no_list_is_refused(tmp_path, out):
-    (tmp_path / "text").write_text("hello\nworld\n")
-    for path in (volume(tmp_path / "a.nrrd"), tmp_path / "text"):
-        with pytest.raises(InputError, match=r"neither a folder nor a list"):
-            find_scans(path, out)
+def test_what_is_neither_a_scan_nor_a_list_is_refused(tmp_path, out):
+    volume(tmp_path / "a.nrrd")
+    for content in (
+        "hello\nworld\n",
+        "",
+        "a.nrrd\nNote:\nthe rest is\nprose\n",
+        "a.nrrd\n/\n",
+        "\0",
+    ):
+        (tmp_path / "text").write_text(content)
+        with pytest.raises(InputError, match=r"neither a folder, a scan, nor a list.*\.$"):
+            find_scans(tmp_path / "text", out)
     with pytest.raises(InputError, match=r"no folder or list"):
         find_scans(tmp_path / "missing", out)
+
+
+def test_a_scan_by_itself_is_that_one(tmp_path, out):
+    alone = volume(tmp_path / "a.nrrd")
+    volume(tmp_path / "b.nrrd")
+    first, *_ = write_series(tmp_path / "series", hounsfield())
+    for path in (alone, first):
+        (scan,), skipped = find_scans(path, out)
+        assert scan.paths == (path,)
+        assert skipped == []
+
+
+@posix
+def test_links_that_lead_nowhere_are_told_of(source, out):
+    (source / "lost.nrrd").symlink_to(source / "missing")
+    (source / "loop").symlink_to(source / "loop")
+    _, skipped = find_scans(source, out)
+    assert {each.place: each.reason for each in skipped} == {
+        "lost.nrrd": "a link that leads nowhere",
+        "loop": "a link that leads nowhere",
+    }
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@"])
+def test_no_name_is_a_formula_in_a_spreadsheet(source, out, sign):
+    volume(source / "a.nrrd").rename(source / f"{sign}1+2.nrrd")
+    (scan,), _ = find_scans(source, out)
+    assert scan.place == scan.key == f"./{sign}1+2.nrrd"
 
 
 @posix

@@ -142,3 +142,17 @@ def test_pictures_are_seen(page):
     # Three pictures, 200 pixels wide, one below the other.
     assert np.flatnonzero(red.any(0)).size == pytest.approx(200, abs=4)
     assert red.sum() == pytest.approx(3 * 200 * 94, rel=0.05)
+
+
+@needs_browser
+def test_on_paper_no_column_is_cut_off(page):
+    """As wide as A4 across within its margins, with the styles for print."""
+    width = (297 - 2 * 8) / 25.4 * 96
+    note = "A long sentence about slices. " * 8
+    html = page.read_text(encoding="utf-8").replace("@media print", "@media all")
+    html = html.replace("It can&#x27;t be read.", note + "x" * 60)
+    measure = "<script>document.title = document.querySelector('table').scrollWidth;</script>"
+    page.write_text(html.replace("</body>", measure + "</body>"), encoding="utf-8")
+    shown = browse(page, f"--window-size={width:.0f},700", "--dump-dom")
+    assert note.strip() in shown
+    assert int(re.search(r"<title>(\d+)</title>", shown)[1]) <= width

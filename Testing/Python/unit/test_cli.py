@@ -338,6 +338,60 @@ def test_bad_option(folder, capsys, options):
     assert not os.listdir(folder / "out")
 
 
+@pytest.mark.parametrize(
+    "words", [["segment", "", "-o", "a.nii"], ["batch", "in", "-o", ""], ["sample-data", " "]]
+)
+def test_an_empty_path_is_not_taken_for_the_current_folder(folder, monkeypatch, capsys, words):
+    monkeypatch.chdir(folder / "in")
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.endswith(": the path is empty\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links as on Linux and macOS")
+def test_a_link_in_a_loop_is_one_sentence(folder, capsys):
+    loop = folder / "out" / "loop.nii.gz"
+    loop.symlink_to(loop)
+    assert main(["segment", str(loop), "-o", str(folder / "a.nii")]) == 2
+    assert "no file or folder" in sentence(capsys)
+    assert main(arguments(folder, "-o", loop)) == 2
+    assert "can't be written" in sentence(capsys)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="such names and folders as on Linux")
+def test_names_can_give_a_terminal_no_orders(folder, capsys):
+    assert main(["segment", str(folder / "\x1b[2J\u202e.nrrd"), "-o", "a.nii"]) == 2
+    said = sentence(capsys)
+    assert "\\x1b[2J\\u202e.nrrd" in said
+    (folder / "in" / "\x1b[2J.nrrd").write_bytes(b"no image")
+    assert main(["batch", str(folder / "in"), "-o", str(folder / "new"), "--dry-run"]) == 0
+    assert "\x1b" not in capsys.readouterr().out
+    assert not (folder / "new").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows removes no folder that is in use")
+def test_a_working_folder_that_is_gone_is_one_sentence(folder, monkeypatch, capsys):
+    (folder / "gone").mkdir()
+    monkeypatch.chdir(folder / "gone")
+    (folder / "gone").rmdir()
+    assert main(arguments(folder)) == 2
+    assert "change to another one" in sentence(capsys)
+    os.chdir(folder)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is a full disk on Linux")
+def test_a_summary_that_cannot_be_printed_is_one_sentence(folder):
+    command = [*COMMAND, "batch", folder / "in", "-o", folder / "out", "--dry-run"]
+    with open("/dev/full", "w") as full:
+        run = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, check=False
+        )
+    assert run.returncode == 1
+    assert run.stderr.startswith("s3net: Standard output can't be written to")
+    assert run.stderr.count("\n") == 1
+
+
 def test_a_point_that_is_none(folder, capsys):
     with pytest.raises(SystemExit):
         main(arguments(folder, "--at", "3"))
@@ -380,7 +434,9 @@ def test_failed_write_leaves_no_file_at_all(folder, capsys, monkeypatch, quick, 
     if file == "clusters.nii.gz":
         more = more[:2]
     assert main(arguments(folder, *more)) == 2
-    assert "can't be written" in sentence(capsys)
+    said = sentence(capsys)
+    assert f"{file}' can't be written" in said
+    assert ".s3net" not in said
     assert not os.listdir(folder / "out")
 
 
@@ -414,17 +470,18 @@ def test_debug_shows_the_traceback(folder, capsys, monkeypatch):
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_interrupt_stops_at_the_next_step(folder, capsys, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_stops_at_the_next_step(folder, capsys, monkeypatch, number):
     def interrupted(image, settings, *, on_progress, is_cancelled):
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(number)
         return engine(image, settings, on_progress=on_progress, is_cancelled=is_cancelled)
 
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.getsignal(number)
     monkeypatch.setattr(pipeline, "segment_lungs", interrupted)
     assert main(arguments(folder)) == 130
     assert "nothing was written" in sentence(capsys)
     assert not os.listdir(folder / "out")
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(number) is before
 
 
 # The process as a user meets it.

@@ -186,6 +186,21 @@ def test_a_file_that_is_replaced_keeps_its_mode_and_a_link_stays_one(tmp_path):
     assert os.listdir(made.parent) == ["lungs"]
 
 
+def test_the_file_is_named_and_not_a_temporary_one(tmp_path, monkeypatch):
+    """As when an image is one of several files that are all written or none."""
+
+    def full(made, place):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with (
+        pytest.raises(InputError, match=r"lungs\.nii\.gz' can't be written"),
+        write.replacing(tmp_path / "lungs.nii.gz") as temporary,
+    ):
+        write.write_segmentation(temporary, lungs())
+    assert os.listdir(tmp_path) == []
+
+
 def test_what_is_being_written_is_for_its_owner_alone(tmp_path):
     before = os.umask(0o022)
     try:
