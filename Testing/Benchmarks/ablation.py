@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from cases import cases
+from protocol import best_cluster, crop_by_truth, hammoude, xor_error
 from S3NetSegmentationLib import PICTURE_PRESETS, segment_picture
 from S3NetSegmentationLib.errors import FitError
-from S3NetSegmentationLib.evaluation.overlap import dice, hammoude, xor_error
-from S3NetSegmentationLib.evaluation.protocol import best_cluster, crop_by_truth
+from S3NetSegmentationLib.evaluation.overlap import dice
 
 VARIANTS = {
     "all": {},

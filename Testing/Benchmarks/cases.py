@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from S3NetSegmentationLib.sample_data import LUNG_LOBES
+from S3NetSegmentationLib.labels import LEFT, RIGHT
 
 CHESTS = {
     "cip_copd": ("cip_copd/ct-64.nrrd", "cip_copd/wholeLung-64.nrrd"),
@@ -21,6 +21,9 @@ ABDOMENS = {
     name: (f"abdomen_lung_bases/{name}.nii.gz", f"abdomen_lung_bases/{name}_lungbases.nii.gz")
     for name in ("example_ct", "example_ct_sm")
 }
+
+LOBES = {LEFT: (10, 11), RIGHT: (12, 13, 14)}
+"""Labels of the lobes of each lung in the structures of the sample chest (TotalSegmentator)."""
 
 WRONG_REFERENCES = {
     "dev_52": "takes in the air around the body",
@@ -112,5 +115,5 @@ def _volumes(group: str, pairs: dict[str, tuple[Path, Path]]) -> Iterator[Case]:
 
 def _sample(folder: Path) -> Case:
     structures = _array(folder / "chest_structures.nii.gz")
-    lobes = (structures >= min(LUNG_LOBES)) & (structures <= max(LUNG_LOBES))
+    lobes = np.isin(structures, [*LOBES[LEFT], *LOBES[RIGHT]])
     return Case("chest CT", "sample", sitk.ReadImage(str(folder / "chest.nii.gz")), lobes)

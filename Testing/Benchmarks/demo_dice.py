@@ -2,21 +2,20 @@
 
 import sys
 
+import numpy as np
 import SimpleITK as sitk
+from cases import LOBES
 from S3NetSegmentationLib.evaluation.overlap import dice
-from S3NetSegmentationLib.labels import LEFT, RIGHT
-
-LOBES = {"left lung": (LEFT, (10, 11)), "right lung": (RIGHT, (12, 13, 14))}
-"""Label of each lung, and those of its lobes in the reference."""
+from S3NetSegmentationLib.labels import LUNG_NAMES
 
 
 def main() -> int:
     """Compare the two files named on the command line."""
     lungs, structures = (sitk.GetArrayFromImage(sitk.ReadImage(path)) for path in sys.argv[1:3])
-    for name, (label, lobes) in LOBES.items():
-        truth = (structures >= min(lobes)) & (structures <= max(lobes))
-        print(f"Dice {name}: {dice(lungs == label, truth):.4f}")
-    both = (structures >= 10) & (structures <= 14)
+    truths = {label: np.isin(structures, lobes) for label, lobes in LOBES.items()}
+    for label, truth in truths.items():
+        print(f"Dice {LUNG_NAMES[label]}: {dice(lungs == label, truth):.4f}")
+    both = np.logical_or(*truths.values())
     print(f"Dice both lungs: {dice(lungs > 0, both):.4f}")
     return 0
 

@@ -11,9 +11,9 @@ import numpy as np
 import SimpleITK as sitk
 from cases import WRONG_REFERENCES, Case
 from methods import Prediction
-from S3NetSegmentationLib.evaluation.overlap import dice, hammoude, xor_error
-from S3NetSegmentationLib.evaluation.protocol import best_cluster, crop_by_truth
-from S3NetSegmentationLib.evaluation.surface import hausdorff95
+from protocol import best_cluster, crop_by_truth, hammoude, xor_error
+from S3NetSegmentationLib.evaluation.overlap import dice
+from surface import hausdorff95
 
 NAN = float("nan")
 

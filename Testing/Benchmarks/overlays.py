@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from cases import Case
 from figures import Row
 from methods import Prediction
-from S3NetSegmentationLib.evaluation.protocol import best_cluster
+from protocol import best_cluster
 from scipy import ndimage
 
 SIZE = 256

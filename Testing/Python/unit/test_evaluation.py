@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from S3NetSegmentationLib.evaluation.overlap import dice, hammoude, xor_error
-from S3NetSegmentationLib.evaluation.protocol import best_cluster, crop_by_truth
-from S3NetSegmentationLib.evaluation.surface import hausdorff95, surface_distances
+from protocol import best_cluster, crop_by_truth, hammoude, xor_error
+from S3NetSegmentationLib.evaluation.overlap import dice
+from surface import hausdorff95, surface_distances
 
 A = np.array([1, 1, 1, 1, 0, 0], bool)
 B = np.array([0, 0, 1, 1, 1, 0], bool)

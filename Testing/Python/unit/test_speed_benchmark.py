@@ -1,16 +1,11 @@
 """The benchmark compares like with like."""
 
-from pathlib import Path
-
 import pytest
 import torch
-
-BENCHMARKS = Path(__file__).parents[2] / "Benchmarks"
 
 
 @pytest.fixture
 def speed(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
     import speed
 
     monkeypatch.setattr(speed.published, "SIZE", 32)
