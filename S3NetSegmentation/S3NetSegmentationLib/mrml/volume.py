@@ -159,14 +159,14 @@ def cornersOfBox(volumeNode: slicer.vtkMRMLScalarVolumeNode, box: VoxelBox) -> l
     A volume that is saved and loaded may come back with an axis flipped; this stays.
     """
     ends = np.array([box.start[::-1], np.array(box.stop[::-1]) - 1])
-    return (np.column_stack([ends, [1, 1]]) @ _ijkToRas(volumeNode).T)[:, :3].tolist()
+    return (np.column_stack([ends, [1, 1]]) @ ijkToRas(volumeNode).T)[:, :3].tolist()
 
 
 def boxFromCorners(
     volumeNode: slicer.vtkMRMLScalarVolumeNode, corners: list[list[float]]
 ) -> VoxelBox:
     """The inverse of `cornersOfBox`."""
-    inverse = np.linalg.inv(_ijkToRas(volumeNode))
+    inverse = np.linalg.inv(ijkToRas(volumeNode))
     ends = np.rint((np.column_stack([corners, [1, 1]]) @ inverse.T)[:, 2::-1]).astype(int)
     return VoxelBox(tuple(ends.min(0).tolist()), tuple((ends.max(0) + 1).tolist()))
 
@@ -175,11 +175,12 @@ def sameAxes(
     volumeNode: slicer.vtkMRMLScalarVolumeNode, other: slicer.vtkMRMLScalarVolumeNode
 ) -> bool:
     """Whether the voxels of two volumes lie along the same axes, equally far apart."""
-    mine, others = (_ijkToRas(node)[:3, :3] for node in (volumeNode, other))
+    mine, others = (ijkToRas(node)[:3, :3] for node in (volumeNode, other))
     return bool(np.allclose(mine, others, atol=1e-3))
 
 
-def _ijkToRas(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
+def ijkToRas(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
+    """The matrix from voxel indices (i, j, k) to the volume's own coordinates."""
     matrix = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(matrix)
     return slicer.util.arrayFromVTKMatrix(matrix)
@@ -210,7 +211,7 @@ def _slabExtent(
 ) -> tuple[int, int, int]:
     """Axis of the slices, the first one in the slab and the one behind the last."""
     matrix = ijkToWorld(volumeNode)
-    axis = int(np.argmax(np.abs(matrix[2, :3]) / np.linalg.norm(matrix[:3, :3], axis=0)))
+    axis = axialAxis(matrix)
     center = np.append((np.array(size) - 1) / 2, 1)
     center[axis] = 0
     heights = (matrix @ center)[2] + matrix[2, axis] * np.arange(size[axis])
@@ -218,13 +219,19 @@ def _slabExtent(
     return (axis, int(inside[0]), int(inside[-1]) + 1) if inside.size else (axis, 0, 0)
 
 
+def axialAxis(toWorld: np.ndarray) -> int:
+    """Which of i, j, k runs along the patient, by the matrix from them to the world."""
+    return int(np.argmax(np.abs(toWorld[2, :3]) / np.linalg.norm(toWorld[:3, :3], axis=0)))
+
+
 def firstCt() -> slicer.vtkMRMLScalarVolumeNode | None:
-    """The first volume that is a CT, by its DICOM modality or else its values; or None."""
+    """The first volume that is a CT, or None."""
     volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-    return next((volumeNode for volumeNode in volumes if _isCt(volumeNode)), None)
+    return next((volumeNode for volumeNode in volumes if isCt(volumeNode)), None)
 
 
-def _isCt(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> bool:
+def isCt(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> bool:
+    """Whether a volume is a CT, by its DICOM modality or else its values."""
     # Other modules hide volumes of their own, which the panel can't show either.
     if volumeNode.GetHideFromEditors() or not volumeNode.GetImageData():
         return False
