@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 import qt
 import slicer
 import vtk
+from S3NetSegmentationLib.mrml.display import centerOnLungs, showScan
 from S3NetSegmentationLib.mrml.logic import SegmentationLogic
-from S3NetSegmentationLib.mrml.nodes import isFromAnotherScan, resultsTableOf, segmentationOf
-from S3NetSegmentationLib.mrml.volume import encloseVolume, firstCt
+from S3NetSegmentationLib.mrml.measuring import updateFigures
+from S3NetSegmentationLib.mrml.nodes import (
+    isFromAnotherScan,
+    removeNodesOf,
+    resultsTableOf,
+    segmentationOf,
+)
+from S3NetSegmentationLib.mrml.volume import encloseVolume, firstCt, isCt
 from S3NetSegmentationLib.ui.apply import ApplyPanel
 from S3NetSegmentationLib.ui.asking import askBeforeRun
 from S3NetSegmentationLib.ui.clusters import ClusterPanel
@@ -19,7 +27,6 @@ from S3NetSegmentationLib.ui.parameters import (
     S3NetSegmentationParameterNode,
     resetParameters,
     settingsOf,
-    showPreset,
     slabOf,
     suggestSlab,
 )
@@ -37,6 +44,8 @@ from slicer.util import VTKObservationMixin
 
 LIBRARY = "S3NetSegmentationLib"
 SAMPLE_CATEGORY = "S3-Net"
+REFRESH_MS = 300
+"""How long the lungs must have stayed as they are before they are measured anew."""
 
 
 class S3NetSegmentation(ScriptedLoadableModule):
@@ -107,12 +116,10 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self._connected: tuple[S3NetSegmentationParameterNode, int] | None = None
         self._scan: slicer.vtkMRMLScalarVolumeNode | None = None
         self._shown: slicer.vtkMRMLSegmentationNode | None = None
-        self._observedTable: slicer.vtkMRMLTableNode | None = None
+        self._loaded: slicer.vtkMRMLScalarVolumeNode | None = None
         # One for all: Slicer's own QTimer.singleShot keeps a timer for each call until it ends.
-        self._preselectTimer = qt.QTimer()
-        self._preselectTimer.setSingleShot(True)
-        self._preselectTimer.setInterval(0)
-        self._preselectTimer.connect("timeout()", self._preselect)
+        self._preselectTimer = _timer(0, self._preselect)
+        self._refreshTimer = _timer(REFRESH_MS, self._refresh)
 
     @property
     def _parameters(self) -> S3NetSegmentationParameterNode:
@@ -132,11 +139,11 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.log = Log(self.ui)
         self.torch = TorchSetup(self.ui, self.log)
         self.run = ApplyPanel(self.ui, self.logic, self.log, self._onFinished)
-        self.clusters = ClusterPanel(self.ui, self.logic, self.log)
-        self.results = ResultsPanel(self.ui, self.log)
+        self.clusters = ClusterPanel(self.ui, self.logic, self.log, self._refresh)
+        self.results = ResultsPanel(self.ui, self.logic, self.log)
 
         self.ui.applyButton.connect("clicked(bool)", self.onApply)
-        self.ui.presetComboBox.connect("activated(int)", self.onPreset)
+        self.ui.undoButton.connect("clicked(bool)", self.onUndo)
         self.ui.roiSelector.connect("nodeAddedByUser(vtkMRMLNode*)", self.onNewRoi)
         self.ui.slabCheckBox.connect("clicked(bool)", self.onSlab)
         self.ui.resetButton.connect("clicked(bool)", self.onReset)
@@ -145,7 +152,10 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.addObserver(scene, scene.EndCloseEvent, self._onSceneChanged)
         self.addObserver(scene, scene.StartImportEvent, self._onSceneStartImport)
         self.addObserver(scene, scene.EndImportEvent, self._onSceneChanged)
+        self.addObserver(scene, scene.StartSaveEvent, self._onSceneStartSave)
         self.addObserver(scene, scene.NodeAddedEvent, self._onNodeAdded)
+        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._onNodeAboutToBeRemoved)
+        self.addObserver(scene, scene.NodeRemovedEvent, self._onNodeRemoved)
         self.addObserver(scene, scene.EndUndoEvent, self._onSceneChanged)
         self.addObserver(scene, scene.EndRedoEvent, self._onSceneChanged)
         self._addShortcut()
@@ -157,6 +167,8 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.run.cancel()
         self.torch.stop()
         self._preselectTimer.stop()
+        self._refreshTimer.stop()
+        self.logic.forget()
         self.clusters.release()
         self._shortcut.enabled = False
         self._shortcut.deleteLater()
@@ -167,7 +179,7 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         """The user opens the module."""
         self._shortcut.enabled = True
         self._useParameters()
-        self._refresh()  # surfaces may have been shown or hidden elsewhere
+        self._refresh()  # the lungs may have been edited elsewhere
 
     def exit(self) -> None:
         """The user goes to another module; a run goes on, clicks in the views are left alone."""
@@ -182,6 +194,8 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
     def onApply(self, checked: bool = False) -> None:
         """Start a run, or cancel the one under way."""
+        if self.run.hasJustBegun:
+            return
         if self.run.isRunning:
             self.run.cancel()
             return
@@ -200,9 +214,11 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
                     overwrite,
                 )
 
-    def onPreset(self, index: int) -> None:
-        """The user has chosen a preset."""
-        showPreset(self._parameters, self._parameters.preset)
+    def onUndo(self, checked: bool = False) -> None:
+        """Take back the last run or choice."""
+        with self.log.reporting():
+            self.logic.undo()
+        self._show(self._parameters.outputSegmentation)
 
     def onNewRoi(self, roiNode: slicer.vtkMRMLMarkupsROINode) -> None:
         """The user has asked for a box; Slicer makes an empty one, which no view shows."""
@@ -234,15 +250,42 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self._preselect()
         self._onParametersModified()
 
-    def _onNodeAdded(self, caller: vtk.vtkObject | None = None, event: str | None = None) -> None:
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _onNodeAdded(self, caller: vtk.vtkObject, event: str, node: slicer.vtkMRMLNode) -> None:
         # A volume gets its voxels after it was added; the end of an import has its own event.
-        if not slicer.mrmlScene.IsBatchProcessing():
+        if node.IsA("vtkMRMLScalarVolumeNode") and not slicer.mrmlScene.IsBatchProcessing():
+            self._loaded = node
             self._preselectTimer.start()
 
     def _preselect(self) -> None:
-        """Choose the first CT where no volume is chosen."""
-        if self._connected is not None and self._parameters.inputVolume is None:
+        """Choose the CT that was just loaded, as long as nothing was done with another one."""
+        loaded, self._loaded = self._loaded, None
+        if self._connected is None:
+            return
+        chosen = self._parameters.inputVolume
+        if chosen is None:
             self._parameters.inputVolume = firstCt()
+        elif (
+            slicer.mrmlScene.IsNodePresent(loaded)
+            and isCt(loaded)
+            and not self.run.isRunning
+            and not segmentationOf(chosen)
+        ):
+            self._parameters.inputVolume = loaded
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _onNodeAboutToBeRemoved(
+        self, caller: vtk.vtkObject, event: str, node: slicer.vtkMRMLNode
+    ) -> None:
+        isClosing = slicer.mrmlScene.IsBatchProcessing()
+        if node.IsA("vtkMRMLSegmentationNode") and not isClosing:
+            removeNodesOf(node)
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _onNodeRemoved(self, caller: vtk.vtkObject, event: str, node: slicer.vtkMRMLNode) -> None:
+        self.run.stopWithout(node)
+        if self._connected is not None and not slicer.mrmlScene.IsBatchProcessing():
+            self._refreshTimer.start()
 
     def _releaseParameters(self) -> None:
         if self._connected is not None:
@@ -257,18 +300,20 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self, caller: vtk.vtkObject | None = None, event: str | None = None
     ) -> None:
         volumeNode = self._parameters.inputVolume
-        self.ui.applyButton.enabled = volumeNode is not None or self.run.isRunning
         if volumeNode is not self._scan:
             self._scan = volumeNode
             self._selectResultOf(volumeNode)
-        if self._parameters.outputSegmentation is not self._shown:
-            self._show(self._parameters.outputSegmentation)
+        self._show(self._parameters.outputSegmentation)
 
     def _selectResultOf(self, volumeNode: slicer.vtkMRMLScalarVolumeNode | None) -> None:
-        """Choose the segmentation of the scan that has just been chosen; without one, a new one."""
+        """Choose the segmentation of the scan that has just been chosen, and show both."""
+        if not volumeNode:
+            return
         chosen = self._parameters.outputSegmentation
-        if volumeNode and (chosen is None or isFromAnotherScan(chosen, volumeNode)):
+        if chosen is None or isFromAnotherScan(chosen, volumeNode):
             self._parameters.outputSegmentation = segmentationOf(volumeNode)
+        if volumeNode.GetImageData():
+            showScan(volumeNode)
 
     def _onFinished(
         self,
@@ -277,27 +322,59 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
     ) -> None:
         if self._parameters.inputVolume is volumeNode:  # and no other was chosen meanwhile
             self._parameters.outputSegmentation = segmentationNode
+            showScan(volumeNode)
+            centerOnLungs(segmentationNode)
             self._show(segmentationNode)
 
     def _show(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> None:
-        self._shown = segmentationNode
-        if self._observedTable is not None:
-            self.removeObserver(self._observedTable, vtk.vtkCommand.ModifiedEvent, self._refresh)
-        # Written last by whatever changes a result: a run, a choice, also by a script, an undo.
-        self._observedTable = resultsTableOf(segmentationNode)
-        if self._observedTable is not None:
-            self.addObserver(self._observedTable, vtk.vtkCommand.ModifiedEvent, self._refresh)
+        """Show a segmentation, and follow whatever changes it: a run, a choice, an edit."""
+        if segmentationNode is not self._shown:
+            self._observe(self._shown, self.removeObserver)
+            self._observe(segmentationNode, self.addObserver)
+            self._shown = segmentationNode
         self._refresh()
 
-    def _refresh(self, caller: vtk.vtkObject | None = None, event: str | None = None) -> None:
+    def _observe(
+        self,
+        segmentationNode: slicer.vtkMRMLSegmentationNode | None,
+        change: Callable[[vtk.vtkObject, int, Callable], None],
+    ) -> None:
+        if segmentationNode is not None:
+            changed = slicer.vtkSegmentation.SourceRepresentationModified
+            change(segmentationNode, vtk.vtkCommand.ModifiedEvent, self._onSegmentationModified)
+            change(segmentationNode, changed, self._onSegmentationModified)
+
+    def _onSegmentationModified(
+        self, caller: vtk.vtkObject | None = None, event: str | None = None
+    ) -> None:
+        # Many strokes of a brush are one change; elsewhere nobody looks at the panel.
+        if self.parent.isEntered:
+            self._refreshTimer.start()
+
+    def _refresh(self) -> None:
+        """Say what holds now of the scan and the segmentation that are selected."""
+        if self._shown:
+            updateFigures(self._shown)
         self.clusters.show(self._shown)
         self.results.show(self._shown)
+        self.run.show(self._scan, self._shown)
+        self.ui.undoButton.visible = not slicer.mrmlScene.GetUndoFlag()
+        self.ui.undoButton.enabled = self.logic.canUndo(self._shown)
+
+    def _onSceneStartSave(
+        self, caller: vtk.vtkObject | None = None, event: str | None = None
+    ) -> None:
+        """Let the tables that are saved be those of the lungs that are saved."""
+        for segmentationNode in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
+            updateFigures(segmentationNode)
 
     def _onSceneStartClose(
         self, caller: vtk.vtkObject | None = None, event: str | None = None
     ) -> None:
         self.run.cancel()
         self._releaseParameters()
+        self.logic.forget()
+        self._scan = None
         self._show(None)
 
     def _onSceneStartImport(
@@ -312,6 +389,15 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         """Another scene, or the one before an undo."""
         self._useParameters()
         self._show(self._parameters.outputSegmentation)
+
+
+def _timer(milliseconds: int, callback: Callable[[], None]) -> qt.QTimer:
+    """A timer that calls once, so long after its last start."""
+    timer = qt.QTimer()
+    timer.setSingleShot(True)
+    timer.setInterval(milliseconds)
+    timer.connect("timeout()", callback)
+    return timer
 
 
 class S3NetSegmentationTest(ScriptedLoadableModuleTest):

@@ -21,25 +21,28 @@ from ..result import LungResult
 from ..settings import Settings
 from .edits import (
     Shapes,
-    areSame,
+    differing,
     editedLungs,
     editsSince,
     keepCopy,
-    rememberWritten,
+    shapesIn,
     shapesOf,
     withEdits,
 )
+from .measuring import writeFigures
 from .nodes import (
     BOX,
     CLUSTER_COLORS,
     CLUSTER_TABLE,
     CLUSTERS,
     EDITS,
+    HINTS,
     QUALITY,
     RESULTS_TABLE,
     SCAN,
     SETTINGS,
     WARNINGS,
+    WRITTEN,
     clusterMapOf,
     ensureNode,
     isFromAnotherScan,
@@ -50,8 +53,8 @@ from .nodes import (
     volumeOf,
 )
 from .segmentation import checkSegmentation, fillColors, readLungs, writeLabels, writeLungs
-from .tables import readClusterTable, writeClusterTable, writeResultsTable
-from .transaction import oneStep
+from .tables import readClusterTable, writeClusterTable
+from .transaction import Step, oneStep
 from .volume import (
     VoxelBox,
     boxFromCorners,
@@ -114,6 +117,7 @@ class SegmentationLogic:
     ):
         super().__init__()
         self.startJob = startJob
+        self._done: tuple[slicer.vtkMRMLSegmentationNode, Step, Shapes] | None = None
 
     def segment(
         self,
@@ -270,7 +274,7 @@ class SegmentationLogic:
         """
         result = run.job.result()
         self._checkUnchanged(run)
-        with oneStep(*nodesOf(run.segmentationNode)):
+        with oneStep(*nodesOf(run.segmentationNode)) as step:
             if editedLungs(run.segmentationNode):
                 self._keepEdits(run)
             segmentationNode = run.segmentationNode or newNode(
@@ -280,7 +284,7 @@ class SegmentationLogic:
             editsNode = segmentationNode.GetNodeReference(EDITS)
             if editsNode:
                 slicer.mrmlScene.RemoveNode(editsNode)
-        self._keep(segmentationNode, result)
+        self._keep(segmentationNode, result, step)
         return segmentationNode
 
     def chooseClusters(
@@ -304,9 +308,35 @@ class SegmentationLogic:
         result, box = self._chosen(segmentationNode, clusterNumbers)
         edits = self._edits(segmentationNode)
         _, *changing = nodesOf(segmentationNode, (CLUSTER_TABLE, RESULTS_TABLE, EDITS))
-        with oneStep(*changing, last=segmentationNode):
+        with oneStep(*changing, last=segmentationNode) as step:
             _write(segmentationNode, result, volumeOf(segmentationNode), box, edits)
-        self._keep(segmentationNode, result)
+        self._keep(segmentationNode, result, step)
+
+    def canUndo(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> bool:
+        """Whether `undo` can take back what was last done to a segmentation.
+
+        Where the scene's own undo is switched on, that one is to be used.
+        """
+        return (
+            self._done is not None
+            and self._done[0] is segmentationNode
+            and not slicer.mrmlScene.GetUndoFlag()
+        )
+
+    def undo(self) -> None:
+        """Take back the last run or choice; what was edited by hand since is kept as a copy."""
+        if self._done is None:
+            return
+        segmentationNode, step, shapes = self._done
+        if differing(shapesOf(segmentationNode), shapes):
+            keepCopy(segmentationNode)
+        step.takeBack()
+        self.forget()
+
+    def forget(self) -> None:
+        """Let go of what is kept in memory for the next choice or undo, as the scene is closed."""
+        self._done = None
+        SegmentationLogic._latest = None
 
     def clusterAt(
         self, ras: Sequence[float], segmentationNode: slicer.vtkMRMLSegmentationNode | None = None
@@ -344,18 +374,25 @@ class SegmentationLogic:
         return readClusterTable(tableNode) if tableNode else ((), ())
 
     def warnings(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> tuple[str, ...]:
-        """Sentences that the user should read about how a segmentation was made."""
-        kept = segmentationNode.GetAttribute(WARNINGS) if segmentationNode else None
-        return tuple(json.loads(kept)) if kept else ()
+        """Sentences that the user should read: how it was made, and where to look."""
+        if not segmentationNode:
+            return ()
+        kept = [segmentationNode.GetAttribute(name) for name in (WARNINGS, HINTS)]
+        return tuple(sentence for each in kept if each for sentence in json.loads(each))
 
     def quality(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> float | None:
-        """Estimate of the quality of a run's result, 0 to 1; later choices do not change it."""
+        """Estimate of the quality of the chosen clusters, 0 to 1, before any edit by hand."""
         kept = segmentationNode.GetAttribute(QUALITY) if segmentationNode else None
         return json.loads(kept) if kept else None
 
-    @staticmethod
-    def _keep(segmentationNode: slicer.vtkMRMLSegmentationNode, result: LungResult) -> None:
+    def _keep(
+        self, segmentationNode: slicer.vtkMRMLSegmentationNode, result: LungResult, step: Step
+    ) -> None:
         SegmentationLogic._latest = (segmentationNode.GetID(), _key(segmentationNode), result)
+        isUndoneByTheScene = slicer.mrmlScene.GetUndoFlag()
+        self._done = (
+            None if isUndoneByTheScene else (segmentationNode, step, shapesOf(segmentationNode))
+        )
 
     def _checkUnchanged(self, run: Run) -> None:
         """Refuse to place a result on a volume that is gone or has become another one."""
@@ -377,7 +414,7 @@ class SegmentationLogic:
     def _keepEdits(run: Run) -> None:
         """Copy what was edited by hand, unless it may be lost just as it is."""
         now = shapesOf(run.segmentationNode)
-        if run.replaced is None or not all(map(areSame, now.values(), run.replaced.values())):
+        if run.replaced is None or differing(now, run.replaced):
             keepCopy(run.segmentationNode)
 
     def _edits(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> np.ndarray | None:
@@ -397,17 +434,13 @@ class SegmentationLogic:
         self, run: Run, result: LungResult, segmentationNode: slicer.vtkMRMLSegmentationNode
     ) -> None:
         """Fill the segmentation and the nodes it refers to, making those that are missing."""
+        placeBeside(segmentationNode, run.volumeNode)
         for role in (CLUSTERS, CLUSTER_COLORS, CLUSTER_TABLE, RESULTS_TABLE):
             ensureNode(segmentationNode, role, run.volumeNode)
-        placeBeside(segmentationNode, run.volumeNode)
         segmentationNode.SetAttribute(SETTINGS, json.dumps(result.settings.as_dict()))
         segmentationNode.SetAttribute(BOX, json.dumps(cornersOfBox(run.volumeNode, run.box)))
         segmentationNode.SetAttribute(SCAN, result.scan.to_text())
-        found = () if result.lungs_found else (NO_LUNGS,)
-        segmentationNode.SetAttribute(
-            WARNINGS, json.dumps([*found, *result.warnings, *result.figures.hints])
-        )
-        segmentationNode.SetAttribute(QUALITY, json.dumps(result.figures.quality))
+        segmentationNode.SetAttribute(WARNINGS, json.dumps(result.warnings))
         self._showClusters(run, result, segmentationNode)
         _write(segmentationNode, result, run.volumeNode, run.box)
 
@@ -467,11 +500,19 @@ def _write(
     box: VoxelBox,
     edits: np.ndarray | None = None,
 ) -> None:
-    """Both tables and, in the end, the lungs of a segmentation."""
-    writeClusterTable(segmentationNode.GetNodeReference(CLUSTER_TABLE), result.table, result.chosen)
-    writeResultsTable(segmentationNode.GetNodeReference(RESULTS_TABLE), result.figures.lungs)
+    """Both tables and, in the end, the lungs of a segmentation and what is known of them."""
+    decided = box.paste(result.lung_array, slicer.util.arrayFromVolume(volumeNode).shape)
+    lungs = withEdits(decided, edits)
+    written = now = shapesIn(decided, volumeNode)
     if edits is not None:
         writeLabels(ensureNode(segmentationNode, EDITS, volumeNode), edits, volumeNode)
-    lungs = box.paste(result.lung_array, slicer.util.arrayFromVolume(volumeNode).shape)
-    writeLungs(segmentationNode, withEdits(lungs, edits), volumeNode)
-    rememberWritten(segmentationNode, lungs, volumeNode)
+        now = shapesIn(lungs, volumeNode)
+    writeClusterTable(segmentationNode.GetNodeReference(CLUSTER_TABLE), result.table, result.chosen)
+    figuresNode = segmentationNode.GetNodeReference(RESULTS_TABLE)
+    writeFigures(figuresNode, lungs, volumeNode, now, differing(now, written))
+    writeLungs(segmentationNode, lungs, volumeNode)
+    found = () if result.lungs_found else (NO_LUNGS,)
+    with slicer.util.NodeModify(segmentationNode):
+        segmentationNode.SetAttribute(HINTS, json.dumps([*found, *result.figures.hints]))
+        segmentationNode.SetAttribute(QUALITY, json.dumps(result.figures.quality))
+        segmentationNode.SetAttribute(WRITTEN, json.dumps(written))

@@ -24,17 +24,22 @@ NODES = {
 }
 """Class of each, and what follows the volume's name in its own."""
 
-SETTINGS, BOX, SCAN, WARNINGS, QUALITY, WRITTEN = (
+SETTINGS, BOX, SCAN, WARNINGS, HINTS, QUALITY, WRITTEN = (
     "S3Net.settings",
     "S3Net.box",
     "S3Net.scan",
     "S3Net.warnings",
+    "S3Net.hints",
     "S3Net.quality",
     "S3Net.written",
 )
 """Attributes of a segmentation: how it was made, the corners of the box that it was made from,
-where body and airways are in it, what the user should know of it, how far it can be trusted, and
-the shapes of its lungs before any edit by hand."""
+where body and airways are in it, what the user should know of the run, where to look in its lungs,
+how far they can be trusted, and their shapes before any edit by hand."""
+
+
+HIDDEN = "SubjectHierarchy.ExcludeFromPotentialNodesList"
+"""Attribute of a node that Slicer's Data module does not show."""
 
 
 def volumeOf(
@@ -117,8 +122,26 @@ def ensureNode(
         segmentationNode.SetNodeReferenceID(role, node.GetID())
     elif isFromAnotherScan(segmentationNode, volumeNode):
         node.SetName(slicer.mrmlScene.GenerateUniqueName(name))
-    placeBeside(node, volumeNode)
+    _placeUnder(node, segmentationNode)
+    if role != RESULTS_TABLE:  # the others say nothing to a user
+        node.SetAttribute(HIDDEN, "1")
     return node
+
+
+def _placeUnder(node: slicer.vtkMRMLNode, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
+    """Let a node lie under its segmentation in the subject hierarchy, which deletes both."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    item, parent = (hierarchy.GetItemByDataNode(each) for each in (node, segmentationNode))
+    if item and parent:
+        hierarchy.SetItemParent(item, parent)
+
+
+def removeNodesOf(segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
+    """Remove what a segmentation refers to, as it is removed itself."""
+    for node in nodesOf(segmentationNode)[1:]:
+        if node.IsA("vtkMRMLDisplayableNode") and node.GetDisplayNode():
+            slicer.mrmlScene.RemoveNode(node.GetDisplayNode())
+        slicer.mrmlScene.RemoveNode(node)
 
 
 def placeBeside(node: slicer.vtkMRMLNode, volumeNode: slicer.vtkMRMLScalarVolumeNode) -> None:

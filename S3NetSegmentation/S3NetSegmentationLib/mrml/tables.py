@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import slicer
 import vtk
@@ -19,6 +19,7 @@ CHOSEN, CLUSTER, MEAN, MEDIAN, VOLUME = (
     "Volume (mL)",
 )
 INSIDE, AT_BORDER = "Inside the body", "At the border"
+EDITED = "Edited"
 
 
 def writeClusterTable(
@@ -61,9 +62,19 @@ def readClusterTable(
 
 
 def writeResultsTable(
-    tableNode: slicer.vtkMRMLTableNode, lungs: Iterable[LungMeasurements]
+    tableNode: slicer.vtkMRMLTableNode,
+    lungs: Iterable[LungMeasurements],
+    edited: Collection[str] = (),
 ) -> None:
-    """Fill a table node: a row for each lung; what an empty lung lacks is left out."""
+    """Fill a table node: a row for each lung; what an empty lung lacks is left out.
+
+    Parameters
+    ----------
+    tableNode : vtkMRMLTableNode
+    lungs : iterable of LungMeasurements
+    edited : collection of str
+        Names of the lungs that were edited by hand.
+    """
     lungs = list(lungs)
     _fill(
         tableNode,
@@ -75,6 +86,7 @@ def writeResultsTable(
                 f"{lung.emphysema_fraction:.1%}".rstrip("%") if lung.volume_ml else ""
                 for lung in lungs
             ],
+            EDITED: ["by hand" if lung.name in edited else "" for lung in lungs],
         },
     )
 

@@ -1,4 +1,4 @@
-"""A change of the scene that happens as a whole, or not at all."""
+"""A change of the scene that happens as a whole or not at all, and that can be taken back."""
 
 from __future__ import annotations
 
@@ -9,8 +9,35 @@ import slicer
 import vtk
 
 
+class Step:
+    """A change of the scene, while it happens and afterwards.
+
+    Attributes
+    ----------
+    copies : list of (vtkMRMLNode, vtkMRMLNode)
+        Each node that changed, and a copy of it as it was.
+    added : list of vtkMRMLNode
+        Those that are new.
+    """
+
+    def __init__(self, nodes: Iterable[slicer.vtkMRMLNode]):
+        self.copies = [(node, _copy(node)) for node in nodes]
+        self.added: list[slicer.vtkMRMLNode] = []
+
+    def takeBack(self) -> None:
+        """Make everything as it was before."""
+        scene = slicer.mrmlScene
+        for node in self.added:
+            if scene.IsNodePresent(node):
+                scene.RemoveNode(node)
+        for node, copy in self.copies:
+            if not scene.IsNodePresent(node):
+                scene.AddNode(node)
+            node.CopyWithScene(copy)
+
+
 @contextmanager
-def oneStep(*nodes: slicer.vtkMRMLNode, last: slicer.vtkMRMLNode | None = None) -> Iterator[None]:
+def oneStep(*nodes: slicer.vtkMRMLNode, last: slicer.vtkMRMLNode | None = None) -> Iterator[Step]:
     """Change nodes of the scene and add others, as one step of the scene's undo.
 
     After an error the nodes are as they were, and what was added is gone.
@@ -20,23 +47,22 @@ def oneStep(*nodes: slicer.vtkMRMLNode, last: slicer.vtkMRMLNode | None = None) 
     *nodes : vtkMRMLNode
         Those that will change.
     last : vtkMRMLNode, optional
-        One that will change at the very end, as a whole or not at all. It needs no copy, and to
-        copy a segmentation and let go of the copy takes a tenth of a second.
+        One that will change at the very end, as a whole or not at all. It is copied only where
+        the scene's undo is off, as to copy a segmentation takes a tenth of a second.
     """
     scene = slicer.mrmlScene
     before = _nodesOf(scene)
-    _saveForUndo(scene, [*nodes, *filter(None, [last])])
-    copies = [(node, _copy(node)) for node in nodes]
+    every = [*nodes, *filter(None, [last])]
+    _saveForUndo(scene, every)
+    step = Step(nodes if scene.GetUndoFlag() else every)
     try:
-        yield
+        yield step
     except BaseException:
-        for node in _nodesOf(scene) - before:
-            if scene.IsNodePresent(node):
-                scene.RemoveNode(node)
-        for node, copy in copies:
-            node.CopyWithScene(copy)
+        step.added = list(_nodesOf(scene) - before)
+        step.takeBack()
         raise
-    for node in _nodesOf(scene) - before:
+    step.added = list(_nodesOf(scene) - before)
+    for node in step.added:
         node.SetUndoEnabled(True)
 
 

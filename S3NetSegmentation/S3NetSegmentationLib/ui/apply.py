@@ -14,6 +14,10 @@ from ..mrml.logic import Run, SegmentationLogic
 from ..progress import Progress
 from ..settings import Settings
 from .log import Log
+from .status import describe
+
+STATUS, PROGRESS = 0, 1
+"""Pages below the button, in one place."""
 
 POLL_MS = 100
 """Milliseconds between two looks at the process."""
@@ -28,7 +32,7 @@ class ApplyPanel:
     Parameters
     ----------
     ui
-        The panel's widgets: `applyButton`, `progressBar`, `statusLabel`.
+        The panel's widgets: `applyButton`, `statusStack`, `progressBar`, `statusLabel`.
     logic : SegmentationLogic
     log : Log
     onFinished : callable
@@ -48,16 +52,38 @@ class ApplyPanel:
         self._onFinished = onFinished
         self._run: Run | None = None
         self._started = 0.0
+        self._shown: tuple[slicer.vtkMRMLNode | None, ...] = (None, None)
+        self._notice = ""
         self._applyTip = ui.applyButton.toolTip
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.connect("timeout()", self._poll)
-        self._showIdle("")
+        self._showIdle()
 
     @property
     def isRunning(self) -> bool:
         """Whether a run is under way."""
         return self._run is not None
+
+    @property
+    def hasJustBegun(self) -> bool:
+        """Whether another click is most likely the second one of a double click."""
+        interval = qt.QApplication.doubleClickInterval() / 1000
+        return self.isRunning and time.monotonic() - self._started < interval
+
+    def show(
+        self,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode | None,
+        segmentationNode: slicer.vtkMRMLSegmentationNode | None,
+    ) -> None:
+        """Say what is known of the segmentation that is selected for a scan."""
+        if self._shown != (volumeNode, segmentationNode):
+            self._notice = ""  # of the last run, which was about something else
+        self._shown = volumeNode, segmentationNode
+        self._ui.applyButton.enabled = volumeNode is not None or self.isRunning
+        self._ui.statusLabel.text = self._notice or describe(
+            self._logic, volumeNode, segmentationNode
+        )
 
     def start(
         self,
@@ -79,6 +105,7 @@ class ApplyPanel:
             volumeNode, settings, segmentationNode, roiNode, sliceRange, overwrite
         )
         self._run = run
+        self._notice = ""
         self._started = time.monotonic()
         size = " x ".join(map(str, run.image.GetSize()))
         spacing = " x ".join(f"{value:.2f}" for value in run.image.GetSpacing())
@@ -90,6 +117,12 @@ class ApplyPanel:
         """End the run now; the scene stays as it was. Harmless where nothing runs."""
         if self._run is not None:
             self._end(self._run, _("Cancelled; the scene is as it was."))
+
+    def stopWithout(self, node: slicer.vtkMRMLNode) -> None:
+        """End a run that is of no use any more, as a node was removed."""
+        run = self._run
+        if run is not None and node in (run.volumeNode, run.segmentationNode):
+            self._end(run, _("Stopped, as its scan or segmentation was removed."))
 
     def _poll(self) -> None:
         run = self._run
@@ -114,34 +147,36 @@ class ApplyPanel:
         done = _("Done in {seconds:.0f} s, estimated quality {quality:.0%}.").format(
             seconds=seconds, quality=self._logic.quality(segmentationNode)
         )
-        self._end(run, " ".join([done, *self._logic.warnings(segmentationNode)]))
+        self._log.add(done)
+        self._end(run, "")
         self._onFinished(run.volumeNode, segmentationNode)
 
-    def _end(self, run: Run, status: str) -> None:
+    def _end(self, run: Run, notice: str) -> None:
         self._timer.stop()
         self._run = None
         run.job.cancel()
-        self._log.add(status)
-        self._showIdle(status)
+        if notice:
+            self._log.add(notice)
+        self._notice = notice
+        self._showIdle()
 
     def _showRunning(self) -> None:
         self._ui.applyButton.text = _("Cancel")
         self._ui.applyButton.toolTip = _("Stop now and leave everything as it was")
-        self._ui.progressBar.value = 0
+        self._ui.progressBar.maximum = 0  # busy, until it can be told how far it is
         self._ui.progressBar.format = _("Starting")
-        self._ui.progressBar.visible = True
-        self._ui.statusLabel.visible = False
+        self._ui.statusStack.currentIndex = PROGRESS
 
-    def _showIdle(self, status: str) -> None:
+    def _showIdle(self) -> None:
         self._ui.applyButton.text = _("Apply")
         self._ui.applyButton.toolTip = self._applyTip
-        self._ui.progressBar.visible = False
-        self._ui.statusLabel.text = status
-        self._ui.statusLabel.visible = bool(status)
+        self._ui.statusStack.currentIndex = STATUS
+        self.show(*self._shown)
 
     def _showProgress(self, progress: Progress) -> None:
         remaining = remainingTime(progress.fraction, time.monotonic() - self._started)
         text = f"{stageTitle(progress.stage)} {progress.done}/{progress.total}"
+        self._ui.progressBar.maximum = 100
         self._ui.progressBar.value = round(100 * progress.fraction)
         self._ui.progressBar.format = f"{text}, {remaining}" if remaining else text
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
 
 import qt
@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 
 from ..lung.clusters import ClusterStatistics
 from ..mrml.logic import SegmentationLogic
-from ..mrml.nodes import clusterMapOf
+from ..mrml.nodes import clusterMapOf, volumeOf
 from ..mrml.segmentation import clusterColor
 from .log import Log, waiting
 from .picking import SliceViewPicker
@@ -29,10 +29,19 @@ class ClusterPanel:
         The panel's widgets: `clusterTable`, `pickButton`, `showClustersCheckBox`.
     logic : SegmentationLogic
     log : Log
+    onChosen : callable
+        Called after the lungs have changed, or could not.
     """
 
-    def __init__(self, ui: SimpleNamespace, logic: SegmentationLogic, log: Log):
+    def __init__(
+        self,
+        ui: SimpleNamespace,
+        logic: SegmentationLogic,
+        log: Log,
+        onChosen: Callable[[], None],
+    ):
         self._ui, self._logic, self._log = ui, logic, log
+        self._onChosen = onChosen
         self._segmentationNode: slicer.vtkMRMLSegmentationNode | None = None
         self._picker = SliceViewPicker(self._onPicked)
         self._table = ui.clusterTable
@@ -48,12 +57,15 @@ class ClusterPanel:
         """Show the clusters of a segmentation; None, or one without clusters, empties the table."""
         self._segmentationNode = segmentationNode
         clusters, chosen = self._logic.clusters(segmentationNode)
+        if not clusterMapOf(segmentationNode) or not volumeOf(segmentationNode):
+            clusters = ()  # without them nothing can be chosen
         wasBlocked = self._table.blockSignals(True)
         self._table.setRowCount(len(clusters))
         for row, cluster in enumerate(clusters):
             self._fillRow(row, cluster, cluster.number in chosen)
         self._table.blockSignals(wasBlocked)
-        for widget in (self._table, self._ui.pickButton, self._ui.showClustersCheckBox):
+        self._table.visible = bool(clusters)
+        for widget in (self._ui.pickButton, self._ui.showClustersCheckBox):
             widget.enabled = bool(clusters)
         if not clusters:
             self.release()
@@ -96,7 +108,7 @@ class ClusterPanel:
     def _choose(self, numbers: Iterable[int]) -> None:
         with self._log.reporting(), waiting():
             self._logic.chooseClusters(self._segmentationNode, numbers)
-        self.show(self._segmentationNode)
+        self._onChosen()
 
     def _onPickToggled(self, isOn: bool) -> None:
         if isOn:

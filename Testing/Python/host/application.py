@@ -44,10 +44,12 @@ class SliceView:
 
     def __init__(self, scene):
         self._node = scene.AddNewNodeByClass("vtkMRMLSliceNode", "Red")
+        self._node.SetLayoutName("Red")
         self._node.SetOrientationToAxial()
         self._node.SetDimensions(200, 200, 1)
         self._node.SetFieldOfView(400, 400, 1)
         self._composite = scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
+        self._composite.SetLayoutName("Red")
         self._interactor = vtk.vtkGenericRenderWindowInteractor()
 
     def mrmlSliceNode(self):
@@ -78,12 +80,37 @@ class SliceView:
         self._interactor.InvokeEvent("LeftButtonReleaseEvent")
 
 
+class ThreeDView:
+    """A 3D view that counts how often it was framed."""
+
+    def __init__(self):
+        self.framed = 0
+
+    def threeDView(self):
+        """The view itself."""
+        return self
+
+    def resetFocalPoint(self):
+        """Look at the middle of what there is."""
+
+    def resetCamera(self, resetRotation=True, resetTranslation=True, resetDistance=True):
+        """Step back until all of it is seen."""
+        self.framed += 1
+
+
 class LayoutManager(Signals):
-    """Knows the slice views."""
+    """Knows the slice views, and a 3D view."""
+
+    threeDViewCount = 1
 
     def __init__(self, scene):
         super().__init__()
         self.red = SliceView(scene)
+        self.view3D = ThreeDView()
+
+    def threeDWidget(self, index):
+        """The widget of the 3D view."""
+        return self.view3D
 
     def sliceViewNames(self):
         """One view is enough."""
@@ -130,6 +157,10 @@ class ModulePanel(widgets.qMRMLWidget):
         """The user opens the module."""
         self._entered = True
         self._python.enter()
+
+    def leave(self):
+        """The user opens another module."""
+        self._entered = False
 
     def reload(self):
         """Make the panel anew from the module that was read again."""

@@ -92,6 +92,7 @@ WIDGETS = [
     "QPushButton",
     "QSlider",
     "QSpinBox",
+    "QStackedWidget",
     "QTableWidget",
     "QTextEdit",
     "QWidget",
@@ -202,7 +203,10 @@ def install(settings_file: str) -> ModuleType:
         setattr(ctk, f"ctk{name}", type(f"ctk{name}", (PythonQtWays, QtWidgets.QWidget), {}))
     QUiLoader.classes = {name: getattr(qt, name) for name in WIDGETS} | {
         name: getattr(widgets, name)
-        for name in ("ctkCollapsibleButton", "qMRMLNodeComboBox", "qMRMLWidget")
+        for name in (
+            *("ctkCollapsibleButton", "ctkCollapsibleGroupBox"),
+            *("qMRMLNodeComboBox", "qMRMLSegmentationShow3DButton", "qMRMLWidget"),
+        )
     }
     sys.modules["qt"], sys.modules["ctk"] = qt, ctk
     return qt

@@ -13,9 +13,10 @@ class ctkCollapsibleButton(PythonQtWays, QtWidgets.QGroupBox):
     def __init__(self, parent=None):
         super().__init__(parent)
         self._collapsed = False
+        self._folded = []
 
     def _get_text(self):
-        return self.title
+        return self.title  # the text of a button, the title of a group box
 
     def _set_text(self, text):
         self.setTitle(text)
@@ -25,21 +26,68 @@ class ctkCollapsibleButton(PythonQtWays, QtWidgets.QGroupBox):
 
     def _set_collapsed(self, collapsed):
         self._collapsed = collapsed
-        self._fold()
+        if collapsed:
+            self._fold()
+        else:
+            for child in self._folded:
+                child.setVisible(True)
+            self._folded = []
 
     def childEvent(self, event):
         """Fold what is added later, too, as the .ui file sets properties first."""
         super().childEvent(event)
-        if event.type() == QtCore.QEvent.ChildPolished:
+        if event.type() == QtCore.QEvent.ChildPolished and self._collapsed:
             self._fold()
 
     def _fold(self):
-        for child in self.children():
-            if isinstance(child, QtWidgets.QWidget):
-                child.setVisible(not self._collapsed)
+        """Hide the children, and remember those that were not hidden before."""
+        children = [each for each in self.children() if isinstance(each, QtWidgets.QWidget)]
+        for child in children:
+            if not child.isHidden():
+                self._folded.append(child)
+                child.setVisible(False)
 
     text = QtCore.Property(str, _get_text, _set_text)
     collapsed = QtCore.Property(bool, _get_collapsed, _set_collapsed)
+
+
+class ctkCollapsibleGroupBox(ctkCollapsibleButton):
+    """A smaller section with a title that folds."""
+
+
+class qMRMLSegmentationShow3DButton(PythonQtWays, QtWidgets.QPushButton):
+    """Makes the surfaces of a segmentation, or removes them."""
+
+    def __init__(self, parent=None):
+        super().__init__(parent)
+        self.setCheckable(True)
+        self._node, self._tag = None, None
+        self.toggled.connect(self._on_toggled)
+        self._update()
+
+    def setSegmentationNode(self, node):
+        """The segmentation to show."""
+        if self._tag is not None:
+            self._node.RemoveObserver(self._tag)
+        self._node = node
+        self._tag = None if node is None else node.AddObserver("AnyEvent", self._update)
+        self._update()
+
+    def _on_toggled(self, on):
+        segmentation = self._node.GetSegmentation()
+        if on:
+            segmentation.CreateRepresentation("Closed surface")
+        else:
+            segmentation.RemoveRepresentation("Closed surface")
+
+    def _update(self, caller=None, event=None):
+        segmentation = self._node.GetSegmentation() if self._node else None
+        self.setEnabled(bool(segmentation and segmentation.GetNumberOfSegments()))
+        blocked = self.blockSignals(True)
+        self.setChecked(
+            bool(segmentation and segmentation.ContainsRepresentation("Closed surface"))
+        )
+        self.blockSignals(blocked)
 
 
 class ctkMessageBox:

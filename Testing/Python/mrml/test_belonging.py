@@ -4,7 +4,7 @@ import pytest
 from engine_here import small_chest
 from quick import QUICK
 from S3NetSegmentationLib.errors import InputError
-from S3NetSegmentationLib.mrml.nodes import NODES, segmentationOf, volumeOf
+from S3NetSegmentationLib.mrml.nodes import nodesOf, segmentationOf, volumeOf
 from slicer_scene import add_volume, lungs_array, state
 
 
@@ -48,7 +48,8 @@ def test_one_that_is_overwritten_on_purpose_bears_the_name_of_its_scan_in_its_no
     lungs = lungs_array(segmentation, second)
     assert (lungs == 1).any()
     assert not (lungs == 2).any()
-    names = [segmentation.GetNodeReference(role).GetName() for role in NODES]
+    names = [node.GetName() for node in nodesOf(segmentation)[1:]]
+    assert len(names) == 4
     assert all("Scan B" in name for name in names)
 
 

@@ -9,6 +9,7 @@ from quick import QUICK
 from S3NetSegmentationLib.manual_choice import choose_clusters
 from S3NetSegmentationLib.mrml.edits import editedLungs
 from S3NetSegmentationLib.mrml.logic import SegmentationLogic
+from S3NetSegmentationLib.mrml.measuring import updateFigures
 from S3NetSegmentationLib.mrml.nodes import segmentationOf, volumeOf
 from slicer_scene import add_volume, load_scene, lungs_array, save_scene, segment_array
 
@@ -140,3 +141,86 @@ def test_lungs_that_someone_else_has_drawn_are_kept_too(logic, scene):
     logic.segment(volume, QUICK, mine)
     (copy,) = copies(scene, mine)
     assert segment_array(copy, "right_lung", volume)[3:9].all()
+
+
+def figures(segmentation):
+    table = segmentation.GetNodeReference("S3Net.resultsTable")
+    columns = range(table.GetNumberOfColumns())
+    names = [table.GetColumnName(column) for column in columns]
+    return [
+        dict(zip(names, (table.GetCellText(row, column) for column in columns), strict=True))
+        for row in range(table.GetNumberOfRows())
+    ]
+
+
+@pytest.mark.parametrize("geometry", ["axial", "oblique", "left-handed"])
+def test_the_figures_follow_the_segments(logic, geometry):
+    image = small_chest(geometry).image
+    volume = add_volume(image)
+    segmentation = logic.segment(volume, QUICK)
+    assert [row["Edited"] for row in figures(segmentation)] == ["", ""]
+    left = figures(segmentation)[1]
+    paint_and_erase(segmentation, volume)
+    updateFigures(segmentation)
+    right = segment_array(segmentation, "right_lung", volume) > 0
+    row = figures(segmentation)[0]
+    milliliters = right.sum() * np.prod(image.GetSpacing()) / 1000
+    assert row["Volume (mL)"] == f"{milliliters:.0f}"
+    assert row["Mean (HU)"] == f"{sitk.GetArrayViewFromImage(image)[right].mean():.0f}"
+    assert row["Edited"] == "by hand"
+    assert figures(segmentation)[1] == left
+    edit(segmentation, volume, "left_lung", lambda array: array.__imul__(0))
+    updateFigures(segmentation)
+    assert figures(segmentation)[1]["Volume (mL)"] == "0"
+    logic.chooseClusters(segmentation, segmented(image).chosen)
+    assert [row["Edited"] for row in figures(segmentation)] == ["by hand", "by hand"]
+    assert figures(segmentation)[1]["Volume (mL)"] == "0"
+
+
+def test_figures_that_hold_are_not_written_again(logic):
+    volume = add_volume(small_chest().image)
+    segmentation = logic.segment(volume, QUICK)
+    table = segmentation.GetNodeReference("S3Net.resultsTable")
+    before = table.GetMTime()
+    updateFigures(segmentation)
+    assert table.GetMTime() == before
+
+
+def test_figures_without_a_volume_stay(logic, scene):
+    volume = add_volume(small_chest().image)
+    segmentation = logic.segment(volume, QUICK)
+    before = figures(segmentation)
+    scene.RemoveNode(volume)
+    updateFigures(segmentation)
+    assert figures(segmentation) == before
+
+
+def test_quality_and_hints_are_those_of_the_clusters_that_are_chosen(logic):
+    image = small_chest().image
+    segmentation = logic.segment(add_volume(image), QUICK)
+    assert logic.quality(segmentation) == segmented(image).figures.quality
+    logic.chooseClusters(segmentation, [])
+    assert logic.quality(segmentation) == 0
+    assert "No lungs were found" in logic.warnings(segmentation)[0]
+    logic.chooseClusters(segmentation, segmented(image).chosen)
+    assert logic.quality(segmentation) == segmented(image).figures.quality
+    assert logic.warnings(segmentation) == segmented(image).figures.hints
+
+
+def test_undo_keeps_what_was_edited_since_as_a_copy_and_brings_older_edits_back(logic, scene):
+    scene.SetUndoOff()
+    image = small_chest().image
+    volume, chosen = add_volume(image), segmented(image).chosen
+    segmentation = logic.segment(volume, QUICK)
+    paint_and_erase(segmentation, volume)
+    logic.chooseClusters(segmentation, chosen[:1])
+    chosen_once = lungs_array(segmentation, volume)
+    logic.segment(volume, QUICK, overwrite=True)
+    edit(segmentation, volume, "left_lung", lambda array: array.__imul__(0))
+    logic.undo()
+    assert (lungs_array(segmentation, volume) == chosen_once).all()
+    (copy,) = copies(scene, segmentation)
+    assert not segment_array(copy, "left_lung", volume).any()
+    logic.chooseClusters(segmentation, [])
+    logic.chooseClusters(segmentation, chosen[:1])
+    assert (lungs_array(segmentation, volume) == chosen_once).all()

@@ -11,7 +11,13 @@ from quick import QUICK
 from S3NetSegmentationLib.errors import InputError
 from S3NetSegmentationLib.evaluation.overlap import dice
 from S3NetSegmentationLib.io.segments import LUNG_SEGMENTS
-from S3NetSegmentationLib.mrml.nodes import clusterMapOf, volumeOf
+from S3NetSegmentationLib.mrml.nodes import (
+    clusterMapOf,
+    nodesOf,
+    removeNodesOf,
+    resultsTableOf,
+    volumeOf,
+)
 from slicer_scene import (
     add_transform,
     add_volume,
@@ -156,19 +162,40 @@ def test_segments_have_name_terminology_and_distinct_colors(logic, chest):
     assert len(colors) == 2
 
 
-def test_the_nodes_lie_beside_the_volume_until_the_user_moves_them(logic, chest):
+def test_the_segmentation_lies_beside_the_volume_until_the_user_moves_it(logic, chest):
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     volume = add_volume(chest.image, folder="study")
     segmentation = logic.segment(volume, QUICK)
-    made = [segmentation, clusterMapOf(segmentation)]
-    made += [segmentation.GetNodeReference(f"S3Net.{kind}Table") for kind in ("cluster", "results")]
+    item = hierarchy.GetItemByDataNode(segmentation)
     folder = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(volume))
-    for node in made:
-        assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) == folder
+    assert hierarchy.GetItemParent(item) == folder
     elsewhere = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "elsewhere")
-    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(segmentation), elsewhere)
+    hierarchy.SetItemParent(item, elsewhere)
     logic.segment(volume, QUICK, segmentation)
-    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(segmentation)) == elsewhere
+    assert hierarchy.GetItemParent(item) == elsewhere
+
+
+def test_what_belongs_to_a_segmentation_lies_under_it_and_the_figures_alone_are_seen(logic, chest):
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    segmentation = logic.segment(add_volume(chest.image), QUICK)
+    parent = hierarchy.GetItemByDataNode(segmentation)
+    seen = []
+    for node in nodesOf(segmentation)[1:]:
+        item = hierarchy.GetItemByDataNode(node)
+        assert not item or hierarchy.GetItemParent(item) == parent
+        if item and not node.GetAttribute("SubjectHierarchy.ExcludeFromPotentialNodesList"):
+            seen.append(node)
+    assert seen == [resultsTableOf(segmentation)]
+
+
+def test_what_belongs_to_a_segmentation_goes_with_it(logic, scene, chest):
+    volume = add_volume(chest.image)
+    before = set(nodes())
+    segmentation = logic.segment(volume, QUICK)
+    removeNodesOf(segmentation)
+    scene.RemoveNode(segmentation)
+    left = [nodes()[name].GetClassName() for name in set(nodes()) - before]
+    assert left in ([], ["vtkMRMLSegmentationDisplayNode"])
 
 
 @pytest.mark.parametrize("name", ["axial", "left-handed", "oblique"])
@@ -396,7 +423,7 @@ def test_undo_takes_back_a_run_into_a_users_own_segmentation(logic, scene, chest
 
 
 def test_an_error_while_writing_leaves_everything_as_it_was(logic, chest, monkeypatch):
-    from S3NetSegmentationLib.mrml import logic as module
+    from S3NetSegmentationLib.mrml import measuring as module
 
     def out_of_memory(*arguments):
         raise MemoryError
@@ -424,6 +451,48 @@ def test_without_undo_as_slicer_is_installed_all_works(logic, scene, chest):
     logic.chooseClusters(segmentation, [])
     assert not lungs_array(segmentation, volume).any()
     assert scene.GetNumberOfUndoLevels() == 0
+
+
+@pytest.fixture
+def without_undo(scene):
+    """Slicer as it is installed."""
+    scene.SetUndoOff()
+
+
+def test_where_slicers_undo_is_off_the_logic_takes_back_the_first_run(
+    logic, without_undo, scene, chest
+):
+    volume = add_volume(chest.image)
+    before = set(nodes())
+    segmentation = logic.segment(volume, QUICK)
+    assert logic.canUndo(segmentation)
+    logic.undo()
+    assert set(nodes()) == before
+    assert not logic.canUndo(segmentation)
+    logic.undo()
+
+
+def test_where_slicers_undo_is_off_the_logic_takes_back_a_choice_and_a_second_run(
+    logic, without_undo, chest
+):
+    volume = add_volume(chest.image)
+    segmentation = logic.segment(volume, QUICK)
+    first, before = content(segmentation, volume), set(nodes())
+    logic.chooseClusters(segmentation, [])
+    logic.undo()
+    assert content(segmentation, volume) == first
+    other = small_chest(lungs="right")
+    slicer.util.updateVolumeFromArray(volume, sitk.GetArrayFromImage(other.image))
+    logic.segment(volume, QUICK, segmentation)
+    assert content(segmentation, volume) != first
+    logic.undo()
+    assert content(segmentation, volume) == first
+    assert set(nodes()) == before
+
+
+def test_where_slicers_undo_is_on_the_logic_leaves_it_to_slicer(logic, chest):
+    segmentation = logic.segment(add_volume(chest.image), QUICK)
+    assert not logic.canUndo(segmentation)
 
 
 def test_seg_nrrd_holds_the_lungs(logic, scene, tmp_path):

@@ -39,6 +39,7 @@ def panel(application, monkeypatch):
     monkeypatch.setattr(widgets.ctkMessageBox, "shown", [])
     monkeypatch.setattr(widgets.ctkMessageBox, "answer", QtWidgets.QMessageBox.Ok)
     monkeypatch.setattr(widgets.QMessageBox, "asked", [])
+    QtWidgets.QApplication.setDoubleClickInterval(0)  # no test waits between two clicks
     library = {name: sys.modules[name] for name in sys.modules if name.startswith(LIBRARY)}
     representation = application.open_module()
     yield representation.self()

@@ -7,7 +7,7 @@ import slicer
 from PySide6.QtCore import Qt
 from S3NetSegmentationLib.manual_choice import choose_clusters
 from S3NetSegmentationLib.mrml.nodes import clusterMapOf
-from S3NetSegmentationLib.mrml.segmentation import clusterColor, show3D
+from S3NetSegmentationLib.mrml.segmentation import clusterColor
 from slicer_scene import ijk_to_ras, lungs_array
 
 
@@ -120,7 +120,7 @@ def test_clusters_are_shown_over_the_scan(done, application):
 def test_figures_of_both_lungs(done):
     table = done.ui.resultsTable
     header = [table.horizontalHeaderItem(column).text() for column in range(table.columnCount)]
-    assert header == ["Lung", "Volume (mL)", "Mean (HU)", "< -950 HU (%)"]
+    assert header == ["Lung", "Volume\n(mL)", "Mean\n(HU)", "< -950 HU\n(%)"]
     for row, lung in enumerate(done.result.figures.lungs):
         assert table.item(row, 0).text() == lung.name
         assert table.item(row, 1).text() == f"{lung.volume_ml:.0f}"
@@ -133,20 +133,20 @@ def test_figures_follow_the_choice(done):
     assert done.ui.resultsTable.item(0, 1).text() != before
 
 
-def test_show_3d(done):
+def test_show_3d_frames_the_lungs(done, application):
+    view = application.layoutManager().view3D
     done.ui.show3DButton.click()
     for side in ("right", "left"):
         surface = done.segmentation.GetClosedSurfaceInternalRepresentation(f"{side}_lung")
         assert surface.GetNumberOfPoints() > 100
-    assert done.segmentation.GetDisplayNode().GetVisibility3D()
+    assert view.framed == 1
     done.ui.show3DButton.click()
-    assert not done.segmentation.GetDisplayNode().GetVisibility3D()
+    assert not done.segmentation.GetSegmentation().ContainsRepresentation("Closed surface")
+    assert view.framed == 1
 
 
-def test_the_button_follows_what_another_module_does_to_the_surfaces(done):
-    done.panel.exit()
-    show3D(done.segmentation, True)
-    done.panel.enter()
+def test_the_3d_button_follows_what_another_module_does(done):
+    done.segmentation.CreateClosedSurfaceRepresentation()
     assert done.ui.show3DButton.checked
 
 
@@ -182,16 +182,14 @@ def test_a_segmentation_of_someone_else_has_no_clusters(done):
 
 def test_a_removed_segmentation_leaves_an_empty_panel(done):
     slicer.mrmlScene.RemoveNode(done.segmentation)
-    assert done.ui.clusterTable.rowCount == 0
-    assert done.ui.resultsTable.rowCount == 0
+    assert done.ui.clusterTable.isHidden()
+    assert done.ui.resultsTable.isHidden()
 
 
 @pytest.mark.parametrize("gone", ["volume", "clusters"])
-def test_a_choice_without_its_volume_says_what_to_do(done, gone):
-    from host.widgets import ctkMessageBox
-
+def test_without_its_volume_or_its_clusters_there_is_nothing_to_choose(done, wait, gone):
     node = done.volume if gone == "volume" else clusterMapOf(done.segmentation)
     slicer.mrmlScene.RemoveNode(node)
-    rows(done)[0][0].setCheckState(Qt.Unchecked)
-    assert "apply again" in ctkMessageBox.shown[0]
-    assert chosen(done) == list(done.result.chosen), "the table shows what holds"
+    wait(lambda: not done.ui.pickButton.enabled, seconds=5)
+    assert done.ui.clusterTable.isHidden()
+    assert not done.ui.showClustersCheckBox.enabled

@@ -7,10 +7,11 @@ import SimpleITK as sitk
 import slicer
 from engine_here import segmented
 from host.widgets import ctkMessageBox
-from PySide6 import QtCore, QtGui
+from PySide6 import QtCore, QtGui, QtWidgets
 from quick import QUICK
 from S3NetSegmentationLib.errors import S3NetError
 from S3NetSegmentationLib.progress import Progress
+from S3NetSegmentationLib.ui.apply import PROGRESS, STATUS
 from slicer_scene import add_volume, lungs_array, nodes, state
 
 
@@ -52,13 +53,37 @@ def test_a_ct_that_is_loaded_later_is_preselected_too(panel, chest, wait):
     ct = add_volume(chest.image)
     assert panel.ui.inputSelector.currentNode() is None
     wait(lambda: panel.ui.inputSelector.currentNode() is ct, seconds=5)
-    other = add_volume(chest.image)
-    panel.ui.inputSelector.setCurrentNode(other)
-    add_volume(chest.image)
+    second = add_volume(chest.image)
+    wait(lambda: panel.ui.inputSelector.currentNode() is second, seconds=5)
+    panel.ui.inputSelector.setCurrentNode(ct)
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
+    settle(wait)
+    assert panel.ui.inputSelector.currentNode() is ct, "no CT was loaded"
+
+
+def settle(wait):
+    """Let pending timers run."""
     later = []
     QtCore.QTimer.singleShot(50, lambda: later.append(True))
     wait(lambda: later)
-    assert panel.ui.inputSelector.currentNode() is other
+
+
+def test_after_a_run_a_ct_that_is_loaded_does_not_take_the_place_of_the_scan(done, wait):
+    add_volume(done.chest.image)
+    settle(wait)
+    assert done.ui.inputSelector.currentNode() is done.volume
+
+
+def test_a_double_click_starts_a_run_and_does_not_cancel_it(panel, chest, stepwise, wait):
+    QtWidgets.QApplication.setDoubleClickInterval(200)
+    add_volume(chest.image)
+    panel.enter()
+    panel.ui.applyButton.click()
+    panel.ui.applyButton.click()
+    assert panel.run.isRunning
+    QtCore.QThread.msleep(250)
+    panel.ui.applyButton.click()
+    assert not panel.run.isRunning
 
 
 def test_a_run_in_a_process_of_its_own(panel, chest, wait, temporary, monkeypatch):
@@ -70,7 +95,8 @@ def test_a_run_in_a_process_of_its_own(panel, chest, wait, temporary, monkeypatc
     ui.applyButton.click()
     assert ui.applyButton.text == "Cancel"
     assert ui.applyButton.toolTip != tip
-    assert not ui.progressBar.isHidden()
+    assert ui.statusStack.currentIndex == PROGRESS
+    assert ui.progressBar.maximum == 0, "busy until it can be told how far it is"
     assert len(list(temporary.iterdir())) == 1
     shown = set()
     wait(lambda: shown.add(ui.progressBar.format) or not panel.run.isRunning)
@@ -81,8 +107,9 @@ def test_a_run_in_a_process_of_its_own(panel, chest, wait, temporary, monkeypatc
     assert (lungs_array(segmentation, volume) == expected).all()
     assert ui.applyButton.text == "Apply"
     assert ui.applyButton.toolTip == tip
-    assert ui.progressBar.isHidden()
-    assert ui.statusLabel.text.startswith("Done")
+    assert ui.statusStack.currentIndex == STATUS
+    assert ui.statusLabel.text.startswith("Estimated quality")
+    assert "Done in" in ui.logText.plainText
     assert list(temporary.iterdir()) == []
 
 
@@ -178,15 +205,16 @@ def test_closing_the_scene_ends_the_run(panel, chest, stepwise):
     assert panel.run.isRunning
 
 
-def test_a_volume_removed_meanwhile(panel, chest, stepwise, wait):
+def test_a_volume_removed_meanwhile_ends_the_run_at_once(panel, chest, stepwise):
     volume = add_volume(chest.image)
     panel.enter()
     panel.ui.applyButton.click()
     slicer.mrmlScene.RemoveNode(volume)
-    assert panel.ui.applyButton.enabled, "a run can still be cancelled"
-    stepwise.current.running = False
-    wait(lambda: not panel.run.isRunning)
-    assert "removed during the run" in ctkMessageBox.shown[0]
+    assert stepwise.current.cancelled
+    assert not panel.run.isRunning
+    assert not panel.ui.applyButton.enabled
+    assert "removed" in panel.ui.logText.plainText
+    assert ctkMessageBox.shown == []
 
 
 def test_running_again_updates_the_same_nodes(done, wait):
@@ -206,7 +234,8 @@ def test_a_scan_without_lungs_says_so(panel, wait, monkeypatch):
     panel.enter()
     panel.ui.applyButton.click()
     wait(lambda: not panel.run.isRunning)
-    assert "No lungs were found" in panel.ui.statusLabel.text
+    assert panel.ui.statusLabel.text == "No lungs."
+    assert "No lungs were found" in panel.ui.hintsLabel.text
 
 
 def shortcuts(application):

@@ -9,7 +9,7 @@ import qt
 import slicer
 from host.widgets import ctkMessageBox
 from PySide6 import QtWidgets
-from S3NetSegmentationLib.settings import PRESETS, Settings
+from S3NetSegmentationLib.settings import Settings
 from slicer_scene import add_scene, add_transform, add_volume, load_scene, rigid, save_scene
 
 
@@ -26,46 +26,25 @@ def test_every_setting_of_the_panel_reaches_the_engine(panel, chest, stepwise):
     panel.enter()
     ui.modeComboBox.currentIndex = 1
     ui.workingSizeSpinBox.value = 96
-    ui.iterationsSpinBox.value = 12
-    ui.crossEntropySpinBox.value = 1.5
-    ui.affineSpinBox.value = 0.25
-    ui.spatialSpinBox.value = 0.75
     ui.seedSpinBox.value = 7
-    ui.intensityCheckBox.checked = False
     ui.airwaysCheckBox.checked = False
     ui.vesselsCheckBox.checked = False
     ui.applyButton.click()
     assert stepwise.current.settings == Settings(
         mode="slice",
         working_size=96,
-        iterations=12,
-        weight_cross_entropy=1.5,
-        weight_affine=0.25,
-        weight_spatial=0.75,
         seed=7,
-        use_intensity=False,
         remove_airways=False,
         fill_vessels=False,
     )
 
 
-def test_a_preset_fills_the_panel_and_brings_what_is_not_shown(panel, chest, stepwise):
-    add_volume(chest.image)
-    panel.enter()
-    ui = panel.ui
-    ui.presetComboBox.currentIndex = 1
-    ui.presetComboBox.activated.emit(1)
-    assert ui.workingSizeSpinBox.value == 256
-    assert ui.iterationsSpinBox.value == 50
-    ui.applyButton.click()
-    assert stepwise.current.settings == PRESETS["lung-ct-paper"]
-
-
 def test_reset_to_defaults(panel, chest, stepwise):
     volume = add_volume(chest.image)
     panel.enter()
-    panel.ui.presetComboBox.currentIndex = 1
-    panel.ui.presetComboBox.activated.emit(1)
+    panel.ui.modeComboBox.currentIndex = 1
+    panel.ui.workingSizeSpinBox.value = 256
+    panel.ui.airwaysCheckBox.checked = False
     panel.ui.seedSpinBox.value = 9
     panel.ui.slabCheckBox.checked = True
     panel.ui.resetButton.click()
