@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from S3NetSegmentationLib.lung.block_grid import BlockGrid
 from S3NetSegmentationLib.lung.scan import Scan
-from S3NetSegmentationLib.lung.working import BlockGrid
 
 AIR, LUNG, TISSUE, BONE = -1000, -850, 40, 400
 

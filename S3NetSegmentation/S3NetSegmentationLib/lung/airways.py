@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from .working import extent, widened
+from .block_grid import extent, widened
 
 LUMEN_HU = -800
 """Hounsfield units that part the lumen from the wall."""

@@ -7,8 +7,8 @@ import math
 import numpy as np
 from scipy import ndimage
 
+from .block_grid import spanned
 from .levels import AIR_OR_LUNG_HU
-from .working import spanned
 
 TABLE_MM = 10.0
 """Millimeters: flatter things beside the body, such as the table's top, are not body."""

@@ -9,11 +9,11 @@ from scipy import ndimage
 
 from ..labels import LEFT, RIGHT
 from ..settings import Settings
+from .block_grid import extent
 from .gas import CROSS, bowel_gas, is_gas
 from .orientation import AxialOrder
 from .scan import Scan
 from .sides import right_and_left
-from .working import extent
 
 MIN_PIECE_ML = 5.0
 """Milliliters: smaller pieces of lung are islands, unless they are large in a slice."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from .block_grid import Box, widened
 from .scan import Scan
-from .working import Box, widened
 
 GAS_MARGIN_HU = 45
 """Hounsfield units about the air around the patient that still are air. Bowel gas is air and

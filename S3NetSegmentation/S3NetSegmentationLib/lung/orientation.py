@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from ..geometry import Geometry
-from .working import by_axis
+from .block_grid import by_axis
 
 LEFTWARD, BACKWARD, UPWARD = range(3)
 """Rows of a direction matrix: the patient's axes in SimpleITK's world coordinates (LPS)."""

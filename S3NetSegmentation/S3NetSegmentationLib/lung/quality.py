@@ -8,10 +8,10 @@ from typing import TypeVar
 import numpy as np
 from scipy import ndimage
 
+from .block_grid import spanned
 from .gas import GAS_MARGIN_HU
 from .levels import AERATED_HU, SOFT_TISSUE_HU
 from .scan import Scan
-from .working import spanned
 
 Areas = TypeVar("Areas", float, np.ndarray)
 

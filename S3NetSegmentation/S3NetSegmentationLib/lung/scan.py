@@ -14,9 +14,9 @@ from scipy import ndimage
 
 from ..errors import InputError
 from .airways import find_airways
+from .block_grid import BlockGrid, Box, by_axis, extent, widened
 from .body import body_mask, field_of_view
 from .levels import AIR_HU
-from .working import BlockGrid, Box, by_axis, extent, widened
 
 COARSE_MM = 5.0
 """Millimeters of the grid on which the body is first looked for."""

@@ -11,7 +11,7 @@ import vtk
 
 from ..errors import InputError
 from ..geometry import Geometry
-from ..lung.working import Box, by_axis
+from ..lung.block_grid import Box, by_axis
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 

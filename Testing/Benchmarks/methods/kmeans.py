@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK as sitk
 from S3NetSegmentationLib.geometry import Geometry
+from S3NetSegmentationLib.lung.block_grid import BlockGrid
 from S3NetSegmentationLib.lung.body import body_mask
 from S3NetSegmentationLib.lung.orientation import AxialOrder
-from S3NetSegmentationLib.lung.working import BlockGrid
 from S3NetSegmentationLib.picture.grayscale import slice_as_scan
 from scipy.cluster.vq import kmeans2
 

@@ -7,6 +7,7 @@ import SimpleITK as sitk
 from S3NetSegmentationLib.geometry import Geometry
 from S3NetSegmentationLib.labels import LEFT, RIGHT
 from S3NetSegmentationLib.lung.airways import find_airways
+from S3NetSegmentationLib.lung.block_grid import BlockGrid
 from S3NetSegmentationLib.lung.body import body_mask, field_of_view
 from S3NetSegmentationLib.lung.clusters import (
     ClusterStatistics,
@@ -20,7 +21,6 @@ from S3NetSegmentationLib.lung.orientation import AxialOrder
 from S3NetSegmentationLib.lung.scan import Scan, prepare
 from S3NetSegmentationLib.lung.sides import right_and_left
 from S3NetSegmentationLib.lung.slices import network_input, spread_slices
-from S3NetSegmentationLib.lung.working import BlockGrid
 from scipy import ndimage
 from scipy.special import log_softmax
 
