@@ -38,10 +38,14 @@ class Geometry:
             Copied.
         """
         made = sitk.GetImageFromArray(np.ascontiguousarray(array))
-        made.SetSpacing(self.spacing)
-        made.SetOrigin(self.origin)
-        made.SetDirection(self.direction)
+        self.put(made)
         return made
+
+    def put(self, image: sitk.Image) -> None:
+        """Place an image here."""
+        image.SetSpacing(self.spacing)
+        image.SetOrigin(self.origin)
+        image.SetDirection(self.direction)
 
     @property
     def axes(self) -> np.ndarray:

@@ -2,53 +2,40 @@
 
 from __future__ import annotations
 
-import gzip
-import math
-import re
+import struct
 import warnings
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 
-import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError, out_of_memory
+from . import metaimage, nifti, nrrd
 from .dicom import read_dicom_files, read_dicom_folder, read_header
 from .files import check_name
 from .scan import ReadScan
+from .stored import no_image
 from .validate import check_volume
 
-CHUNK = 2**24
-
 FORMATS = {
-    ".nii": "NiftiImageIO",
-    ".nii.gz": "NiftiImageIO",
-    ".nrrd": "NrrdImageIO",
-    ".nhdr": "NrrdImageIO",
-    ".mha": "MetaImageIO",
-    ".mhd": "MetaImageIO",
+    ".nii": nifti,
+    ".nii.gz": nifti,
+    ".nrrd": nrrd,
+    ".nhdr": nrrd,
+    ".mha": metaimage,
+    ".mhd": metaimage,
 }
-"""ITK's readers of NIfTI, NRRD and MetaImage by the files' extensions."""
+"""What knows the headers of NIfTI, NRRD and MetaImage, by the files' extensions."""
 
 SUFFIXES = tuple(FORMATS)
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 """Known only to tell the user that a picture is no CT."""
 
-VOXELS_ELSEWHERE = re.compile(rb"(?:data ?file|ElementDataFile)\s*[:=]\s*(.+)", re.IGNORECASE)
-"""The field by which a header names the file with its voxels."""
-
-EIGHT_BITS = {
-    ".nrrd": re.compile(rb"^type:\s*(u?int8(_t)?|(un)?signed char|uchar)\s*$", re.M | re.I),
-    ".mha": re.compile(rb"^ElementType\s*=\s*MET_U?CHAR\s*$", re.M | re.I),
-}
-
-MAX_VOXELS = 2**31
-"""More than any CT has; a file that claims more is damaged."""
-
-STRONGEST_COMPRESSION = 1100
-"""Bytes of voxels that gzip can make one byte of, at most."""
+DAMAGE = (RuntimeError, OSError, EOFError, zlib.error, struct.error, ValueError, KeyError)
+"""What is raised where a header or a stream is not what it should be."""
 
 
 def read_volume(path: str | Path, series: str | None = None) -> sitk.Image:
@@ -124,14 +111,10 @@ def read_files(paths: Sequence[Path]) -> ReadScan:
 
 def voxel_files(path: Path) -> list[Path]:
     """The file and, where its header names another one with the voxels, that one."""
-    if path.suffix.lower() not in (".nhdr", ".mhd", ".nrrd", ".mha"):
+    try:
+        return list(dict.fromkeys([path, _format(path).voxel_file(path)]))
+    except (InputError, *DAMAGE):
         return [path]
-    with path.open("rb") as file:
-        head = file.read(2**14).split(b"\n\n")[0]
-    named = VOXELS_ELSEWHERE.search(head)
-    name = named[1].strip().decode("utf-8", "surrogateescape") if named else "LOCAL"
-    name = name.replace("\0", "")  # no file has such a name, and none can be asked for it
-    return [path] if name.upper() == "LOCAL" else [path, path.parent / name]
 
 
 def is_eight_bit(path: Path) -> bool:
@@ -139,23 +122,10 @@ def is_eight_bit(path: Path) -> bool:
 
     Only the beginning of the file is read; of a damaged file it answers false.
     """
-    name, head = path.name.lower(), _head(path)
-    if name.endswith((".nii", ".nii.gz")):
-        return head[72:74] in (b"\x08\x00", b"\x00\x08")
-    pattern = EIGHT_BITS[".nrrd" if name.endswith((".nrrd", ".nhdr")) else ".mha"]
-    return bool(pattern.search(head.split(b"\n\n")[0].replace(b"\r", b"")))
-
-
-def _head(path: Path) -> bytes:
-    """The beginning of a file, decompressed; empty where it can't be read."""
     try:
-        with path.open("rb") as file:
-            head = file.read(2**14)
-        if path.name.lower().endswith(".gz"):
-            return zlib.decompressobj(wbits=31).decompress(head, 2**14)
-    except (OSError, zlib.error):
-        return b""
-    return head
+        return _format(path).is_eight_bit(path)
+    except (InputError, *DAMAGE):
+        return False
 
 
 def _exists(path: Path, test: Callable[[Path], bool]) -> bool:
@@ -166,144 +136,35 @@ def _exists(path: Path, test: Callable[[Path], bool]) -> bool:
         return False
 
 
-def _reader(path: Path) -> sitk.ImageFileReader:
-    """ITK's reader for the file's name; asking all of them would let each try the file."""
+def _format(path: Path) -> ModuleType:
+    """What knows the headers of a file, by its name.
+
+    Raises
+    ------
+    InputError
+        If the name has none of the extensions.
+    """
     name = path.name.lower()
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    for suffix, reads in FORMATS.items():
+    for suffix, module in FORMATS.items():
         if name.endswith(suffix):
-            reader.SetImageIO(reads)
-            return reader
+            return module
     if name.endswith(PICTURES):
-        return reader
-    raise InputError(_no_image(path))
+        raise InputError(
+            f"'{path.name}' is a picture without a CT's geometry; choose DICOM, NIfTI, NRRD or "
+            "MetaImage."
+        )
+    raise no_image(path)
 
 
 def _read_image_file(path: Path) -> sitk.Image:
     """A NIfTI, NRRD or MetaImage volume; see `read_scan`."""
-    reader = _reader(path)
     try:
-        if reader.GetImageIO() == "MetaImageIO":
-            _check_metaimage(path)
-        reader.ReadImageInformation()
-        _check_header(path, reader)
-        if path.name.lower().endswith((".nii", ".nii.gz")):
-            _check_complete(path, reader)
-        return reader.Execute()
-    except (RuntimeError, OSError, EOFError, zlib.error, ValueError) as error:
+        volume = _format(path).open_volume(path)
+        volume.check()
+        return volume.read()
+    except DAMAGE as error:
         if out_of_memory(error):
             raise MemoryError from error
-        raise InputError(_explain(path, str(error))) from error
-
-
-def _check_metaimage(path: Path) -> None:
-    """Refuse a header over whose impossible values ITK would never come to an end.
-
-    Raises
-    ------
-    ValueError
-        If the header is damaged or names several files.
-    """
-    with path.open("rb") as file:
-        lines = file.read(2**14).decode("latin-1").splitlines()
-    fields = {}
-    for line in lines:
-        key, _, value = line.partition("=")
-        fields[key.strip()] = value.strip()
-        if key.strip() == "ElementDataFile":
-            break
-    dimensions = int(fields.get("NDims", ""))
-    lengths = {"DimSize": 1, "ElementSpacing": 1, "ElementSize": 1, "Offset": 1, "Position": 1}
-    matrices = {"TransformMatrix": 2, "Orientation": 2, "Rotation": 2}
-    for key, power in {**lengths, **matrices}.items():
-        values = [float(each) for each in fields.get(key, "").split()]
-        if key in fields and len(values) != dimensions**power or not np.isfinite(values).all():
-            raise ValueError
-    sizes = [int(size) for size in fields.get("DimSize", "").split()]
-    name = fields.get("ElementDataFile", "").upper()
-    if not 0 < dimensions <= 5 or min(sizes, default=0) < 1 or max(sizes) > MAX_VOXELS:
-        raise ValueError
-    if not name or "%" in name or name.startswith("LIST"):
-        raise ValueError
-
-
-def _check_header(path: Path, reader: sitk.ImageFileReader) -> None:
-    """Refuse what is no volume before its voxels are read."""
-    size = reader.GetSize()
-    if reader.GetNumberOfComponents() > 1:
-        raise InputError(f"'{path.name}' is a color or vector image; a CT volume is needed.")
-    if len(size) < 3:
-        raise InputError(f"'{path.name}' is a 2D image; a CT volume is needed.")
-    if len(size) > 3:
         raise InputError(
-            f"'{path.name}' has {len(size)} dimensions; choose one time point as a 3D volume."
-        )
-    if path.name.lower().endswith(PICTURES):
-        raise InputError(
-            f"'{path.name}' is in a format without a CT's geometry; choose DICOM, NIfTI, NRRD or "
-            "MetaImage."
-        )
-    geometry = [*reader.GetSpacing(), *reader.GetOrigin(), *reader.GetDirection()]
-    if not np.isfinite(geometry).all() or min(reader.GetSpacing()) <= 0:
-        raise InputError(
-            f"The voxel size or the position of '{path.name}' is impossible; export the original "
-            "CT again."
-        )
-    axes = np.array(reader.GetDirection()).reshape(3, 3)
-    if not np.allclose(axes.T @ axes, np.eye(3), atol=1e-3):
-        raise InputError(_sheared(path))
-    _check_size(path, size)
-
-
-def _check_size(path: Path, size: Sequence[int]) -> None:
-    """Refuse more voxels than the file can hold before memory is spent on them."""
-    voxels = math.prod(size)
-    file = voxel_files(path)[-1]
-    several = "%" in file.name or file.name.upper().startswith("LIST")
-    if not file.is_file() and not several:
-        raise InputError(f"The file with the voxels of '{path.name}' is missing.")
-    most = MAX_VOXELS if several else STRONGEST_COMPRESSION * file.stat().st_size
-    if voxels > min(most, MAX_VOXELS):
-        raise InputError(
-            f"'{path.name}' claims to be a volume of {' x '.join(map(str, size))} voxels; the "
-            "file is damaged."
-        )
-
-
-def _check_complete(path: Path, reader: sitk.ImageFileReader) -> None:
-    """Refuse a NIfTI file that ends too early; ITK would fill it up with zeros.
-
-    Raises
-    ------
-    EOFError
-        If voxels are missing.
-    OSError, zlib.error
-        If the compressed stream is damaged.
-    """
-    expected = math.prod(reader.GetSize()) * int(reader.GetMetaData("bitpix")) // 8
-    with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
-        present = sum(map(len, iter(lambda: file.read(CHUNK), b"")))
-    if present < expected + float(reader.GetMetaData("vox_offset")):
-        raise EOFError
-
-
-def _explain(path: Path, error: str) -> str:
-    """What ITK's message means for the user."""
-    head = _head(path)
-    if not (head.startswith(b"NRRD") or head[344:347] in (b"n+1", b"ni1") or b"NDims" in head):
-        return _no_image(path)
-    if "orthonormal" in error:
-        return _sheared(path)
-    return f"'{path.name}' can't be read; the file is damaged or incomplete."
-
-
-def _no_image(path: Path) -> str:
-    return f"'{path.name}' is not an image; choose DICOM, NIfTI, NRRD or MetaImage."
-
-
-def _sheared(path: Path) -> str:
-    return (
-        f"The axes of '{path.name}' are not at right angles (a gantry tilt?); resample it to a "
-        "rectangular grid first."
-    )
+            f"'{path.name}' can't be read; the file is damaged or incomplete."
+        ) from error

@@ -43,13 +43,14 @@ def check_volume(image: sitk.Image) -> None:
             f"The volume is too small ({' x '.join(map(str, size))} voxels) to be a CT."
         )
     values = sitk.GetArrayViewFromImage(image)
-    if values.dtype.kind == "f" and not all(np.isfinite(plane).all() for plane in values):
+    low, high = values.min(), values.max()
+    if not np.isfinite([low, high]).all():  # as they are where any voxel is NaN
         raise InputError(
             "The volume holds values that are not numbers (NaN or infinite); replace them first, "
             "for example by -1024."
         )
-    if values.min() == values.max():
-        raise InputError(f"Every voxel of the volume is {values.min():g}; there is nothing to see.")
+    if low == high:
+        raise InputError(f"Every voxel of the volume is {low:g}; there is nothing to see.")
 
 
 def check_ct(image: sitk.Image) -> None:

@@ -249,12 +249,12 @@ def test_unusable_image_is_refused(tmp_path, name):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
-@pytest.mark.parametrize(("channels", "sentence"), [(1, "2D image"), (3, "color")])
-def test_picture_is_refused(tmp_path, suffix, channels, sentence):
+@pytest.mark.parametrize("channels", [1, 3])
+def test_picture_is_refused(tmp_path, suffix, channels):
     pixels = np.zeros((20, 20, channels), np.uint8).squeeze()
     path = tmp_path / f"picture{suffix}"
     sitk.WriteImage(sitk.GetImageFromArray(pixels, isVector=channels > 1), str(path))
-    assert sentence in refusal(path)
+    assert f"'{path.name}' is a picture" in refusal(path)
 
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".mha", ".nii", ".nii.gz"])

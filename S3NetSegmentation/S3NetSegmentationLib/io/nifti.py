@@ -1,0 +1,110 @@
+"""Headers of NIfTI files.
+
+References
+----------
+https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..geometry import Geometry
+from .files import check_name
+from .stored import StoredVolume, check_dimensions, inflate, no_image
+
+LENGTH = 352
+"""Bytes of a header."""
+
+TYPES = {
+    2: "u1",
+    4: "i2",
+    8: "i4",
+    16: "f4",
+    64: "f8",
+    256: "i1",
+    512: "u2",
+    768: "u4",
+    1024: "i8",
+    1280: "u8",
+}
+"""numpy's names of the types by their codes; the others are complex, or colors."""
+
+
+def read_header(path: Path) -> tuple[bytes, str]:
+    """The header as it is stored, decompressed, and its byte order, ``"<"`` or ``">"``.
+
+    Raises
+    ------
+    InputError
+        If it is no NIfTI file.
+    EOFError, OSError, zlib.error
+        If it is damaged.
+    """
+    with path.open("rb") as file:
+        head = file.read(2**14)
+    if is_compressed(path):
+        if head[:2] != b"\x1f\x8b":
+            raise no_image(path)
+        head = next(inflate(iter([head])), b"")
+    order = "<" if head[:4] == struct.pack("<i", 348) else ">"
+    if head[:4] != struct.pack(order + "i", 348) or head[344:348] != b"n+1\0":
+        raise no_image(path)
+    return head[:LENGTH], order
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether the name says so."""
+    return path.name.lower().endswith(".gz")
+
+
+def is_eight_bit(path: Path) -> bool:
+    """Whether the voxels have 8 bits; errors as of `read_header`."""
+    header, order = read_header(path)
+    return struct.unpack_from(order + "h", header, 70)[0] in (2, 256)
+
+
+def voxel_file(path: Path) -> Path:
+    """The file with the voxels, which is this one."""
+    return path
+
+
+def open_volume(path: Path) -> StoredVolume:
+    """What a header says of its volume.
+
+    Raises
+    ------
+    InputError
+        If it is no 3D volume.
+    ValueError, KeyError, RuntimeError, EOFError, OSError, zlib.error
+        If the header is damaged.
+    """
+    header, order = read_header(path)
+    code = struct.unpack_from(order + "h", header, 70)[0]
+    offset, slope, intercept = struct.unpack_from(order + "3f", header, 108)
+    if not all(map(math.isfinite, (offset, slope, intercept))):
+        raise ValueError
+    # Which of its two transforms counts is ITK's to say, so that Slicer shows the scan likewise.
+    check_name(path)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.SetImageIO("NiftiImageIO")
+    reader.ReadImageInformation()
+    size = reader.GetSize()
+    check_dimensions(path, len(size), is_vector=reader.GetNumberOfComponents() > 1)
+    return StoredVolume(
+        path=path,
+        size=size,
+        geometry=Geometry(reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection()),
+        kind=np.dtype(order + TYPES[code]),
+        voxels=path,
+        skip=max(int(offset), 348),
+        is_compressed=is_compressed(path),
+        slope=slope or 1.0,
+        intercept=intercept,
+    )

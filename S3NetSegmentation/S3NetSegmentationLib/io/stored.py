@@ -1,0 +1,269 @@
+"""A volume in a NIfTI, NRRD or MetaImage file: what its header says, and its voxels.
+
+The voxels are decoded here and not by ITK, which passes over damage in silence: it goes on after
+an error of decompression, and takes NaN in NIfTI for 0.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..errors import InputError
+from ..geometry import Geometry
+
+PIXELS = {
+    "i1": sitk.sitkInt8,
+    "u1": sitk.sitkUInt8,
+    "i2": sitk.sitkInt16,
+    "u2": sitk.sitkUInt16,
+    "i4": sitk.sitkInt32,
+    "u4": sitk.sitkUInt32,
+    "i8": sitk.sitkInt64,
+    "u8": sitk.sitkUInt64,
+    "f4": sitk.sitkFloat32,
+    "f8": sitk.sitkFloat64,
+}
+"""SimpleITK's names of the types by numpy's."""
+
+CHUNK = 2**18
+"""Bytes that are read or decompressed at a time."""
+
+MAX_HEADER_BYTES = 2**20
+"""Bytes; those of scanners and of Slicer have a few thousand."""
+
+SPARE = 512
+"""Bytes that some programs leave after the voxels; with more, the header is not that of these
+voxels."""
+
+MAX_VOXELS = 2**31
+"""More than any CT has; a file that claims more is damaged."""
+
+STRONGEST_COMPRESSION = 1100
+"""Bytes of voxels that gzip can make one byte of, at most."""
+
+
+@dataclass(frozen=True)
+class StoredVolume:
+    """A volume in a file, before its voxels are read.
+
+    Attributes
+    ----------
+    path : Path
+        The file with the header.
+    size : tuple of int
+        Voxels along each axis, (i, j, k).
+    geometry : Geometry
+    kind : numpy.dtype
+        Of a stored voxel, with its byte order.
+    voxels : Path
+        The file with the voxels.
+    offset : int
+        Where in it they, or the compressed stream, begin; None where they end the file.
+    skip : int
+        Bytes before them in the stream.
+    is_compressed : bool
+        By zlib or gzip.
+    slope, intercept : float
+        Make Hounsfield units of stored values.
+    """
+
+    path: Path
+    size: tuple[int, ...]
+    geometry: Geometry
+    kind: np.dtype
+    voxels: Path
+    offset: int | None = 0
+    skip: int = 0
+    is_compressed: bool = False
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    def check(self) -> None:
+        """Refuse an impossible header before memory is spent on it.
+
+        Raises
+        ------
+        InputError
+        """
+        geometry, name = self.geometry, self.path.name
+        numbers = [*geometry.spacing, *geometry.origin, *geometry.direction]
+        if not np.isfinite(numbers).all() or min(geometry.spacing) <= 0:
+            raise InputError(
+                f"The voxel size or the position of '{name}' is impossible; export the original "
+                "CT again."
+            )
+        if not np.allclose(geometry.axes.T @ geometry.axes, np.eye(3), atol=1e-3):
+            raise InputError(
+                f"The axes of '{name}' are not at right angles (a gantry tilt?); resample it to a "
+                "rectangular grid first."
+            )
+        if not self.voxels.is_file():
+            raise InputError(f"The file with the voxels of '{name}' is missing.")
+        most = STRONGEST_COMPRESSION * self.voxels.stat().st_size
+        if min(self.size) < 1 or math.prod(self.size) > min(most, MAX_VOXELS):
+            raise InputError(
+                f"'{name}' claims to be a volume of {' x '.join(map(str, self.size))} voxels; the "
+                "file is damaged."
+            )
+
+    def read(self) -> sitk.Image:
+        """The volume in Hounsfield units.
+
+        Raises
+        ------
+        EOFError, ValueError
+            If the file holds fewer voxels than its header says, or far more.
+        OSError, zlib.error
+            If it can't be read, or the compressed stream is damaged.
+        """
+        stored_kind = self.kind.newbyteorder("=")
+        is_scaled = (self.slope, self.intercept) != (1, 0)
+        kind = np.dtype(np.float32) if is_scaled and stored_kind.kind != "f" else stored_kind
+        image = sitk.Image(self.size, PIXELS[kind.str[1:]])
+        values = _voxels(image, kind)
+        stored = np.empty_like(values, stored_kind) if is_scaled else values
+        self._decode(stored.reshape(-1).view(np.uint8).data)
+        if not self.kind.isnative:
+            stored.byteswap(inplace=True)
+        if is_scaled:
+            for plane, target in zip(stored, values, strict=True):
+                target[...] = plane * np.float64(self.slope) + self.intercept
+        self.geometry.put(image)
+        return image
+
+    def _decode(self, target: memoryview) -> None:
+        with self.voxels.open("rb") as file:
+            file.seek(self._start())
+            pieces = iter(lambda: file.read(CHUNK), b"")
+            _fill(target, inflate(pieces) if self.is_compressed else pieces, self.skip)
+
+    def _start(self) -> int:
+        if self.offset is not None:
+            return self.offset
+        return self.voxels.stat().st_size - math.prod(self.size) * self.kind.itemsize
+
+
+def _voxels(image: sitk.Image, kind: np.dtype) -> np.ndarray:
+    """The voxels of a new image, to be written to.
+
+    SimpleITK gives them only to be read, and copies what it is given, which takes as long as
+    reading a file and twice the memory.
+    """
+    view = sitk.GetArrayViewFromImage(image)
+    memory = (ctypes.c_char * view.nbytes).from_address(view.ctypes.data)
+    return np.frombuffer(memoryview(memory), kind).reshape(view.shape)
+
+
+def inflate(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Decompress a zlib or gzip stream of one or several parts, and compare their checksums.
+
+    Raises
+    ------
+    EOFError
+        If the end is missing.
+    zlib.error
+        If the stream is damaged.
+    """
+    inflater = zlib.decompressobj(wbits=47)
+    for piece in pieces:
+        while piece:
+            if inflater.eof:
+                if piece[0] != 0x1F:  # no other part, but what fills the last block of the file
+                    return
+                inflater = zlib.decompressobj(wbits=47)
+            yield inflater.decompress(piece, CHUNK)
+            piece = inflater.unconsumed_tail or inflater.unused_data
+    yield inflater.flush()
+    if not inflater.eof:
+        raise EOFError
+
+
+def _fill(target: memoryview, pieces: Iterator[bytes], skip: int) -> None:
+    """Copy a stream, without its first bytes, into memory that it must fill."""
+    place = -skip
+    for piece in pieces:
+        start = max(0, -place)
+        part = piece[start : max(start, len(target) - place)]
+        target[place + start : place + start + len(part)] = part
+        place += len(piece)
+        if place > len(target) + SPARE:
+            raise ValueError
+    if place < len(target):
+        raise EOFError
+
+
+def header_lines(file: IO[bytes]) -> Iterator[str]:
+    """The lines of a text header, while they are asked for.
+
+    Raises
+    ------
+    ValueError
+        If there are more than any header has.
+    """
+    left = MAX_HEADER_BYTES
+    while line := file.readline(left):
+        left -= len(line)
+        if left <= 0:
+            raise ValueError
+        yield line.decode("utf-8", "surrogateescape").rstrip("\r\n")
+
+
+def numbers(text: str) -> list[float]:
+    """Numbers with blanks between them.
+
+    Raises
+    ------
+    ValueError
+        If one is none.
+    """
+    return [float(word) for word in text.split()]
+
+
+def data_file(path: Path, name: str) -> Path:
+    """The file with the voxels, as a header names it.
+
+    Raises
+    ------
+    InputError
+        If it names several files.
+    ValueError
+        If no file can have this name.
+    """
+    if not name or "\0" in name:
+        raise ValueError
+    if "%" in name or name.startswith("LIST"):
+        raise InputError(
+            f"The voxels of '{path.name}' are in several files; save it again as one file."
+        )
+    return path if name.upper() == "LOCAL" else path.parent / name
+
+
+def check_dimensions(path: Path, dimensions: int, is_vector: bool) -> None:
+    """Refuse what is no scalar volume.
+
+    Raises
+    ------
+    InputError
+    """
+    if is_vector:
+        raise InputError(f"'{path.name}' is a color or vector image; a CT volume is needed.")
+    if dimensions < 3:
+        raise InputError(f"'{path.name}' is a 2D image; a CT volume is needed.")
+    if dimensions > 3:
+        raise InputError(
+            f"'{path.name}' has {dimensions} dimensions; choose one time point as a 3D volume."
+        )
+
+
+def no_image(path: Path) -> InputError:
+    """The error of a file that is none of the format that its name says."""
+    return InputError(f"'{path.name}' is not an image; choose DICOM, NIfTI, NRRD or MetaImage.")
