@@ -14,7 +14,15 @@ import numpy as np
 
 from ..errors import InputError
 from ..geometry import Geometry
-from .stored import StoredVolume, check_dimensions, data_file, header_lines, no_image, numbers
+from .stored import (
+    StoredVolume,
+    check_dimensions,
+    data_file,
+    header_lines,
+    no_image,
+    no_voxel_size,
+    numbers,
+)
 
 TYPES = {
     "MET_CHAR": "i1",
@@ -127,10 +135,7 @@ def _flag(fields: dict[str, str], name: str, default: str) -> bool:
 def _geometry(path: Path, fields: dict[str, str]) -> Geometry:
     spacing = fields.get("ElementSpacing", fields.get("ElementSize"))
     if spacing is None:
-        raise InputError(
-            f"The header of '{path.name}' does not say how large a voxel is along each axis; "
-            "export the original CT again."
-        )
+        raise no_voxel_size(path)
     # Each row of numbers is the direction of one axis of storage.
     axes = np.reshape(numbers(fields.get("TransformMatrix", "1 0 0 0 1 0 0 0 1")), (3, 3))
     lengths, origin = numbers(spacing), numbers(fields.get("Offset", "0 0 0"))

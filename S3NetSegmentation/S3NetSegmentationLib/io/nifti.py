@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from ..errors import InputError
 from ..geometry import Geometry
 from .files import check_name
-from .stored import StoredVolume, check_dimensions, inflate, no_image
+from .stored import StoredVolume, check_axes, check_dimensions, inflate, no_image, no_voxel_size
 
 LENGTH = 352
 """Bytes of a header."""
@@ -74,6 +75,24 @@ def voxel_file(path: Path) -> Path:
     return path
 
 
+def _check_transform(path: Path, header: bytes, order: str) -> None:
+    """Refuse a voxel size that is missing, for which ITK takes 1 mm, or that is given twice."""
+    spacing = np.array(struct.unpack_from(order + "3f", header, 80), float)
+    if not (np.isfinite(spacing) & (spacing != 0)).all():
+        raise no_voxel_size(path)
+    quaternion, affine = struct.unpack_from(order + "2h", header, 252)
+    if quaternion > 0 or affine <= 0:
+        return
+    axes = np.reshape(struct.unpack_from(order + "12f", header, 280), (3, 4))[:, :3].astype(float)
+    lengths = np.linalg.norm(axes, axis=0)
+    if not np.allclose(lengths, np.abs(spacing), rtol=0.01):
+        raise InputError(
+            f"The header of '{path.name}' gives two voxel sizes that contradict each other; "
+            "export the original CT again."
+        )
+    check_axes(path, axes / lengths)
+
+
 def open_volume(path: Path) -> StoredVolume:
     """What a header says of its volume.
 
@@ -89,6 +108,7 @@ def open_volume(path: Path) -> StoredVolume:
     offset, slope, intercept = struct.unpack_from(order + "3f", header, 108)
     if not all(map(math.isfinite, (offset, slope, intercept))):
         raise ValueError
+    _check_transform(path, header, order)
     # Which of its two transforms counts is ITK's to say, so that Slicer shows the scan likewise.
     check_name(path)
     reader = sitk.ImageFileReader()

@@ -14,7 +14,15 @@ import numpy as np
 
 from ..errors import InputError
 from ..geometry import Geometry
-from .stored import StoredVolume, check_dimensions, data_file, header_lines, no_image, numbers
+from .stored import (
+    StoredVolume,
+    check_dimensions,
+    data_file,
+    header_lines,
+    no_image,
+    no_voxel_size,
+    numbers,
+)
 
 TYPES = {
     name: code
@@ -47,6 +55,9 @@ TO_LPS = {
     "": (1, 1, 1),
 }
 """Signs of the axes of each space, as ITK and so Slicer understand them."""
+
+MILLIMETERS = {"", "mm", "millimeter", "millimeters", "???"}
+"""How a header may name the unit of an axis."""
 
 SPATIAL_KINDS = ("domain", "space", "time", "none", "???")
 
@@ -151,16 +162,21 @@ def _start(voxels: Path, fields: dict[str, str], offset: int) -> tuple[int | Non
 
 def _geometry(path: Path, fields: dict[str, str]) -> Geometry:
     """Place of the voxels in LPS."""
+    units = re.findall(r'"([^"]*)"', fields.get("spaceunits", fields.get("units", "")))
+    if not set(units) <= MILLIMETERS:
+        raise InputError(
+            f"The voxel size of '{path.name}' is not in millimeters; save it again in millimeters."
+        )
     if "spacedirections" not in fields:
         return _without_space(path, fields)
     signs = TO_LPS[fields.get("space", "").lower()]
     vectors = re.findall(r"\([^()]*\)|[^\s()]+", fields["spacedirections"])
     if any(vector == "none" for vector in vectors):
-        raise _no_size(path)
+        raise no_voxel_size(path)
     axes = np.array([_vector(each) for each in vectors]).reshape(3, 3).T * np.array([signs]).T
     spacing = np.linalg.norm(axes, axis=0)
     if not spacing.all():
-        raise _no_size(path)
+        raise no_voxel_size(path)
     origin = _vector(fields.get("spaceorigin", "(0,0,0)"))
     return Geometry(
         tuple(spacing.tolist()),
@@ -172,7 +188,7 @@ def _geometry(path: Path, fields: dict[str, str]) -> Geometry:
 def _without_space(path: Path, fields: dict[str, str]) -> Geometry:
     """Of a volume that is not placed in any space: only its spacing is known, and its corner."""
     if "spacings" not in fields:
-        raise _no_size(path)
+        raise no_voxel_size(path)
     spacing = numbers(fields["spacings"])
     origin = numbers(fields.get("axismins", "0 0 0"))
     if len(spacing) != 3 or len(origin) != 3:
@@ -187,10 +203,3 @@ def _vector(text: str) -> list[float]:
     if not re.fullmatch(r"\(.*\)", text):
         raise ValueError
     return [float(each) for each in text[1:-1].split(",")]
-
-
-def _no_size(path: Path) -> InputError:
-    return InputError(
-        f"The header of '{path.name}' does not say how large a voxel is along each axis; export "
-        "the original CT again."
-    )

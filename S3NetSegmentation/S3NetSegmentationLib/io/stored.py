@@ -101,11 +101,7 @@ class StoredVolume:
                 f"The voxel size or the position of '{name}' is impossible; export the original "
                 "CT again."
             )
-        if not np.allclose(geometry.axes.T @ geometry.axes, np.eye(3), atol=1e-3):
-            raise InputError(
-                f"The axes of '{name}' are not at right angles (a gantry tilt?); resample it to a "
-                "rectangular grid first."
-            )
+        check_axes(self.path, geometry.axes)
         if not self.voxels.is_file():
             raise InputError(f"The file with the voxels of '{name}' is missing.")
         most = STRONGEST_COMPRESSION * self.voxels.stat().st_size
@@ -262,6 +258,28 @@ def check_dimensions(path: Path, dimensions: int, is_vector: bool) -> None:
         raise InputError(
             f"'{path.name}' has {dimensions} dimensions; choose one time point as a 3D volume."
         )
+
+
+def check_axes(path: Path, axes: np.ndarray) -> None:
+    """Refuse axes, each a column of length 1, that are not at right angles.
+
+    Raises
+    ------
+    InputError
+    """
+    if not np.allclose(axes.T @ axes, np.eye(3), atol=1e-3):
+        raise InputError(
+            f"The axes of '{path.name}' are not at right angles (a gantry tilt?); resample it to a "
+            "rectangular grid first."
+        )
+
+
+def no_voxel_size(path: Path) -> InputError:
+    """The error of a header that leaves the size of a voxel out."""
+    return InputError(
+        f"The header of '{path.name}' does not say how large a voxel is along each axis; export "
+        "the original CT again."
+    )
 
 
 def no_image(path: Path) -> InputError:

@@ -1,0 +1,113 @@
+"""What a header leaves out or contradicts is refused; nothing is made up in its place."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from dicom_files import hounsfield
+from S3NetSegmentationLib.errors import InputError
+from S3NetSegmentationLib.io.read import read_volume
+
+SUFFIXES = [".nrrd", ".mha", ".nii", ".nii.gz"]
+VOXELS = hounsfield(18)
+
+
+def write(path: Path, voxels: np.ndarray = VOXELS) -> Path:
+    image = sitk.GetImageFromArray(voxels)
+    image.SetSpacing((0.5, 0.7, 2.5))
+    sitk.WriteImage(image, str(path))
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        read_volume(path)
+    return str(caught.value)
+
+
+def replace_line(path: Path, begin: bytes, instead: bytes) -> None:
+    """Another line in a text header in place of the one that begins so."""
+    data = path.read_bytes()
+    start = data.index(b"\n" + begin) + 1
+    path.write_bytes(data[:start] + instead + data[data.index(b"\n", start) + bool(not instead) :])
+
+
+def patch(path: Path, place: int, form: str, *values: float) -> None:
+    """Other numbers in a binary header."""
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<" + form, data, place, *values)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_a_number_is_refused_in_every_format(tmp_path, suffix, kind, value):
+    voxels = VOXELS.astype(kind)
+    voxels[3, 4, 5] = value
+    assert "not numbers" in refusal(write(tmp_path / f"nan{suffix}", voxels))
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        b"space directions: none (0,0.7,0) (0,0,2.5)",
+        b"space directions: (0.5,0,0) (0,0.7,0) none",
+        b"space directions: (0.5,0,0) (0,0.7,0) (0,0,0)",
+        b"",
+    ],
+)
+def test_an_axis_without_a_length_is_refused_in_nrrd(tmp_path, instead):
+    path = write(tmp_path / "a.nrrd")
+    replace_line(path, b"space directions:", instead)
+    assert "does not say how large a voxel is" in refusal(path)
+
+
+def test_no_spacing_is_refused_in_metaimage(tmp_path):
+    path = write(tmp_path / "a.mha")
+    replace_line(path, b"ElementSpacing", b"")
+    assert "does not say how large a voxel is" in refusal(path)
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3])
+@pytest.mark.parametrize("value", [0, np.nan, np.inf])
+def test_no_spacing_is_refused_in_nifti(tmp_path, axis, value):
+    path = write(tmp_path / "a.nii")
+    patch(path, 76 + 4 * axis, "f", value)
+    assert "does not say how large a voxel is" in refusal(path)
+
+
+def test_two_voxel_sizes_that_contradict_each_other_are_refused_in_nifti(tmp_path):
+    path = write(tmp_path / "a.nii")
+    patch(path, 76, "4f", 1, 1, 1, 1)
+    patch(path, 252, "2h", 0, 1)
+    assert "contradict" in refusal(path)
+
+
+def test_sheared_axes_are_refused_in_nifti(tmp_path):
+    path = write(tmp_path / "a.nii")
+    patch(path, 252, "2h", 0, 1)
+    patch(path, 280, "12f", 0.5, 0, 0, 0, 0, 0.7, 0.7, 0, 0, 0, 2.4, 0)
+    assert "right angles" in refusal(path)
+
+
+@pytest.mark.parametrize(("unit", "factor"), [(1, 1000), (3, 0.001), (0, 1), (2, 1)])
+def test_nifti_in_other_units_is_read_in_millimeters(tmp_path, unit, factor):
+    path = write(tmp_path / "a.nii")
+    patch(path, 123, "B", unit)
+    patch(path, 76, "4f", 1, 0.5 / factor, 0.7 / factor, 2.5 / factor)
+    patch(path, 252, "2h", 0, 0)
+    assert read_volume(path).GetSpacing() == pytest.approx((0.5, 0.7, 2.5))
+
+
+def test_nrrd_in_other_units_is_refused(tmp_path):
+    path = write(tmp_path / "a.nrrd")
+    replace_line(path, b"space origin", b'space origin: (0,0,0)\nspace units: "cm" "cm" "cm"')
+    assert "millimeters" in refusal(path)
+    for millimeters in (b'"mm" "mm" "mm"', b'"" "" ""', b'"millimeter" "millimeter" "millimeter"'):
+        replace_line(path, b"space units", b"space units: " + millimeters)
+        assert read_volume(path).GetSpacing() == pytest.approx((0.5, 0.7, 2.5))
