@@ -10,8 +10,16 @@ from ..errors import InputError, LabelMapError
 MIN_PIXELS = 16
 """Rows and columns of a slice that can be segmented."""
 
-WIDEST = 1500
-"""Millimeters; no CT scanner is as wide, though the bed may be longer."""
+SMALLEST_VOXEL, LARGEST_VOXEL = 0.01, 50.0
+"""Millimeters along any axis. Micro-CT of mice resolves 0.01 mm; the sparsest slices of a chest are
+the single ones of old high-resolution protocols, 10 to 40 mm apart."""
+
+NARROWEST, WIDEST = 5.0, 1500.0
+"""Millimeters of the second longest edge, so of one in the plane of the slices. The chest of a
+mouse is 10 mm wide, the opening of the widest scanner 900 mm."""
+
+LONGEST = 2500.0
+"""Millimeters of the longest edge: scanners move their bed by 2000 mm."""
 
 SAMPLE = 2_000_000
 """Voxels that the shares are estimated from."""
@@ -77,13 +85,26 @@ def check_ct(image: sitk.Image) -> None:
     ):
         kind = LabelMapError if _is_label_map(values, low, high) else InputError
         raise kind(f"The volume is not CT in Hounsfield units: {_reason(values, low, high)}.")
-    lengths = [n * size for n, size in zip(image.GetSize(), image.GetSpacing(), strict=True)]
-    width = sorted(lengths)[1]
-    if width > WIDEST:
-        raise InputError(
-            f"The volume is {width / 1000:.1f} m wide, so its voxel size cannot be in millimeters; "
-            "correct it first."
-        )
+    _check_extent(image)
+
+
+def _check_extent(image: sitk.Image) -> None:
+    """Refuse a voxel size that no CT has."""
+    spacing = image.GetSpacing()
+    _, width, length = sorted(n * size for n, size in zip(image.GetSize(), spacing, strict=True))
+    if length > LONGEST or not NARROWEST <= width <= WIDEST:
+        what = f"The volume is {_with_unit(width)} wide and {_with_unit(length)} long"
+    elif min(spacing) < SMALLEST_VOXEL or max(spacing) > LARGEST_VOXEL:
+        what = f"A voxel of the volume is {' x '.join(f'{each:g}' for each in spacing)} mm large"
+    else:
+        return
+    raise InputError(
+        f"{what}, as no CT is, so its voxel size is wrong or not in millimeters; correct it first."
+    )
+
+
+def _with_unit(millimeters: float) -> str:
+    return f"{millimeters / 1000:.4g} m" if millimeters >= 1000 else f"{millimeters:.3g} mm"
 
 
 def _is_label_map(values: np.ndarray, low: float, high: float) -> bool:

@@ -12,6 +12,16 @@ from .orientation import AxialOrder
 from .quality import assess, interruptions, ranges
 from .scan import Scan
 
+MOST_LUNG = 12_000
+"""Milliliters of both lungs. The largest vital capacity measured in an athlete is 11,700 mL; the
+total capacity of tall men is 9,000 mL."""
+
+LEAST_LUNG = 100
+"""Milliliters of both lungs; a newborn's hold about 150 mL."""
+
+WHOLE_LUNGS = 150
+"""Millimeters; a scan of a person that is shorter may show only a part of the lungs."""
+
 
 @dataclass(frozen=True, eq=False)  # arrays can neither be compared nor hashed as a whole
 class LungFigures:
@@ -52,13 +62,31 @@ def measure(
     voxel_ml : float
         Volume of a voxel in milliliters.
     """
+    measured = measure_lungs(lungs, hounsfield, voxel_ml)
+    length = order.spacing[0] * len(lungs)
     quality = assess(scan.grid.down(lungs > 0)[scan.box] > 0.5, scan)
     return LungFigures(
-        lungs=measure_lungs(lungs, hounsfield, voxel_ml),
+        lungs=measured,
         quality=quality.score,
         slice_quality=order.along_storage(quality.slices),
-        hints=tuple(_hints(lungs, quality.doubtful, order)),
+        hints=(*_unlikely_volume(measured, length), *_hints(lungs, quality.doubtful, order)),
     )
+
+
+def _unlikely_volume(measured: tuple[LungMeasurements, ...], length: float) -> list[str]:
+    """What to say of lungs that are larger or smaller than anyone's."""
+    volume = sum(each.volume_ml for each in measured)
+    if volume > MOST_LUNG:
+        return [
+            f"The lungs hold {volume / 1000:.1f} L, more than anyone's; check the voxel size of "
+            "the scan."
+        ]
+    if 0 < volume < LEAST_LUNG and length >= WHOLE_LUNGS:
+        return [
+            f"The lungs hold only {volume:.0f} mL, less than a newborn's; check whether the scan "
+            "shows lungs at all."
+        ]
+    return []
 
 
 def _hints(lungs: np.ndarray, doubtful: np.ndarray, order: AxialOrder) -> list[str]:

@@ -75,10 +75,16 @@ def test_what_is_no_ct_is_refused_with_the_reason(name):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("spacing", [(8, 8, 8), (0.8, 0.8, 0.8), (8, 8, 180), (8, 180, 8)])
-def test_chest_or_whole_body_or_small_animal_passes(spacing):
+@pytest.mark.parametrize("spacing", [(8, 8, 8), (0.15, 0.15, 0.15), (8, 8, 50), (8, 50, 8)])
+def test_chest_or_small_animal_passes(spacing):
     ct = image(CT["chest"])
     ct.SetSpacing(spacing)
+    check_ct(ct)
+
+
+def test_whole_body_passes():
+    ct = image(np.repeat(CT["chest"], 10, axis=0))
+    ct.SetSpacing((8, 8, 18))
     check_ct(ct)
 
 
@@ -86,8 +92,21 @@ def test_chest_or_whole_body_or_small_animal_passes(spacing):
 def test_voxels_that_are_not_in_millimeters_are_refused(factor):
     ct = image(CT["chest"])
     ct.SetSpacing([8 * factor] * 3)
-    with pytest.raises(InputError, match=f"{48 * 8 * factor / 1000:.1f} m wide.* millimeters"):
+    with pytest.raises(InputError, match=f"{48 * 8 * factor / 1000:.4g} m wide.* millimeters"):
         check_ct(ct)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("size", [1e-9, 0.001, 60, 400, 4000, 1e9])
+def test_a_voxel_that_no_ct_has_is_refused(axis, size):
+    """However short or long the volume is."""
+    for depth in (1, 12):
+        ct = image(CT["chest"][:depth])
+        spacing = [0.8, 0.8, 5.0]
+        spacing[axis] = size
+        ct.SetSpacing(spacing)
+        with pytest.raises(InputError, match="as no CT is, so its voxel size is wrong"):
+            check_ct(ct)
 
 
 @needs_data

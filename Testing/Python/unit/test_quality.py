@@ -18,14 +18,15 @@ def segmented(request):
     return found, segment_lungs(found.image, QUICK)
 
 
-def changed(segmented, change):
+def changed(segmented, change, voxels_larger_by=1):
     """Figures of the lungs when they are changed in place, in storage order."""
     found, result = segmented
     lungs = result.lung_array.copy()
     change(lungs)
     order = AxialOrder(result.geometry)
     hounsfield = order.apply(found.hounsfield)
-    return measure(order.apply(lungs), result.scan, hounsfield, order, result.geometry.voxel_ml)
+    voxel_ml = result.geometry.voxel_ml * voxels_larger_by
+    return measure(order.apply(lungs), result.scan, hounsfield, order, voxel_ml)
 
 
 def test_right_lungs_are_trusted(segmented):
@@ -63,6 +64,19 @@ def test_slices_that_take_tissue_in_are_named(segmented):
     worse = changed(segmented, spill)
     assert worse.quality < result.figures.quality
     assert "slices 41 to 42" in " ".join(worse.hints)
+
+
+def test_lungs_larger_than_anyones_are_named(segmented):
+    worse = changed(segmented, lambda lungs: None, voxels_larger_by=8)
+    assert any("more than anyone's" in hint for hint in worse.hints)
+
+
+def test_lungs_smaller_than_anyones_are_named(segmented):
+    def shrink(lungs):
+        kept = np.flatnonzero(lungs == 1)[:200]
+        lungs.reshape(-1)[np.setdiff1d(np.arange(lungs.size), kept)] = 0
+
+    assert any("less than a newborn's" in hint for hint in changed(segmented, shrink).hints)
 
 
 def test_no_lungs_no_trust(segmented):
