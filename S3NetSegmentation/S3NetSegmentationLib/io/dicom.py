@@ -11,7 +11,7 @@ import pydicom
 
 from ..errors import InputError
 from .dicom_quiet import quiet_pydicom
-from .dicom_stack import TAGS, read_stack, slices_of
+from .dicom_stack import TAGS, finite, read_stack, slices_of
 from .files import files_below
 from .scan import ReadScan
 
@@ -32,6 +32,18 @@ CT_CLASSES = (
     "1.2.840.10008.5.1.4.1.1.2.2",
 )
 """CT Image, Enhanced CT Image, Legacy Converted Enhanced CT Image Storage."""
+
+_NUMBERS = {
+    "Rows": 1,
+    "Columns": 1,
+    "NumberOfFrames": 1,
+    "SeriesNumber": 1,
+    "SliceThickness": 1,
+    "PixelSpacing": 2,
+}
+"""How many numbers an attribute holds."""
+
+_SEQUENCES = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 
 _GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
 """How a DICOM file without preamble begins: tag group 2 or 8 in either byte order."""
@@ -107,7 +119,7 @@ class Series:
         if thickness:
             parts.append(f"{float(thickness):.2f} mm thick")
         if header.get("SeriesNumber") is not None:
-            parts.append(f"series number {header.SeriesNumber}")
+            parts.append(f"series number {_series_number(header)}")
         if self.parts > 1:
             parts.append(f"acquisition {self.part} of {self.parts}")
         return ", ".join(parts)
@@ -116,7 +128,7 @@ class Series:
 def read_header(path: Path) -> pydicom.Dataset | None:
     """The header of a DICOM file, without its pixels; None where `path` is no DICOM file.
 
-    Raises no error, whatever the file is.
+    Values that are not what they should be are left out. Raises no error, whatever the file is.
     """
     try:
         with path.open("rb") as file, quiet_pydicom():
@@ -127,14 +139,25 @@ def read_header(path: Path) -> pydicom.Dataset | None:
             header = pydicom.dcmread(
                 file, force=True, stop_before_pixels=True, specific_tags=list(TAGS)
             )
-            # Values are parsed when they are first asked for, so ask here.
             for keyword in TAGS:
-                header.get(keyword)
+                if keyword in header and not _is_usable(header, keyword):
+                    delattr(header, keyword)
             known = header.get("SOPClassUID") and header.get("SeriesInstanceUID")
-            str(header.get("SeriesNumber")), _frame_count(header)
     except Exception:  # noqa: BLE001 - pydicom stumbles in many ways over what was never DICOM
         return None
     return header if known else None
+
+
+def _is_usable(header: pydicom.Dataset, keyword: str) -> bool:
+    """Whether a value can be parsed, which pydicom does when it is first asked for."""
+    try:
+        value = header.get(keyword)
+        str(value)
+    except Exception:  # noqa: BLE001 - pydicom stumbles in many ways over values
+        return False
+    if keyword in _SEQUENCES:
+        return isinstance(value, pydicom.Sequence)
+    return keyword not in _NUMBERS or finite(value, _NUMBERS[keyword]) is not None
 
 
 def read_dicom_folder(folder: Path, series: str | None = None) -> ReadScan:
@@ -222,7 +245,7 @@ def find_series(
             on_damaged(path)
     return [
         Series(uid, tuple(headers), part, len(acquisitions), _count_beside(rests, headers))
-        for uid in sorted(found, key=lambda uid: (_series_number(found[uid]), uid))
+        for uid in sorted(found, key=lambda uid: (_series_number(_first(found[uid])), uid))
         for acquisitions in [_acquisitions(list(found[uid].values()))]
         for part, headers in enumerate(acquisitions, start=1)
     ]
@@ -287,12 +310,15 @@ def _is_localizer(header: pydicom.Dataset) -> bool:
     return "LOCALIZER" in str(header.get("ImageType") or "").upper()
 
 
+def _first(instances: dict) -> pydicom.Dataset:
+    return next(iter(instances.values()))[1]
+
+
 def _frame_count(header: pydicom.Dataset) -> int:
     return int(header.get("NumberOfFrames") or 1)
 
 
-def _series_number(instances: dict) -> int:
-    header = next(iter(instances.values()))[1]
+def _series_number(header: pydicom.Dataset) -> int:
     return int(header.get("SeriesNumber") or 0)
 
 

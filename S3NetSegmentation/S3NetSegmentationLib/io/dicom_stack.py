@@ -180,7 +180,7 @@ def _slice(
     path: Path, frame: int, header: pydicom.Dataset, groups: list[pydicom.Dataset]
 ) -> DicomSlice:
     def numbers(sequence: str, keyword: str, count: int, what: str) -> np.ndarray:
-        values = _numbers(_look_up(groups, sequence, keyword), count)
+        values = finite(_look_up(groups, sequence, keyword), count)
         if values is None:
             raise InputError(
                 f"The DICOM image '{path.name}' has no {what}, so its true size and place are "
@@ -198,7 +198,7 @@ def _slice(
             f"The pixel spacing or the orientation of the DICOM image '{path.name}' is impossible; "
             "export the original CT series."
         )
-    thickness = _numbers(_look_up(groups, "PixelMeasuresSequence", "SliceThickness"), 1)
+    thickness = finite(_look_up(groups, "PixelMeasuresSequence", "SliceThickness"), 1)
     return DicomSlice(
         path,
         frame,
@@ -215,14 +215,17 @@ def _slice(
 def _look_up(groups: list[pydicom.Dataset], sequence: str, keyword: str) -> object:
     """An attribute at the top level (classic image) or inside a functional group (enhanced)."""
     for group in groups:
-        nested = group.get(sequence)
-        value = nested[0].get(keyword) if nested else group.get(keyword)
+        try:
+            nested = group.get(sequence)
+            value = nested[0].get(keyword) if nested else group.get(keyword)
+        except Exception:  # noqa: BLE001 - pydicom stumbles in many ways over values
+            continue
         if value is not None:
             return value
     return None
 
 
-def _numbers(value: object, count: int) -> np.ndarray | None:
+def finite(value: object, count: int) -> np.ndarray | None:
     """So many finite numbers, or None."""
     try:
         values = np.array(value, float).reshape(count)
@@ -238,7 +241,7 @@ def _rescale(path: Path, groups: list[pydicom.Dataset]) -> tuple[float, float] |
     )
     if slope is None and intercept is None:
         return None
-    scale = _numbers([slope, intercept], 2)
+    scale = finite([slope, intercept], 2)
     if scale is None or scale[0] == 0:
         raise InputError(
             f"The rescale slope and intercept of the DICOM image '{path.name}' are impossible, so "
@@ -248,10 +251,10 @@ def _rescale(path: Path, groups: list[pydicom.Dataset]) -> tuple[float, float] |
 
 
 def _padding(header: pydicom.Dataset) -> tuple[float, float] | None:
-    first = _numbers(header.get("PixelPaddingValue"), 1)
+    first = finite(header.get("PixelPaddingValue"), 1)
     if first is None:
         return None
-    last = _numbers(header.get("PixelPaddingRangeLimit"), 1)
+    last = finite(header.get("PixelPaddingRangeLimit"), 1)
     ends = (float(first[0]), float((first if last is None else last)[0]))
     return min(ends), max(ends)
 

@@ -1,0 +1,112 @@
+"""No value in a DICOM file stops more than the reading of this file."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+from dicom_files import enhanced, hounsfield, save_dicom, write_series
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.uid import ImplicitVRLittleEndian
+from S3NetSegmentationLib.batch.find import find_scans
+from S3NetSegmentationLib.errors import InputError
+from S3NetSegmentationLib.io.dicom import find_series, read_series
+from S3NetSegmentationLib.io.dicom_stack import TAGS
+from S3NetSegmentationLib.io.read import read_scan
+
+VALUES = [
+    b"3A",
+    b"1\\2\\3",
+    b"-inf",
+    b"1e400",
+    b"-1",
+    b"1" * 400,
+    b"\1\0\2\0",
+    b"\xff\xff\xff\xff",
+    b"\xfe\xff\x00\xe0\xff\xff\xff\xff",
+]
+PLACES = ["one slice", "all frames"]
+
+
+@contextmanager
+def without_types():
+    """Elements stay bytes, though pydicom knows what they ought to be."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pydicom.config, "replace_un_with_known_vr", False)
+        yield
+
+
+def put(dataset: Dataset, keyword: str, value: bytes) -> None:
+    """An element that holds these bytes, whatever they are."""
+    tag = pydicom.datadict.tag_for_keyword(keyword)
+    with without_types():
+        dataset[tag] = DataElement(tag, "UN", value + b" " * (len(value) % 2))
+
+
+def save(image: Dataset, path: Path) -> None:
+    image.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    with without_types():
+        save_dicom(image, path)
+
+
+def write(folder: Path, place: str, keyword: str, value: bytes) -> None:
+    if "slice" in place:
+        for number, path in enumerate(write_series(folder, hounsfield(18)[:3])):
+            image = pydicom.dcmread(path)
+            if place == "every slice" or number == 1:
+                put(image, keyword, value)
+            save(image, path)
+        return
+    image = enhanced(hounsfield(18)[:3])
+    if place == "all frames":
+        groups = image.SharedFunctionalGroupsSequence
+    else:
+        groups = [image.PerFrameFunctionalGroupsSequence[1]]
+    for group in groups:
+        for element in list(group):
+            put(element.value[0], keyword, value)
+        put(group, keyword, value)
+    save(image, folder / "enhanced.dcm")
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("keyword", TAGS)
+def test_any_value_of_any_tag_is_read_or_refused(tmp_path, place, keyword):
+    for number, value in enumerate(VALUES):
+        if keyword.startswith("SOP") and not value.isascii():  # pydicom can't write it
+            continue
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        write(folder, place, keyword, value)
+        for series in find_series(sorted(folder.iterdir())):
+            assert "Doe" not in f"{series} {series.is_ct} {series.notes}"
+            try:
+                image = read_series(series).image
+            except InputError as error:
+                assert str(error).endswith(".")
+            else:
+                assert np.isfinite(sitk.GetArrayViewFromImage(image)).all()
+    scans, skipped = find_scans(tmp_path, tmp_path / "out")
+    assert scans or skipped
+
+
+@pytest.mark.parametrize("value", [b"3A", b"1\\2", b"nan", b"9" * 400])
+@pytest.mark.parametrize("keyword", ["SeriesNumber", "SliceThickness", "KVP", "AcquisitionNumber"])
+def test_a_value_that_places_nothing_costs_no_scan(tmp_path, keyword, value):
+    write(tmp_path, "every slice", keyword, value)
+    scan = read_scan(tmp_path)
+    assert np.array_equal(sitk.GetArrayFromImage(scan.image), hounsfield(18)[:3])
+    assert scan.warnings == ()
+
+
+@pytest.mark.parametrize("keyword", ["Rows", "Columns"])
+def test_a_size_that_is_none_is_named_as_damage(tmp_path, keyword):
+    write(tmp_path, "one slice", keyword, b"\x14\0\x14\0")
+    scan = read_scan(tmp_path)
+    assert scan.image.GetDepth() == 2
+    assert scan.warnings[0].startswith("1 file beside the slices can't be read as DICOM")
