@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pydicom
 import SimpleITK as sitk
+from pydicom.valuerep import DA, TM
 
 from .. import __version__
-from ..errors import InputError
+from ..errors import InputError, out_of_memory
 from ..geometry import Geometry
 from .dicom_quiet import quiet_pydicom
 from .segments import LUNG_SEGMENTS, LungSegment
@@ -37,6 +38,10 @@ OFTEN_REMOVED = (
     "ReferringPhysicianName",
 )
 """May be empty but not absent; who removes names from DICOM often removes these altogether."""
+
+
+DATES = {"PatientBirthDate": DA, "StudyDate": DA, "StudyTime": TM}
+"""May be empty but not wrong; who removes names often writes nonsense here."""
 
 
 def check_available() -> None:
@@ -106,10 +111,6 @@ def make_dicom_seg(lungs: sitk.Image, files: Sequence[Path]) -> pydicom.Dataset:
     check_source(files)
     import highdicom
 
-    sources = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]
-    for source in sources:
-        for keyword in OFTEN_REMOVED:
-            source.setdefault(keyword, "")
     array = sitk.GetArrayFromImage(lungs)
     present = [each for each in LUNG_SEGMENTS if (array == each.label).any()]
     if not present:
@@ -122,6 +123,7 @@ def make_dicom_seg(lungs: sitk.Image, files: Sequence[Path]) -> pydicom.Dataset:
     for number, segment in enumerate(present, start=1):
         numbered[array == segment.label] = number
     try:
+        sources = _sources(files)
         return highdicom.seg.Segmentation(
             source_images=sources,
             pixel_array=_volume(numbered, lungs, sources[0]),
@@ -141,11 +143,40 @@ def make_dicom_seg(lungs: sitk.Image, files: Sequence[Path]) -> pydicom.Dataset:
             content_description="Right and left lung",
             series_description="Lungs by S3-Net",
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - highdicom stumbles in many ways over headers
+        if out_of_memory(error):
+            raise MemoryError from error
         raise InputError(
             "There can be no DICOM SEG of this series, because its headers lack what it needs "
             f"({type(error).__name__})."
         ) from error
+
+
+def _sources(files: Sequence[Path]) -> list[pydicom.Dataset]:
+    """The headers of the scan, with what highdicom takes for granted."""
+    sources: list[pydicom.Dataset] = [
+        pydicom.dcmread(file, force=True, stop_before_pixels=True) for file in files
+    ]
+    # highdicom knows only some sets of characters, and not that an empty one is allowed.
+    sources[0].decode()
+    sources[0].SpecificCharacterSet = "ISO_IR 192"
+    for source in sources:
+        for keyword in OFTEN_REMOVED:
+            source.setdefault(keyword, "")
+        for keyword, kind in DATES.items():
+            if not _is_valid(source[keyword].value, kind):
+                source[keyword].value = ""
+        # Some anonymizers give each slice a frame of its own; these slices form one volume.
+        source.FrameOfReferenceUID = sources[0].FrameOfReferenceUID
+    return sources
+
+
+def _is_valid(value: object, kind: type) -> bool:
+    try:
+        kind(value or "")
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _volume(array: np.ndarray, lungs: sitk.Image, source: pydicom.Dataset) -> highdicom.Volume:

@@ -139,6 +139,66 @@ def test_source_that_lacks_what_it_needs_is_one_sentence(tmp_path):
         make_dicom_seg(scan.image > 0, scan.files)
 
 
+AWKWARD = {
+    "no set of characters": {"SpecificCharacterSet": ""},
+    "ASCII by its name": {"SpecificCharacterSet": "ISO_IR 6"},
+    "unknown characters": {"SpecificCharacterSet": "NONSENSE"},
+    "Latin": {"SpecificCharacterSet": "ISO_IR 100", "PatientName": "Müller^Jörg"},
+    "Japanese": {
+        "SpecificCharacterSet": ["", "ISO 2022 IR 87"],
+        "PatientName": "Yamada^Tarou=山田^太郎",
+    },
+    "Korean": {
+        "SpecificCharacterSet": ["", "ISO 2022 IR 149"],
+        "PatientName": "Hong^Gildong=洪^吉洞",
+    },
+    "wrong dates": {"PatientBirthDate": "XXXXXXXX", "StudyDate": "0000", "StudyTime": "noon"},
+    "empty": {"PatientBirthDate": "", "StudyDate": "", "StudyTime": "", "PatientName": ""},
+}
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_awkward_headers_of_the_source(tmp_path, name):
+    write_scan(tmp_path / "in", chest().image)
+    with disable_value_validation():
+        for path in (tmp_path / "in").iterdir():
+            image = pydicom.dcmread(path)
+            for keyword, value in AWKWARD[name].items():
+                setattr(image, keyword, value)
+            image.save_as(path)
+    scan = read_scan(tmp_path / "in")
+    lungs = scan.image < -500
+    write_dicom_seg(tmp_path / "lungs.dcm", make_dicom_seg(lungs, scan.files))
+    written = pydicom.dcmread(tmp_path / "lungs.dcm")
+    assert str(written.PatientName) == AWKWARD[name].get("PatientName", "Doe^Jane")
+    assert at_same_places(read_dicom_seg(tmp_path / "lungs.dcm"), lungs)
+
+
+def test_a_source_without_preamble(tmp_path):
+    paths = write_scan(tmp_path, chest().image)
+    for path in paths:
+        path.write_bytes(path.read_bytes()[132:])
+    scan = read_scan(tmp_path)
+    assert len(make_dicom_seg(scan.image < -500, scan.files).SegmentSequence) == 1
+
+
+def test_a_source_whose_slices_have_frames_of_their_own(tmp_path):
+    for path in write_scan(tmp_path, chest().image):
+        image = pydicom.dcmread(path)
+        image.FrameOfReferenceUID = pydicom.uid.generate_uid()
+        image.save_as(path)
+    scan = read_scan(tmp_path)
+    made = make_dicom_seg(scan.image < -500, scan.files)
+    assert made.FrameOfReferenceUID == pydicom.dcmread(scan.files[0]).FrameOfReferenceUID
+
+
+def test_a_source_that_is_gone_costs_only_the_dicom_seg(tmp_path):
+    scan, lungs = source_of(tmp_path, chest())
+    scan.files[3].unlink()
+    with pytest.raises(InputError, match=r"\.$"):
+        make_dicom_seg(lungs, scan.files)
+
+
 READER = shutil.which("segimage2itkimage", path=os.path.dirname(sys.executable))
 
 
