@@ -1,12 +1,12 @@
-"""``report.html``: a row for each scan, in one file that opens without a network."""
+"""``report.html``: a row for each scan, which opens without a network; pictures lie beside it."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable
 from datetime import datetime
 from html import escape
 from pathlib import Path
+from urllib.parse import quote
 
 from .. import __version__
 from ..io.write import replacing
@@ -51,7 +51,7 @@ td:nth-child(2) {{ overflow-wrap: anywhere; min-width: 7rem; max-width: 18rem; }
 td:nth-child(3) {{ white-space: nowrap; }}
 td:last-child {{ min-width: 14rem; max-width: 26rem; }}
 th:first-child {{ cursor: default; text-align: left; }}
-img {{ width: 200px; display: block; cursor: zoom-in; }}
+img {{ width: 200px; min-height: 20px; display: block; cursor: zoom-in; }}
 img.large {{ width: 640px; cursor: zoom-out; }}
 .failed td:nth-child(3) {{ color: #b3261e; font-weight: 600; }}
 .warned td:last-child, .no-lungs td:nth-child(3) {{ color: #8a5300; }}
@@ -114,7 +114,7 @@ def write_report(
     path : Path
     records : list of dict
     pictures : dict of str to Path
-        Where the picture of each scan would be, by its name.
+        Where the picture of each scan would be, by its name: below the page's folder.
     asked : int
         How many scans the batch has, also those that have not been done.
     left_out : int
@@ -130,7 +130,9 @@ def write_report(
         version=escape(__version__),
         time=datetime.now().strftime("%Y-%m-%d %H:%M"),
         headings="".join(f"<th>{escape(heading)}</th>" for heading in HEADINGS),
-        rows="\n".join(_row(record, pictures[record["name"]]) for record in records),
+        rows="\n".join(
+            _row(record, _image(pictures[record["name"]], path.parent)) for record in records
+        ),
     )
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -158,13 +160,13 @@ def summary(records: Iterable[dict], asked: int, left_out: int = 0) -> str:
     return f"{asked} scans: {', '.join(parts)}{more}"
 
 
-def _row(record: dict, picture: Path) -> str:
+def _row(record: dict, image: str) -> str:
     nothing: dict[str, float] = {}
     right, left = record.get("lungs") or (nothing, nothing)
     both = (right["volume_ml"] + left["volume_ml"]) if right else None
     notes = (*record["warnings"], *record.get("hints", ()))
     cells = [
-        _image(picture),
+        image,
         _text(record["name"]),
         _text(record["status"]),
         _number(record.get("quality"), ".2f"),
@@ -190,9 +192,9 @@ def _number(value: float | None, style: str) -> str:
     return f'<td data-value="{value:.6g}">{format(value, style)}</td>'
 
 
-def _image(path: Path) -> str:
-    try:
-        data = base64.b64encode(path.read_bytes()).decode()
-    except OSError:
+def _image(picture: Path, folder: Path) -> str:
+    """A picture that a browser loads when it is scrolled to; ten thousand would be too many."""
+    if not picture.is_file():
         return "<td></td>"
-    return f'<td><img alt="lungs, outlined" src="data:image/jpeg;base64,{data}"></td>'
+    source = escape(quote(picture.relative_to(folder).as_posix()))
+    return f'<td><img alt="lungs, outlined" loading="lazy" src="{source}"></td>'

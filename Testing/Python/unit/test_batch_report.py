@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -47,8 +48,6 @@ def page(tmp_path):
             picture = sitk.GetImageFromArray(red, isVector=True)
             sitk.WriteImage(picture, str(pictures[each["name"]]))
     write_report(tmp_path / "report.html", RECORDS, pictures, 7, 2)
-    for path in pictures.values():
-        path.unlink(missing_ok=True)
     return tmp_path / "report.html"
 
 
@@ -92,8 +91,27 @@ def test_every_scan_has_its_row(page):
 def test_page_stands_alone(page):
     html = page.read_text(encoding="utf-8")
     assert "7 scans: 3 done, 1 failed, 1 no lungs, 2 not yet begun; 2 files" in html
-    assert not re.search(r"https?:|@import|<link|src=\"(?!data:)", html)
+    assert not re.search(r"https?:|@import|<link|src=\"(?!\w+\.jpg\")", html)
     assert str(page.parent) not in html
+
+
+def test_ten_thousand_scans_make_a_page_of_a_few_megabytes(tmp_path):
+    (tmp_path / "picture.jpg").write_bytes(bytes(50_000))
+    records = [record(f"scan{number}") for number in range(10_000)]
+    pictures = {each["name"]: tmp_path / "picture.jpg" for each in records}
+    write_report(tmp_path / "report.html", records, pictures, 10_000)
+    assert (tmp_path / "report.html").stat().st_size < 8e6
+
+
+def test_any_name_of_a_picture_can_be_asked_for(tmp_path):
+    picture = tmp_path / "records" / "Größe 100% #1?.jpg"
+    picture.parent.mkdir()
+    picture.touch()
+    write_report(tmp_path / "report.html", [record("a")], {"a": picture}, 1)
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    (source,) = re.findall(r'src="([^"]+)"', html)
+    assert unquote(source) == "records/Größe 100% #1?.jpg"
+    assert not set(source) & set("#? ")
 
 
 def browse(page, *options) -> str:
