@@ -116,10 +116,7 @@ def _watch(task: ScanTask, folder: Path, on_progress: OnProgress) -> dict:
     try:
         return wait_for(job, on_progress=note, on_idle=check)
     except JobDied as died:
-        raise _Died(
-            f"The process of this scan ended unexpectedly (code {died.exit_code}), most likely "
-            "for lack of memory"
-        ) from died
+        raise _Died(f"The process of this scan ended unexpectedly {died.reason}") from died
     except JobFailed:
         check()  # without its folder, the process can't say what is wrong
         raise

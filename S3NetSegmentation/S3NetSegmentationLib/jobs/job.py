@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,17 @@ class JobDied(JobFailed):
     def __init__(self, exit_code: int | None):
         super().__init__(f"The process ended unexpectedly (code {exit_code}).")
         self.exit_code = exit_code
+
+    @property
+    def reason(self) -> str:
+        """The code or the signal in brackets, and what it most likely means."""
+        for each in signal.Signals:
+            if self.exit_code == -each and each != getattr(signal, "SIGKILL", None):
+                return (
+                    f"(code {self.exit_code}, {each.name}), most likely because a library failed "
+                    "over a damaged file"
+                )
+        return f"(code {self.exit_code}), most likely for lack of memory"
 
 
 class Job:

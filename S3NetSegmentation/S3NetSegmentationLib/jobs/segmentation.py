@@ -94,8 +94,8 @@ class SegmentationJob:
             return LungResult.load(Path(self._folder))
         except JobDied as died:
             raise S3NetError(
-                f"The segmentation process ended unexpectedly (code {died.exit_code}), most likely "
-                "for lack of memory; close other programs, or limit the work to a box."
+                f"The segmentation process ended unexpectedly {died.reason}; close other programs, "
+                "or limit the work to a box."
             ) from died
         except (OSError, ValueError, MemoryError) as error:
             raise S3NetError(

@@ -89,6 +89,7 @@ def test_a_device_that_does_not_exist(scene, temporary):
     ("lines", "message"),
     [
         ("kill -9 $$", r"ended unexpectedly \(code -9\).*memory"),
+        ("kill -SEGV $$", r"ended unexpectedly \(code -11, SIGSEGV\), most likely because a lib"),
         ("exit 3", r"ended unexpectedly \(code 3\)"),
         ("echo; echo '[1]'; echo '{{\"a\": 1}}'; echo nonsense; exit 3", "ended unexpectedly"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -111,3 +112,49 @@ def test_nrrd_in_other_units_is_refused(tmp_path):
     for millimeters in (b'"mm" "mm" "mm"', b'"" "" ""', b'"millimeter" "millimeter" "millimeter"'):
         replace_line(path, b"space units", b"space units: " + millimeters)
         assert read_volume(path).GetSpacing() == pytest.approx((0.5, 0.7, 2.5))
+
+
+LONG = b"a" * 100_000
+HOSTILE = {
+    f"{name}, long": b"%s: %s" % (name.encode(), LONG)
+    for name in ("content", "labels", "units", "space units", "space", "type", "encoding", "thing")
+}
+HOSTILE |= {
+    "key, long": b"key:=" + LONG,
+    "no colon": LONG,
+    "100,000 numbers": b"sizes: " + b"1 " * 100_000,
+    "100,000 vectors": b"space directions: " + b"(1,0,0) " * 100_000,
+    "open bracket": b"space directions: " + b"(" * 100_000,
+    "200,000 keys": b"\n".join(b"k%d:=v" % number for number in range(200_000)),
+    "16 dimensions": b"dimension: 16\nsizes: " + b"2 " * 16 + b"\nkinds: " + b"domain " * 16,
+    "no dimension": b"dimension: 0",
+    "less than none": b"sizes: -1 -1 -1",
+    "skip": b"byte skip: -5",
+    "far skip": b"byte skip: 999999999999999999999",
+    "lines": b"line skip: 999999999",
+}
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".nhdr"])
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_nrrd_header_is_read_or_refused_in_no_time(tmp_path, suffix, name):
+    """Over some of them ITK ends the process, or takes minutes."""
+    path = write(tmp_path / f"a{suffix}")
+    head, body = path.read_bytes(), b""
+    if suffix == ".nrrd":
+        head, _, body = head.partition(b"\n\n")
+    head = head.rstrip(b"\n") + b"\n" + HOSTILE[name]
+    path.write_bytes(head + (b"\n\n" + body if body else b"\n"))
+    start = time.process_time()
+    try:
+        assert np.array_equal(sitk.GetArrayFromImage(read_volume(path)), VOXELS)
+    except InputError as error:
+        assert str(error).endswith(".")
+    assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize("line", [b"NDims = 9", b"DimSize = -1 2 3", b"NDims = 1" + b"0" * 5000])
+def test_a_hostile_metaimage_header_is_refused(tmp_path, line):
+    path = write(tmp_path / "a.mha")
+    replace_line(path, line.split(b" ")[0], line)
+    assert refusal(path).endswith(".")
