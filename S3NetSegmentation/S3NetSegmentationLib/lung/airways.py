@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from .block_grid import extent, widened
+from .block_grid import CROSS, extent, widened
+from .levels import AERATED_HU
 
 LUMEN_HU = -800
 """Hounsfield units that part the lumen from the wall."""
@@ -34,23 +35,15 @@ MAX_GROWTH = 1.6
 SPARE_CM2 = 0.5
 """Square centimeters that any branch may grow by."""
 
-
-LUNG_LIKE = -500
-"""Hounsfield units: what is darker around an airway is lung."""
-
-AROUND = (4.0, 8.0)
+AROUND_MM = (4.0, 8.0)
 """Millimeters from the lumen within the slices, beyond the wall: what surrounds an airway."""
 
-IN_TISSUE, BESIDE_TREE = 0.3, 0.5
+MAX_LUNG_AROUND, MAX_LUNG_AROUND_BRONCHUS = 0.3, 0.5
 """Share of lung in what surrounds the uppermost `MIN_TRACHEA_MM` of an airway, at most: by itself,
 and at the tree of the trachea. Around cysts and bullae there is more."""
 
-TREE = 30.0
+TREE_MM = 30.0
 """Millimeters within the slices from the trachea or a main bronchus to other parts of the tree."""
-
-
-CROSS = ndimage.generate_binary_structure(2, 1)[None]
-"""Neighbors within a slice."""
 
 
 @dataclass(frozen=True)
@@ -123,17 +116,19 @@ def _tree(
 ) -> np.ndarray:
     """The trachea, the longest track that runs in tissue, and what else is no part of a lung."""
     airways = np.zeros(shape, bool)
-    in_tissue = [track for track in tracks if track.lung_around <= IN_TISSUE]
+    in_tissue = [track for track in tracks if track.lung_around <= MAX_LUNG_AROUND]
     if not in_tissue:
         return airways
     trachea = max(in_tissue, key=lambda track: len(track.lumen))
     from_tree = ndimage.distance_transform_edt(~trachea.lumen.any(0), sampling=spacing[1:])
     for track in tracks:
-        if from_tree[track.lumen[-1]].min() <= TREE:
-            belongs = track.lung_around <= BESIDE_TREE
+        if from_tree[track.lumen[-1]].min() <= TREE_MM:
+            belongs = track.lung_around <= MAX_LUNG_AROUND_BRONCHUS
         else:
             # Bowel; at the height of the trachea, the apex of a lung.
-            belongs = track.lung_around <= IN_TISSUE and track.inside.stop <= trachea.inside.start
+            belongs = (
+                track.lung_around <= MAX_LUNG_AROUND and track.inside.stop <= trachea.inside.start
+            )
         if belongs:
             airways[track.inside] |= track.lumen
     return airways
@@ -145,13 +140,13 @@ def _lung_around(
     """Share of lung in what surrounds the uppermost part of a track within the slices."""
     upper = lumen[-math.ceil(MIN_TRACHEA_MM / spacing[0]) :]
     near, far = (
-        max(least, round(width / min(spacing[1:]))) for least, width in enumerate(AROUND, 1)
+        max(least, round(width / min(spacing[1:]))) for least, width in enumerate(AROUND_MM, 1)
     )
     box = (slice(None), *widened(extent(upper)[1:], far))
     upper, values = upper[box], hounsfield[-len(upper) :][box]
     within = ndimage.binary_dilation(upper, CROSS, near)
     around = ndimage.binary_dilation(within, CROSS, far - near) & ~within
-    return float((values[around] < LUNG_LIKE).mean())
+    return float((values[around] < AERATED_HU).mean())
 
 
 def _air_pieces(air: np.ndarray, pixel: float) -> _AirPieces:

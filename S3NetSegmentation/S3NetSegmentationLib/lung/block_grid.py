@@ -13,11 +13,15 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+from scipy import ndimage
 
 T = TypeVar("T")
 
 Box = tuple[slice, slice, slice]
 """Part of an array (z, y, x)."""
+
+CROSS = ndimage.generate_binary_structure(2, 1)[None]
+"""A voxel and its four neighbors within the slice."""
 
 
 def by_axis(values: Iterable[T]) -> tuple[T, T, T]:

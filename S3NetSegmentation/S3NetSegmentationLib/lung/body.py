@@ -7,25 +7,19 @@ import math
 import numpy as np
 from scipy import ndimage
 
-from .block_grid import spanned
-from .levels import AIR_OR_LUNG_HU
+from .block_grid import CROSS, spanned
+from .levels import AERATED_HU, AIR_OR_LUNG_HU, GAS_MARGIN_HU
 
 TABLE_MM = 10.0
 """Millimeters: flatter things beside the body, such as the table's top, are not body."""
 
-ABOVE_AIR, BELOW_TISSUE = 45, -500
-"""Hounsfield units between the air around the patient plus the first, and the second: lung."""
-
-MIN_LUNG_ML = 5.0
+MIN_HIDDEN_LUNG_ML = 5.0
 """Milliliters of lung behind a thin wall that are worth a look."""
-
-CROSS = ndimage.generate_binary_structure(2, 1)[None]
-"""Neighbors within a slice."""
 
 PADDING_HU = -1200
 """Hounsfield units: no air is so dark; what is was never scanned."""
 
-BESIDE = ((0, 0), (1, 1), (1, 1))
+PIXEL_BESIDE = ((0, 0), (1, 1), (1, 1))
 """A pixel more on each side of the slices."""
 
 
@@ -71,8 +65,8 @@ def _lungs_in_thin_walls(
     levels = ndimage.median(hounsfield, pockets, np.arange(1, count + 1))
     air = np.median(hounsfield[outside & (hounsfield > PADDING_HU)])
     volumes = np.bincount(pockets.ravel()) * np.prod(spacing) / 1000
-    lung = (levels > air + ABOVE_AIR) & (levels < BELOW_TISSUE)
-    is_lung = np.append(False, (volumes[1:] >= MIN_LUNG_ML) & lung)
+    lung = (levels > air + GAS_MARGIN_HU) & (levels < AERATED_HU)
+    is_lung = np.append(False, (volumes[1:] >= MIN_HIDDEN_LUNG_ML) & lung)
     lungs = is_lung[pockets]
     wall = ndimage.binary_dilation(lungs, CROSS, math.ceil(TABLE_MM / spacing[1]))
     return lungs | wall & tissue & ~outside
@@ -113,7 +107,9 @@ def field_of_view(hounsfield: np.ndarray) -> np.ndarray:
     block = np.ones((1, 3, 3), bool)
     # Where the values were cut at that of air, single pixels of the room have it, too.
     padding = hounsfield < max(PADDING_HU, hounsfield.min() + 1)
-    padding = ndimage.binary_opening(np.pad(padding, BESIDE, mode="edge"), block)[:, 1:-1, 1:-1]
+    padding = ndimage.binary_opening(np.pad(padding, PIXEL_BESIDE, mode="edge"), block)[
+        :, 1:-1, 1:-1
+    ]
     view = ~ndimage.binary_dilation(padding, block)
     # Bowel gas and emphysema may be as dark as the padding, but not beyond all tissue.
     return spanned(view, 2)

@@ -9,8 +9,8 @@ from scipy import ndimage
 
 from ..labels import LEFT, RIGHT
 from ..settings import Settings
-from .block_grid import extent
-from .gas import CROSS, bowel_gas, is_gas
+from .block_grid import CROSS, extent
+from .gas import bowel_gas, is_gas
 from .orientation import AxialOrder
 from .scan import Scan
 from .sides import right_and_left

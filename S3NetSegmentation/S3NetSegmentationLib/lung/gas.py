@@ -5,12 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from .block_grid import Box, widened
+from .block_grid import CROSS, Box, widened
+from .levels import GAS_MARGIN_HU
 from .scan import Scan
-
-GAS_MARGIN_HU = 45
-"""Hounsfield units about the air around the patient that still are air. Bowel gas is air and
-nothing else; lung, however emphysematous, also holds vessels and walls."""
 
 DARKEST_PERCENT, NEARLY_ALL_PERCENT = 10, 90
 """Percent."""
@@ -30,9 +27,6 @@ LOWEST_PERCENT = 25
 
 RIM_PIXELS = 2
 """Pixels around gas in which it mixes with the wall."""
-
-CROSS = ndimage.generate_binary_structure(2, 1)[None]
-"""Neighbors within a slice."""
 
 
 def is_gas(hounsfield: np.ndarray, piece: np.ndarray, air: float, small: bool) -> bool:

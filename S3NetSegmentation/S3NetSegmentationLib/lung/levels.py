@@ -17,3 +17,7 @@ AIR_OR_LUNG_HU = -400
 
 SOFT_TISSUE_HU = 40
 """Muscle and blood."""
+
+GAS_MARGIN_HU = 45
+"""Hounsfield units about the air around the patient that still are air. Bowel gas is air and
+nothing else; lung, however emphysematous, also holds vessels and walls."""
