@@ -213,7 +213,7 @@ def airways_of(hounsfield) -> np.ndarray:
 
 
 def test_two_tubes_side_by_side_are_both_found():
-    hounsfield = tubes(lambda z: (30, 15), lambda z: (30, 45))
+    hounsfield = tubes(lambda z: (30, 22), lambda z: (30, 38))
     assert (airways_of(hounsfield) == (hounsfield == phantom.AIR)).all()
 
 
