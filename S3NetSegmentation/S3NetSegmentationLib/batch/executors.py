@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from distributed import Client
 
 ANSWER_TIMEOUT = 20
-"""Seconds to wait for a scheduler's answer."""
+"""Seconds to wait for a scheduler's answer, and for its first worker."""
+
+ADDRESS = re.compile(r"(\w+://)?[^\s/]+:\d{1,5}/?")
+"""A protocol, a machine and a port."""
 
 Submit = Callable[[ScanTask], Future]
 """Begins a scan when there is room; the future yields its record."""
@@ -79,8 +83,8 @@ def on_cluster(address: str, on_scan_progress: OnScanProgress) -> Iterator[Submi
     Raises
     ------
     InputError
-        If dask.distributed is not installed, the scheduler does not answer, or it or a worker
-        has another version of this program.
+        If dask.distributed is not installed, the scheduler does not answer or has no workers, or
+        it or a worker has another version of this program.
     """
     try:
         from distributed import Client
@@ -89,8 +93,10 @@ def on_cluster(address: str, on_scan_progress: OnScanProgress) -> Iterator[Submi
             "A cluster needs Dask; install it with: pip install distributed"
         ) from error
     try:
+        if not ADDRESS.fullmatch(address):  # Dask would look for it for ever
+            raise ValueError
         client = Client(address, timeout=ANSWER_TIMEOUT, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
+    except Exception as error:  # noqa: BLE001 - Dask stumbles in many ways over what is no scheduler
         raise InputError(
             f"There is no Dask scheduler at '{address}'; start one and give its address, like "
             "tcp://node1:8786."
@@ -105,11 +111,25 @@ def on_cluster(address: str, on_scan_progress: OnScanProgress) -> Iterator[Submi
         on_scan_progress(name, Progress(**progress))
 
     with client:
+        _wait_for_a_worker(client, address)
         _check_versions(client)
         client.subscribe_topic(topic, on_event)
         executor = client.get_executor(pure=False)
         yield lambda task: executor.submit(_run_on_worker, task, topic)
         executor.shutdown(wait=False)
+
+
+def _wait_for_a_worker(client: Client, address: str) -> None:
+    """Refuse a scheduler that nobody works for; the batch would wait for ever."""
+    from distributed import TimeoutError as NoWorker
+
+    try:
+        client.wait_for_workers(1, timeout=ANSWER_TIMEOUT)
+    except NoWorker as error:
+        raise InputError(
+            f"The Dask scheduler at '{address}' has no workers; start one on each machine with: "
+            f"dask worker {address} --nthreads 1"
+        ) from error
 
 
 def _check_versions(client: Client) -> None:

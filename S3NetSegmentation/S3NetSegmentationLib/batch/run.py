@@ -118,7 +118,7 @@ def run_batch(
     watch = _Watch(plan, on_progress, on_scan_progress, on_record)
     place = (
         on_cluster(scheduler, watch.on_scan_progress)
-        if scheduler
+        if scheduler is not None
         else on_this_machine(jobs, watch.on_scan_progress)
     )
     try:

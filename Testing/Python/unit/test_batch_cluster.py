@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socketserver
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 
 import pytest
@@ -57,7 +59,8 @@ def running(folder, *environments):
             command = [*dask, "distributed.cli.dask_worker", address, "--nthreads", "1"]
             command += ["--no-nanny", "--no-dashboard", "--local-directory", folder]
             started += [subprocess.Popen(command, env=each, **options) for each in workers]
-            client.wait_for_workers(len(workers), timeout=60)
+            if workers:
+                client.wait_for_workers(len(workers), timeout=60)
         yield address, started
     finally:
         for process in started:
@@ -155,6 +158,41 @@ def test_no_scheduler_is_one_sentence(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"no Dask scheduler at 'tcp://127.0.0.1:9'.*\.$"):
         run_batch(tmp_path / "in", tmp_path / "out", QUICK, scheduler="tcp://127.0.0.1:9")
     assert not leftovers(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "address", ["", " ", "nowhere", "tcp://", "/etc/hosts", "http://127.0.0.1:9"]
+)
+def test_what_is_no_address_is_one_sentence(tmp_path, monkeypatch, address):
+    monkeypatch.setattr(executors, "ANSWER_TIMEOUT", 1)
+    write(tmp_path / "in" / "a.nrrd")
+    with pytest.raises(InputError, match=r"no Dask scheduler at '.*\.$"):
+        run_batch(tmp_path / "in", tmp_path / "out", QUICK, scheduler=address)
+
+
+@pytest.mark.parametrize("says", [b"", b"SSH-2.0-x\r\n", b"HTTP/1.0 400 Bad Request\r\n\r\n"])
+def test_what_answers_and_is_no_scheduler_is_one_sentence(tmp_path, monkeypatch, says):
+    monkeypatch.setattr(executors, "ANSWER_TIMEOUT", 1)
+    write(tmp_path / "in" / "a.nrrd")
+
+    class Answer(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.sendall(says)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"tcp://127.0.0.1:{server.server_address[1]}"
+        with pytest.raises(InputError, match=r"no Dask scheduler at '.*\.$"):
+            run_batch(tmp_path / "in", tmp_path / "out", QUICK, scheduler=address)
+        server.shutdown()
+
+
+def test_a_scheduler_without_workers_says_how_to_start_one(tmp_path, monkeypatch):
+    write(tmp_path / "in" / "a.nrrd")
+    with running(tmp_path, ENVIRONMENT) as (address, _):
+        monkeypatch.setattr(executors, "ANSWER_TIMEOUT", 2)
+        with pytest.raises(InputError, match=rf"has no workers; .*: dask worker {address} --nth"):
+            run_batch(tmp_path / "in", tmp_path / "out", QUICK, scheduler=address)
 
 
 @pytest.mark.parametrize("who", ["scheduler", "worker"])
