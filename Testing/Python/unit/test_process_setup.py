@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import S3NetSegmentationLib
+from batch_data import write_chest
 from S3NetSegmentationLib.jobs import process_setup
 from S3NetSegmentationLib.jobs.process_setup import prepare_process
 
@@ -70,3 +71,36 @@ def test_windows_is_told_that_names_of_files_are_utf_8(monkeypatch):
     monkeypatch.setattr(locale, "setlocale", lambda *arguments: asked.append(arguments))
     prepare_process()
     assert asked == [(locale.LC_CTYPE, ".UTF-8")]
+
+
+SPAWN = """
+import multiprocessing
+import sys
+
+import SimpleITK as sitk
+from quick import QUICK
+from S3NetSegmentationLib import segment_lungs
+
+
+def volume(path):
+    return segment_lungs(sitk.ReadImage(path), QUICK).figures.lungs[0].volume_ml
+
+
+if __name__ == "__main__":
+    here = volume(sys.argv[1])
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.map(volume, sys.argv[1:]) == [here]
+"""
+
+
+def test_new_processes_segment_after_this_one_has(tmp_path):
+    """As the page on Python says; a fork of a process with torch's threads would hang."""
+    write_chest(tmp_path / "a.nrrd")
+    (tmp_path / "program.py").write_text(SPAWN)
+    paths = os.pathsep.join([str(LIBRARY), str(Path(__file__).parents[1])])
+    subprocess.run(
+        [sys.executable, tmp_path / "program.py", tmp_path / "a.nrrd"],
+        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "2"},
+        timeout=300,
+        check=True,
+    )
