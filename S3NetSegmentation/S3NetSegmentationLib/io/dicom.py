@@ -10,6 +10,7 @@ from pathlib import Path
 import pydicom
 
 from ..errors import InputError
+from .dicom_deflated import MOST_HEADER, plain
 from .dicom_quiet import quiet_pydicom
 from .dicom_stack import TAGS, finite, read_stack, slices_of
 from .files import files_below
@@ -137,7 +138,10 @@ def read_header(path: Path) -> pydicom.Dataset | None:
                 return None
             file.seek(0)
             header = pydicom.dcmread(
-                file, force=True, stop_before_pixels=True, specific_tags=list(TAGS)
+                plain(file, MOST_HEADER),
+                force=True,
+                stop_before_pixels=True,
+                specific_tags=list(TAGS),
             )
             for keyword in TAGS:
                 if keyword in header and not _is_usable(header, keyword):

@@ -16,6 +16,7 @@ from pydicom.uid import (
 )
 
 from ..errors import InputError, out_of_memory
+from .dicom_deflated import MOST, plain
 from .dicom_quiet import quiet_pydicom
 from .files import check_name
 
@@ -55,13 +56,15 @@ def read_pixels(path: Path) -> np.ndarray:
     """
     check_name(path)
     try:
-        with quiet_pydicom():
-            image = pydicom.dcmread(path, force=True, specific_tags=[*_FORMAT, "PixelData"])
+        with quiet_pydicom(), path.open("rb") as file:
+            image = pydicom.dcmread(
+                plain(file, MOST), force=True, specific_tags=[*_FORMAT, "PixelData"]
+            )
             syntax = UID(image.file_meta.get("TransferSyntaxUID", "1.2.840.10008.1.2"))
             if int(image.get("SamplesPerPixel") or 1) != 1:
                 raise InputError(f"'{path.name}' is a color image; choose a CT image.")
             shape = (int(image.get("NumberOfFrames") or 1), int(image.Rows), int(image.Columns))
-            if syntax.is_compressed and not syntax.is_deflated:
+            if syntax.is_compressed:
                 pixels = _decompress(image, syntax)
             else:
                 pixels = _unpack(image, shape, ">" if syntax == ExplicitVRBigEndian else "<")

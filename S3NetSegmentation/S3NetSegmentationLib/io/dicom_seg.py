@@ -14,6 +14,7 @@ from pydicom.valuerep import DA, TM
 from .. import __version__
 from ..errors import InputError, out_of_memory
 from ..geometry import Geometry
+from .dicom_deflated import MOST_HEADER, plain
 from .dicom_quiet import quiet_pydicom
 from .segments import LUNG_SEGMENTS, LungSegment
 from .write import replacing
@@ -154,9 +155,7 @@ def make_dicom_seg(lungs: sitk.Image, files: Sequence[Path]) -> pydicom.Dataset:
 
 def _sources(files: Sequence[Path]) -> list[pydicom.Dataset]:
     """The headers of the scan, with what highdicom takes for granted."""
-    sources: list[pydicom.Dataset] = [
-        pydicom.dcmread(file, force=True, stop_before_pixels=True) for file in files
-    ]
+    sources = [_header(file) for file in files]
     # highdicom knows only some sets of characters, and not that an empty one is allowed.
     sources[0].decode()
     sources[0].SpecificCharacterSet = "ISO_IR 192"
@@ -169,6 +168,11 @@ def _sources(files: Sequence[Path]) -> list[pydicom.Dataset]:
         # Some anonymizers give each slice a frame of its own; these slices form one volume.
         source.FrameOfReferenceUID = sources[0].FrameOfReferenceUID
     return sources
+
+
+def _header(path: Path) -> pydicom.Dataset:
+    with path.open("rb") as file:
+        return pydicom.dcmread(plain(file, MOST_HEADER), force=True, stop_before_pixels=True)
 
 
 def _is_valid(value: object, kind: type) -> bool:

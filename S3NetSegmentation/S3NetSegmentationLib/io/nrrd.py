@@ -173,6 +173,8 @@ def _geometry(path: Path, fields: dict[str, str]) -> Geometry:
     vectors = re.findall(r"\([^()]*\)|[^\s()]+", fields["spacedirections"])
     if any(vector == "none" for vector in vectors):
         raise no_voxel_size(path)
+    if len(vectors) != 3:
+        raise ValueError
     axes = np.array([_vector(each) for each in vectors]).reshape(3, 3).T * np.array([signs]).T
     spacing = np.linalg.norm(axes, axis=0)
     if not spacing.all():

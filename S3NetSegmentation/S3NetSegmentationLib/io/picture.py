@@ -44,6 +44,10 @@ def read_picture(path: str | Path) -> np.ndarray:
         raise InputError(f"There is no file '{path}'.")
     if path.is_dir():
         raise InputError(f"'{path}' is a folder; name one picture in it.")
+    if not path.is_file():
+        raise InputError(
+            f"'{path}' is not a regular file; choose PNG, JPEG, TIFF or a DICOM image."
+        )
     if not path.name.lower().endswith(PICTURE_SUFFIXES) and read_header(path) is None:
         raise InputError(
             f"'{path.name}' is not a picture; choose PNG, JPEG, TIFF or a DICOM image."

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import struct
+import subprocess
+import sys
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
+import S3NetSegmentationLib
 import SimpleITK as sitk
 from dicom_files import enhanced, hounsfield, save_dicom, write_series
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 from S3NetSegmentationLib.batch.find import find_scans
 from S3NetSegmentationLib.errors import InputError
 from S3NetSegmentationLib.io.dicom import find_series, read_series
@@ -110,3 +116,58 @@ def test_a_size_that_is_none_is_named_as_damage(tmp_path, keyword):
     scan = read_scan(tmp_path)
     assert scan.image.GetDepth() == 2
     assert scan.warnings[0].startswith("1 file beside the slices can't be read as DICOM")
+
+
+# Deflated files
+
+
+def deflated(path: Path, rest: bytes = b"", megabytes: int = 0) -> None:
+    """Deflate a file, followed by `rest` and by so many megabytes of zeros."""
+    image = pydicom.dcmread(path)
+    image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    save_dicom(image, path)
+    data = path.read_bytes()
+    end = data.index(b"1.2.840.10008.1.2.1.99") + 22
+    end += struct.unpack("<I", data[140:144])[0] - (end - 144)  # of the group of the file itself
+    squeeze = zlib.compressobj(1, wbits=-15)
+    body = zlib.decompress(data[end:], wbits=-15)
+    pieces = [squeeze.compress(body + rest)]
+    pieces += [squeeze.compress(bytes(2**20)) for _ in range(megabytes)]
+    path.write_bytes(data[:end] + b"".join(pieces) + squeeze.flush())
+
+
+def test_a_deflated_series_is_read(tmp_path):
+    for path in write_series(tmp_path, hounsfield(18)):
+        deflated(path)
+    assert np.array_equal(sitk.GetArrayFromImage(read_scan(tmp_path).image), hounsfield(18))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits as on Linux and macOS")
+@pytest.mark.parametrize("place", ["before the pixels", "after the pixels"])
+def test_a_deflated_file_is_inflated_no_further_than_needed(tmp_path, place):
+    """Hundreds of megabytes in a few: not in the process that only looks for scans."""
+    paths = write_series(tmp_path, hounsfield(18))
+    tag = b"\x20\x00\x00\x40" if place == "before the pixels" else b"\xfc\xff\xfc\xff"
+    for path in paths[:1]:
+        image = pydicom.dcmread(path)
+        if place == "before the pixels":
+            del image.PixelData
+        save_dicom(image, path)
+        deflated(path, tag + b"OB\0\0" + struct.pack("<I", 300 * 2**20), megabytes=300)
+    # The peak is that of this process from its start, so another one is asked.
+    script = (
+        "import resource, sys, pathlib\n"
+        "from S3NetSegmentationLib.io.dicom import find_series\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "find_series(sorted(pathlib.Path(sys.argv[1]).iterdir()))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    library = str(Path(S3NetSegmentationLib.__file__).parents[1])
+    run = subprocess.run(
+        [sys.executable, "-c", script, tmp_path],
+        env={**os.environ, "PYTHONPATH": library},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(run.stdout) < 200_000  # kilobytes

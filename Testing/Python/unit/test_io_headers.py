@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import SimpleITK as sitk
 from dicom_files import hounsfield
 from S3NetSegmentationLib.errors import InputError
+from S3NetSegmentationLib.io.picture import read_picture
 from S3NetSegmentationLib.io.read import read_volume
 
 SUFFIXES = [".nrrd", ".mha", ".nii", ".nii.gz"]
@@ -158,3 +160,22 @@ def test_a_hostile_metaimage_header_is_refused(tmp_path, line):
     path = write(tmp_path / "a.mha")
     replace_line(path, line.split(b" ")[0], line)
     assert refusal(path).endswith(".")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes as files")
+@pytest.mark.parametrize("name", ["a.nhdr", "a.mhd"])
+def test_a_pipe_in_place_of_the_voxels_is_refused(tmp_path, name):
+    path = write(tmp_path / name)
+    (voxels,) = (each for each in tmp_path.iterdir() if each != path)
+    voxels.unlink()
+    os.mkfifo(voxels)
+    assert "missing" in refusal(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes as files")
+@pytest.mark.parametrize("name", ["a.nii", "a.nrrd", "a.mha", "a.dcm", "a.png"])
+def test_a_pipe_is_refused(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    assert "not a regular file" in refusal(tmp_path / name)
+    with pytest.raises(InputError, match="not a regular file"):
+        read_picture(tmp_path / name)
