@@ -11,13 +11,15 @@ from .block_grid import CROSS, spanned
 from .levels import AERATED_HU, AIR_OR_LUNG_HU, GAS_MARGIN_HU
 
 TABLE_MM = 10.0
-"""Millimeters: flatter things beside the body, such as the table's top, are not body."""
+"""Millimeters from front to back: what is flatter, such as the table's top, is not body. No effect
+from 6 to 16."""
 
 MIN_HIDDEN_LUNG_ML = 5.0
 """Milliliters of lung behind a thin wall that are worth a look."""
 
 PADDING_HU = -1200
-"""Hounsfield units: no air is so dark; what is was never scanned."""
+"""Hounsfield units: no air is so dark, for it is -1000 and noise averages out on a coarse grid;
+what is darker was never scanned. Flat from -1300 to -1100."""
 
 PIXEL_BESIDE = ((0, 0), (1, 1), (1, 1))
 """A pixel more on each side of the slices."""

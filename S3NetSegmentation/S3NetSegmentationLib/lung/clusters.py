@@ -12,22 +12,28 @@ from .levels import AERATED_HU, AIR_HU
 from .scan import Scan
 
 MAX_CLUSTER_HU = 400
-"""Hounsfield units from air up to which clusters are told apart by intensity."""
+"""Hounsfield units up to which, from air on, clusters are told apart by intensity; brighter is bone
+and contrast agent. No effect from 300 to 500."""
 
 MIN_SPREAD_HU = 40
-"""Hounsfield units: no cluster is narrower than the noise of a scan."""
+"""Hounsfield units, a standard deviation: no cluster is narrower than the noise of a scan. No
+effect from 24 to 64."""
 
 MIN_CLUSTER_SHARE = 1e-4
-"""Share of the body: a smaller cluster is not worth a number."""
+"""Share of the body: a smaller cluster, about 3 mL in an adult's chest, is not worth a number. Flat
+from 6e-05 to 0.00016."""
 
 MIXED_SHARE = 0.1
-"""Share of a cluster on either side of `AERATED_HU`, from which on it is two things."""
+"""Share of a cluster on either side of `AERATED_HU`, from which on it is two things. Flat from 0.06
+to 0.16."""
 
 MIN_INSIDE_SHARE = 0.5
-"""Share of a lung cluster inside the body, at least."""
+"""Share of a lung cluster inside the body, at least; air is mostly outside. No effect from 0.3 to
+0.8."""
 
 HISTOGRAM_HU = (-1100, 3100)
-"""Hounsfield units between which the figures of a cluster are counted."""
+"""Hounsfield units between which the figures of a cluster are counted: from below air to the end of
+the common 12 bits."""
 
 
 @dataclass(frozen=True)

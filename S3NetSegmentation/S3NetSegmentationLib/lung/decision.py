@@ -16,43 +16,50 @@ from .scan import Scan
 from .sides import right_and_left
 
 MIN_PIECE_ML = 5.0
-"""Milliliters: smaller pieces of lung are islands, unless they are large in a slice."""
+"""Milliliters: smaller pieces of lung are islands, unless they are large in a slice. No effect from
+3 to 8."""
 
 MIN_PIECE_SHARE = 0.004
-"""Pieces of less than this share of the largest are islands, too; disease cuts larger ones off."""
+"""Pieces of less than this share of the largest are islands, too. Disease cuts larger ones off:
+0.02 drops 51 mL of an apex. No effect on 16 other scans from 0.004 to 0.032."""
 
 MIN_CUT_PIECE_CM2 = 2.4
-"""Square centimeters, the mean section of a ball of `MIN_PIECE_ML`: in a scan of few slices
-every piece is cut at both ends, and its volume says nothing."""
+"""Square centimeters, the mean section of a ball of `MIN_PIECE_ML`: in a scan of few slices every
+piece is cut at both ends, and its volume says nothing. No effect from 1.44 to 3.84."""
 
 LARGE_PIECE_CM2 = 25.0
 """Square centimeters in an axial slice: a piece that is larger somewhere is a lung, be the scan
-ever so thin, or large bowel full of gas."""
+ever so thin, or large bowel full of gas. No effect from 15 to 40."""
 
 MAX_GAP_MM = 50.0
-"""Millimeters, from head to foot, between the largest piece of lung and another one, at most."""
+"""Millimeters from head to foot between the largest piece of lung and another one, at most; the
+sinuses of the head and the bowel of the pelvis are farther away. No effect from 30 to 80."""
 
 VESSEL_RADIUS_MM = 7.5
 """Millimeters: gaps in a lung up to twice as wide are vessels; the arteries near the hilum are no
-wider."""
+wider. Flat from 4.5 to 12."""
 
 MAX_VESSELS_CM2 = 7.0
-"""Square centimeters: what lung surrounds within a slice and is no larger, 3 cm across, is a
-bundle of vessels. A larger one is the dome of the liver or what lies between lungs that touch,
-unless lung surrounds it on all sides."""
+"""Square centimeters: what lung surrounds within a slice and is no larger, 3 cm across, is a bundle
+of vessels. A larger one is the dome of the liver or what lies between lungs that touch, unless lung
+surrounds it on all sides. Flat from 4.2 to 11.2."""
 
 BAND_PIXELS = 2
-"""Working pixels on each side of the boundary in which the intensity decides."""
+"""Pixels of the working grid on each side of the boundary in which the intensity decides: so far
+the network may be off. Flat from 2 to 3."""
 
 BORDER_SHARE, HAZE_SHARE = 0.5, 0.7
-"""Of the way from lung to what surrounds it: where the border lies, and up to where thick parts
-are hazy lung. Fat, the darkest tissue, begins beyond."""
+"""Share of the way from lung to what surrounds it: where the border lies (half of a pixel there is
+lung), and up to where thick parts are hazy lung. Fat, the darkest tissue, begins beyond. The first
+is on no plateau, the second is flat from 0.42 to 0.875."""
 
 MIN_HAZE_MM, MIN_HAZE_VOXELS = 3.0, 3
-"""Millimeters and voxels: what is less thick may be the border, half lung and half tissue."""
+"""Millimeters and voxels: what is less thick may be the border, half lung and half tissue. Flat
+from 1.8 to 4.8 and from 2 to 4."""
 
 UNSURE_OFFSET = 2
-"""Added to the label of a lung in that band."""
+"""Added to the label of a lung in that band, to keep both apart in one array: the number of
+lungs."""
 
 IN_SLICE = np.pad(CROSS, ((1, 1), (0, 0), (0, 0)))
 IN_SPACE = ndimage.generate_binary_structure(3, 1)

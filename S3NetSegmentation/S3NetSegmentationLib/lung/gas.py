@@ -10,23 +10,28 @@ from .levels import GAS_MARGIN_HU
 from .scan import Scan
 
 DARKEST_PERCENT, NEARLY_ALL_PERCENT = 10, 90
-"""Percent."""
+"""Percent of a piece: the part of a small one that must be air, and that of a large one. The first
+has no effect from 1 to 19, the second is flat from 81 to 95."""
 
 AIRY_MARGIN_HU, EMPTY_MARGIN_HU = 80, 60
-"""Hounsfield units about the air around the patient: gas that scatter brightens is below the
-first, and nearly all of it, what lies in it too, below the second."""
+"""Hounsfield units about the air around the patient: gas that scatter brightens is below the first,
+and nearly all of it, what lies in it too, below the second. No effect from 48 to 128 and from 36 to
+96."""
 
 MIN_GAS_ML = 5.0
-"""Milliliters of gas beside the lungs that are worth a look."""
+"""Milliliters of gas beside the lungs that are worth a look; as much as an island of lung. No
+effect from 3 to 8."""
 
 MIN_WALL_SHARE = 2 / 3
-"""Share of what surrounds gas within the slices that is no lung, at least."""
+"""Share of what surrounds gas within the slices that is not lung, at least. No effect from 0.4 to
+1."""
 
 LOWEST_PERCENT = 25
-"""Percent of the lungs that may lie below stomach and bowel; bullae lie higher."""
+"""Percent of the lungs that may lie below stomach and bowel; bullae lie higher. No effect from 16
+to 34."""
 
 RIM_PIXELS = 2
-"""Pixels around gas in which it mixes with the wall."""
+"""Pixels of the working grid around gas in which it mixes with the wall. No effect from 1 to 3."""
 
 
 def is_gas(hounsfield: np.ndarray, piece: np.ndarray, air: float, small: bool) -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 SAME_CLUSTER_HU = 80.0
-"""Hounsfield units of difference up to which two clusters may be the same."""
+"""Hounsfield units between the medians up to which two clusters may be the same. In slice mode,
+flat from 48 to 128."""
 
 OVERLAP_HU = 100.0
-"""Hounsfield units of difference that a full overlap with the slice before makes up for."""
+"""Hounsfield units between the medians that a full overlap with the slice before makes up for. In
+slice mode, flat from 60 to 160."""
 
 
 def match_along_z(

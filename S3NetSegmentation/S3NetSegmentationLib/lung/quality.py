@@ -15,28 +15,34 @@ from .scan import Scan
 Areas = TypeVar("Areas", float, np.ndarray)
 
 MIN_BRIGHT_HU = -200
-"""Hounsfield units: brighter than this is no air-filled lung but a vessel, or a disease."""
+"""Hounsfield units, a little below fat (-100): what is brighter is no air-filled lung but a vessel,
+or a disease. Flat from -250 to -200."""
 
 DOUBTFUL_QUALITY = 0.85
-"""Quality of a slice below which the user is to look at it."""
+"""Quality of a slice below which the user is to look at it. Chosen: the chests that were measured
+are at 0.95 to 0.98 as a whole."""
 
 VESSEL_SHARE = 0.1
-"""Share of the lungs that may be as bright as tissue: vessels that were taken in."""
+"""Share of the lungs that may be as bright as tissue: vessels that were taken in. No effect from
+0.06 to 0.16."""
 
 UNSURE_SHARE = 0.25
 """Share of the way from lung to tissue, and from tissue to lung, from which on a pixel is as much
-one as the other."""
+one as the other. On no plateau."""
 
 UNSURE_WEIGHT = 0.25
-"""Share of such pixels at the border that counts as wrong, and share that counts as missing."""
+"""Share of such pixels at the border that counts as wrong, and as missing: a pixel of a random
+mixture that is taken for what it mostly is is wrong by a quarter on average. On no plateau."""
 
 MIN_SLICE_SHARE = 0.1
-"""Share of the largest slice of the lungs: smaller ones count, but say nothing by themselves."""
+"""Share of the largest slice of the lungs: smaller ones count, but say nothing by themselves. It
+changes where to look, not the estimate; not measured."""
 
 NEIGHBORS = np.ones((1, 3, 3), bool)
+"""Within a slice, the diagonal ones, too."""
 
 SMOOTH_SLICES = 3
-"""Slices over which the change from slice to slice is judged."""
+"""Slices on each side over which the change from slice to slice is judged. Flat from 2 to 4."""
 
 
 @dataclass(frozen=True)

@@ -19,29 +19,36 @@ from .body import body_mask, field_of_view
 from .levels import AIR_HU
 
 COARSE_MM = 5.0
-"""Millimeters of the grid on which the body is first looked for."""
+"""Millimeters of the grid on which the body is first looked for: some 80 pixels across. No effect
+from 3 to 8."""
 
 LUMEN_MM = 1.4
-"""Millimeters of the grid on which the airways are followed; their walls are thin."""
+"""Millimeters of the grid on which the airways are followed; their walls are 1 to 3 thick. Flat
+from 0.84 to 2.24."""
 
 MIN_LUMEN_SHARE = 0.3
-"""Share of a working voxel that is lumen, from which on it belongs to the airways."""
+"""Share of a working voxel that is lumen, from which on it belongs to the airways. Flat from 0.18
+to 0.48."""
 
 MIN_SIDE_PIXELS = 3
-"""Along each side of an axial slice, for a network to see anything in it."""
+"""Pixels along each side of an axial slice, at least: the network's kernels have three, and a pixel
+at the border sees no neighbors. No effect from 2 to 4."""
 
 MIN_AIR_HU, MAX_AIR_HU = -1100, -900
 """Hounsfield units of air, from a badly calibrated scanner too. Padding lies below, and most of
-what the patient wears and lies on above."""
+what the patient wears and lies on above. The first is flat from -1150 to -1000, the second was
+-980, which misses the air of a scanner at -962."""
 
 AIR_NOISE_HU = 5
-"""Hounsfield units that noise spreads the values of air over, at least."""
+"""Hounsfield units that noise spreads the values of air over, at least. On 17 scans the level is
+the same within 3 HU from 3 to 10."""
 
 MIN_FREQUENCY = 0.2
-"""Share of the most frequent value of air that a darker one must reach."""
+"""Share of the most frequent value of air that a darker one must reach. No effect from 0.05 to 0.4
+on 17 scans."""
 
 ASIDE_PIXELS = 2
-"""Working pixels from body and padding, beyond which air does not mix with them."""
+"""Working pixels from body and padding, beyond which air does not mix with them. Not measured."""
 
 
 @dataclass(frozen=True)

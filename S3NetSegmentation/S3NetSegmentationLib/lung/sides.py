@@ -10,19 +10,22 @@ from ..labels import LEFT, RIGHT
 from .scan import Scan
 
 MAX_EROSION_MM = 30.0
-"""Millimeters: two lungs that touch come apart when eroded by less than this."""
+"""Millimeters: two lungs that touch come apart when eroded by less than this: bridges between lungs
+are thin. No effect from 18 to 48."""
 
 MIN_LUNG_SHARE = 0.1
-"""Share of the lungs that a part must have to be a lung of its own, and not a lobe's tip."""
+"""Share of the lungs that a part must have to be a lung of its own, and not a lobe's tip; the left
+lung has some 45 % in health. No effect from 0.06 to 0.16."""
 
 BONE_HU = 200
-"""Hounsfield units; the spine is the most of it."""
+"""Hounsfield units of bone, at least; the spine is the most of it. No effect from 100 to 300."""
 
 BIN_MM = 4.0
-"""Width of the columns of bone that are compared."""
+"""Millimeters: width of the columns of bone that are compared. No effect from 2.4 to 6.4."""
 
 SMOOTH_BINS = 4
-"""Standard deviation of their smoothing: a vertebra is about as wide."""
+"""Bins, the standard deviation of their smoothing: with `BIN_MM` half of a vertebra's width. No
+effect from 3 to 5."""
 
 
 def right_and_left(lungs: np.ndarray, scan: Scan, leftward: np.ndarray) -> np.ndarray:
