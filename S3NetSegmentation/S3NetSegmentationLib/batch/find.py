@@ -11,15 +11,15 @@ from pathlib import Path
 from ..errors import InputError
 from ..io.dicom import Series, find_series, read_header
 from ..io.files import files_below, identity
+from ..io.formats import SEG_NRRD, VOLUME_SUFFIXES
 from ..io.originals import files_of
-from ..io.read import SUFFIXES, is_eight_bit
-from ..io.write import SEGMENTATION_SUFFIX
+from ..io.read import is_eight_bit
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How what a spreadsheet would compute begins."""
 
-LONGEST_LIST = 2**28
-"""Bytes of a list with the paths of millions of files."""
+MAX_LIST_BYTES = 2**28
+"""Of a list with the paths of files: enough for millions."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ def find_scans(
         If `source` can't be read or is the output folder itself.
     """
     root, files, skipped = _files(source, output, on_file)
-    volumes = [path for path in files if path.name.lower().endswith(SUFFIXES)]
-    others = [path for path in files if not path.name.lower().endswith(SUFFIXES)]
+    volumes = [path for path in files if path.name.lower().endswith(VOLUME_SUFFIXES)]
+    others = [path for path in files if not path.name.lower().endswith(VOLUME_SUFFIXES)]
     scans = []
 
     def on_damaged(path: Path) -> None:
@@ -161,7 +161,7 @@ def _files(
 def _is_scan(path: Path) -> bool:
     """Whether a file is a scan by itself, or claims to be one."""
     return path.is_file() and (
-        path.name.lower().endswith(SUFFIXES) or read_header(path) is not None
+        path.name.lower().endswith(VOLUME_SUFFIXES) or read_header(path) is not None
     )
 
 
@@ -195,7 +195,7 @@ def _content(source: Path) -> bytes:
     ValueError
         If it is no file, or larger than any list.
     """
-    if not source.is_file() or source.stat().st_size > LONGEST_LIST:
+    if not source.is_file() or source.stat().st_size > MAX_LIST_BYTES:
         raise ValueError
     return source.read_bytes()
 
@@ -220,7 +220,7 @@ def _no_scan(path: Path) -> str | None:
     """Why a volume is not worth reading; None where it is."""
     if path.name.startswith("._"):
         return "what macOS keeps beside a file"
-    if path.name.lower().endswith(SEGMENTATION_SUFFIX):
+    if path.name.lower().endswith(SEG_NRRD):
         return "a segmentation"
     if is_eight_bit(path):
         return "8-bit voxels, so a label map or a picture and no CT"

@@ -10,8 +10,8 @@ from ..errors import Cancelled, S3NetError
 from ..jobs.job import Job, JobDied, OnLog, OnProgress, wait_for
 from ..jobs.protocol import read_job, write_job
 from ..settings import Settings
-from .records import SEGMENTATION
 from .run import run_batch
+from .words import NAME_BY, SEGMENTATION
 
 
 def run_batch_in_background(
@@ -20,7 +20,7 @@ def run_batch_in_background(
     settings: Settings | None = None,
     *,
     formats: Sequence[str] = (SEGMENTATION,),
-    name_by: str = "hash",
+    name_by: str = NAME_BY[0],
     on_progress: OnProgress | None = None,
     on_log: OnLog | None = None,
     on_idle: Callable[[], None] = lambda: None,

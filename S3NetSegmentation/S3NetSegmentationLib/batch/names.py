@@ -11,19 +11,20 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import InputError
+from ..io.formats import VOLUME_SUFFIXES
 from ..io.write import replacing
 from .find import FoundScan
-
-NAME_BY = ("hash", "path", "series")
 
 TABLE = "names.csv"
 COLUMNS = ("name", "key", "place")
 
 KEY_BYTES = 32
 
-LONGEST = 100
-"""Bytes of a name; file systems count bytes, and allow 255 with all that is added."""
+MAX_NAME_BYTES = 100
+"""File systems count bytes, and allow 255 with all that is added: folders, formats, digests."""
 
+VOLUME_END = re.compile(rf"(\.seg)?({'|'.join(map(re.escape, VOLUME_SUFFIXES))})$")
+"""What is left out of a name that is made of a path."""
 
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 """Names that are devices on Windows, whatever their extensions; a file there would be lost."""
@@ -160,7 +161,7 @@ def read_names(table: Path) -> dict[str, dict[str, str]]:
 
 def _name(scan: FoundScan, by: str, key: bytes) -> str:
     if by == "path" and scan.place != ".":
-        return _safe(re.sub(r"(\.seg)?\.(nii|nii\.gz|nrrd|nhdr|mha|mhd)$", "", scan.place))
+        return _safe(VOLUME_END.sub("", scan.place))
     if by == "series" and scan.uid:
         return _safe(scan.key)
     return _digest(scan.key, key)
@@ -171,9 +172,9 @@ def _safe(text: str) -> str:
     name = re.sub(r"[^\w.-]+", "_", text).strip("._-") or _digest(text, b"")
     if RESERVED.match(name):
         name = f"scan-{name}"
-    if len(name.encode()) <= LONGEST:
+    if len(name.encode()) <= MAX_NAME_BYTES:
         return name
-    return f"{name.encode()[: LONGEST - 13].decode(errors='ignore')}-{_digest(text, b'')}"
+    return f"{name.encode()[: MAX_NAME_BYTES - 13].decode(errors='ignore')}-{_digest(text, b'')}"
 
 
 def _digest(text: str, key: bytes) -> str:

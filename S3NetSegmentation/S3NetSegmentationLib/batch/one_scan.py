@@ -11,6 +11,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from ..errors import InputError, LabelMapError
+from ..io.formats import PNG
 from ..io.overview import write_overview
 from ..io.read import read_files
 from ..io.scan import ReadScan
@@ -20,10 +21,14 @@ from ..jobs.protocol import read_job
 from ..progress import Progress
 from ..result import LungResult
 from ..settings import Settings
-from .records import DICOM_SEG, DONE, NO_LUNGS, PICTURE, SKIPPED, ScanTask
+from .records import OVERVIEW, ScanTask
+from .words import DICOM_SEG, DONE, NO_LUNGS, SKIPPED
 
-PICTURE_WIDTH = 640
+OVERVIEW_PIXELS = 640
+"""Width of the overview in the report, as wide as the report shows it when it is enlarged."""
+
 JPEG_QUALITY = 80
+"""Of 100; by eye."""
 
 
 def describe_job(task: ScanTask) -> dict:
@@ -43,7 +48,7 @@ def segment_scan(folder: Path, on_progress: Callable[[Progress], None]) -> dict:
     Parameters
     ----------
     folder : Path
-        Holds what `describe_job` gives; gets the lungs in every format and a picture, named after
+        Holds what `describe_job` gives; gets the lungs in every format and an overview, named after
         the scan.
     on_progress : callable
 
@@ -73,7 +78,7 @@ def segment_scan(folder: Path, on_progress: Callable[[Progress], None]) -> dict:
     except LabelMapError as error:
         return {"status": SKIPPED, "error": str(error)}
     result = replace(result, warnings=(*scan.warnings, *result.warnings))
-    _write_picture(folder / (job["name"] + PICTURE), scan.image, result.lungs)
+    _write_small_overview(folder / (job["name"] + OVERVIEW), scan.image, result.lungs)
     warnings = list(result.warnings)
     formats = job["formats"] if result.lungs_found else ()
     files = [
@@ -107,20 +112,20 @@ def _write(path: Path, scan: ReadScan, result: LungResult, warnings: list[str]) 
     return True
 
 
-def _write_picture(path: Path, image: sitk.Image, lungs: sitk.Image) -> None:
+def _write_small_overview(path: Path, image: sitk.Image, lungs: sitk.Image) -> None:
     """The overview as a small JPEG file for the report.
 
     ITK ends the process when the disk is full while it writes JPEG, so it writes elsewhere.
     """
     with tempfile.TemporaryDirectory(prefix="s3net-", ignore_cleanup_errors=True) as temporary:
-        whole, small = Path(temporary) / "whole.png", Path(temporary) / "small.jpg"
+        whole, small = Path(temporary) / f"whole{PNG}", Path(temporary) / f"small{OVERVIEW}"
         write_overview(whole, image, lungs)
-        picture = sitk.ReadImage(str(whole))
-        scale = picture.GetWidth() / PICTURE_WIDTH
-        size = [round(length / scale) for length in picture.GetSize()]
-        smooth = sitk.SmoothingRecursiveGaussian(picture, scale / 2)
+        overview = sitk.ReadImage(str(whole))
+        scale = overview.GetWidth() / OVERVIEW_PIXELS
+        size = [round(length / scale) for length in overview.GetSize()]
+        smooth = sitk.SmoothingRecursiveGaussian(overview, scale / 2)
         shrunk = sitk.Resample(
-            smooth, size, sitk.Transform(), sitk.sitkLinear, picture.GetOrigin(), (scale, scale)
+            smooth, size, sitk.Transform(), sitk.sitkLinear, overview.GetOrigin(), (scale, scale)
         )
         sitk.WriteImage(sitk.Cast(shrunk, sitk.sitkVectorUInt8), str(small), True, JPEG_QUALITY)
         try:

@@ -16,13 +16,13 @@ from .names import TABLE, key_path, name_scans, read_key, read_names
 from .records import (
     REPORT,
     RESULTS,
-    SEGMENTATION,
     ScanTask,
     fingerprint,
     has_damaged_record,
     is_finished,
     read_record,
 )
+from .words import NAME_BY, SEGMENTATION
 
 BAD_RECORD = "The record of an earlier run was damaged, so the scan was done again."
 
@@ -65,7 +65,7 @@ def plan_batch(
     output: Path,
     settings: Settings,
     formats: Sequence[str] = (SEGMENTATION,),
-    name_by: str = "hash",
+    name_by: str = NAME_BY[0],
     names: Path | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     is_cancelled: Callable[[], bool] | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection
 
-LARGEST = 1e300
+MAX_FIGURE = 1e300
 """More than any figure; larger ones can't be printed."""
 
 Check = Callable[[object], bool]
@@ -94,7 +94,7 @@ def _is_text(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and abs(value) < LARGEST
+    return isinstance(value, (int, float)) and abs(value) < MAX_FIGURE
 
 
 def _is_figure(value: object) -> bool:

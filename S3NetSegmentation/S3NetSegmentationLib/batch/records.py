@@ -15,35 +15,32 @@ from pathlib import Path
 from .. import __version__
 from ..errors import InputError
 from ..io.files import retry_on_permission_error
+from ..io.formats import JPEG
 from ..io.write import remove_temporary, write_json
 from ..settings import Settings
 from .find import FoundScan
 from .record_check import is_record
+from .words import FAILED, FORMATS, STATUSES
 
 RECORDS, UNFINISHED = "records", ".s3net"
 """Folders in the output folder; the latter is removed with all that it holds."""
 
 OWNER_ALONE = 0o700
-"""The mode of these folders, for they hold pictures of patients."""
+"""The mode of these folders, for they hold overviews of patients."""
 
 RESULTS, REPORT = "results.csv", "report.html"
 """What is known of all scans together, for people."""
 
 GONE = (
     "The folder of unfinished work is gone: the output folder was removed or another batch was "
-    "started on it. Run the same command again."
+    "started on it. Run the batch again."
 )
 
-DONE, NO_LUNGS, FAILED, SKIPPED = "done", "no lungs", "failed", "skipped"
+OVERVIEW = JPEG
+"""Of the overview of a scan in the report."""
 
-SEGMENTATION, NIFTI, DICOM_SEG = ".seg.nrrd", ".nii.gz", ".seg.dcm"
-FORMATS = (SEGMENTATION, NIFTI, DICOM_SEG)
-"""Formats of the lungs by their extensions."""
-
-PICTURE = ".jpg"
-
-LARGEST = 2**24
-"""Bytes of a record; one of a scan with 10,000 slices has 200 kB."""
+MAX_RECORD_BYTES = 2**24
+"""Far more than a record has; one of a scan with 10,000 slices has 200 kB."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +90,9 @@ class ScanTask:
         return self.output / RECORDS / f"{self.name}.json"
 
     @property
-    def picture_path(self) -> Path:
-        """Where its overview picture is."""
-        return self.output / RECORDS / f"{self.name}{PICTURE}"
+    def overview_path(self) -> Path:
+        """Where its overview is."""
+        return self.output / RECORDS / f"{self.name}{OVERVIEW}"
 
     @property
     def outputs(self) -> list[Path]:
@@ -103,7 +100,7 @@ class ScanTask:
         return [
             *(self.output / f"{self.name}{suffix}" for suffix in self.formats),
             self.record_path,
-            self.picture_path,
+            self.overview_path,
         ]
 
     def record(self, status: str, **more: object) -> dict:
@@ -138,14 +135,13 @@ def read_record(task: ScanTask) -> dict | None:
     """What is known of the scan; None where nothing is, or nothing that could be believed."""
     path = task.record_path
     try:
-        if not path.is_file() or path.stat().st_size > LARGEST:
+        if not path.is_file() or path.stat().st_size > MAX_RECORD_BYTES:
             return None
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    statuses = (DONE, NO_LUNGS, FAILED, SKIPPED)
     files = [f"{task.name}{suffix}" for suffix in FORMATS]
-    return record if is_record(record, task.name, statuses, files) else None
+    return record if is_record(record, task.name, STATUSES, files) else None
 
 
 def has_damaged_record(task: ScanTask) -> bool:
@@ -176,7 +172,7 @@ def publish(task: ScanTask, record: dict, folder: Path | None = None) -> None:
     record : dict
         Its ``"files"`` name the outputs.
     folder : Path, optional
-        Holds the outputs, and a picture; not needed where there are none.
+        Holds the outputs, and an overview; not needed where there are none.
 
     Raises
     ------
@@ -194,17 +190,17 @@ def publish(task: ScanTask, record: dict, folder: Path | None = None) -> None:
     try:
         task.record_path.parent.mkdir(OWNER_ALONE, exist_ok=True)
         _move_record({**record, "fingerprint": "", "files": both}, run, task)
-        for path in (*(old - new), task.picture_path):
+        for path in (*(old - new), task.overview_path):
             _take_away(path, run)
         for place in new:
             _move(made / place.name, place)
-        if (made / task.picture_path.name).is_file():
-            _move(made / task.picture_path.name, task.picture_path)
+        if (made / task.overview_path.name).is_file():
+            _move(made / task.overview_path.name, task.overview_path)
         _move_record(record, run, task)
     except (OSError, InputError) as error:
         # What has no record is not there.
         with contextlib.suppress(OSError):
-            for path in (*(old | new), task.picture_path, task.record_path):
+            for path in (*(old | new), task.overview_path, task.record_path):
                 _take_away(path, run)
         if not is_running(task):
             raise InputError(GONE) from error

@@ -1,4 +1,4 @@
-"""``report.html``: a row for each scan, which opens without a network; pictures lie beside it."""
+"""``report.html``: a row for each scan, which opens without a network; overviews lie beside it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import quote
 from .. import __version__
 from ..io.write import replacing
 from ..lung.levels import EMPHYSEMA_HU
-from .records import DONE
+from .words import DONE
 
 HEADINGS = (
     "Lungs",
@@ -70,7 +70,7 @@ img.large {{ width: 640px; cursor: zoom-out; }}
 <body>
 <h1>Lungs by S3-Net</h1>
 <p>{summary}<br>S3NetExtension {version}, {time}. Look at the lungs before you use them;
-this is no diagnosis. Click a heading to sort, a picture to enlarge it.</p>
+this is no diagnosis. Click a heading to sort, an overview to enlarge it.</p>
 <table>
 <thead><tr>{headings}</tr></thead>
 <tbody>
@@ -95,8 +95,8 @@ for (const [column, heading] of document.querySelectorAll("th").entries()) {{
     body.append(...(up ? filled : filled.reverse()), ...empty);
   }};
 }}
-for (const picture of document.images) {{
-  picture.onclick = () => picture.classList.toggle("large");
+for (const overview of document.images) {{
+  overview.onclick = () => overview.classList.toggle("large");
 }}
 </script>
 </body>
@@ -105,20 +105,20 @@ for (const picture of document.images) {{
 
 
 def write_report(
-    path: Path, records: list[dict], pictures: dict[str, Path], asked: int, left_out: int = 0
+    path: Path, records: list[dict], overviews: dict[str, Path], asked: int, left_out: int = 0
 ) -> None:
-    """Write the records of a batch as a page with an overview picture for each scan.
+    """Write the records of a batch as a page with an overview for each scan.
 
     Parameters
     ----------
     path : Path
     records : list of dict
-    pictures : dict of str to Path
-        Where the picture of each scan would be, by its name: below the page's folder.
+    overviews : dict of str to Path
+        Where the overview of each scan would be, by its name: below the page's folder.
     asked : int
         How many scans the batch has, also those that have not been done.
     left_out : int
-        How many files and series are no CT scans.
+        How many files and series are not CT scans.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def write_report(
         time=datetime.now().strftime("%Y-%m-%d %H:%M"),
         headings="".join(f"<th>{escape(heading)}</th>" for heading in HEADINGS),
         rows="\n".join(
-            _row(record, _image(pictures[record["name"]], path.parent)) for record in records
+            _row(record, _image(overviews[record["name"]], path.parent)) for record in records
         ),
     )
     with replacing(path) as temporary:
@@ -147,7 +147,7 @@ def summary(records: Iterable[dict], asked: int, left_out: int = 0) -> str:
     asked : int
         How many scans the batch has.
     left_out : int
-        How many files and series are no CT scans.
+        How many files and series are not CT scans.
     """
     counts: dict[str, int] = {}
     for record in records:
@@ -156,7 +156,7 @@ def summary(records: Iterable[dict], asked: int, left_out: int = 0) -> str:
     parts = [f"{count} {status}" for status, count in counts.items()]
     if left:
         parts.append(f"{left} not yet begun")
-    more = f"; {left_out} files or series are no CT (--dry-run lists them)" if left_out else ""
+    more = f"; {left_out} files or series are not CT" if left_out else ""
     return f"{asked} scans: {', '.join(parts)}{more}"
 
 
@@ -192,9 +192,9 @@ def _number(value: float | None, style: str) -> str:
     return f'<td data-value="{value:.6g}">{format(value, style)}</td>'
 
 
-def _image(picture: Path, folder: Path) -> str:
-    """A picture that a browser loads when it is scrolled to; ten thousand would be too many."""
-    if not picture.is_file():
+def _image(overview: Path, folder: Path) -> str:
+    """An overview that a browser loads when it is scrolled to; ten thousand would be too many."""
+    if not overview.is_file():
         return "<td></td>"
-    source = escape(quote(picture.relative_to(folder).as_posix()))
+    source = escape(quote(overview.relative_to(folder).as_posix()))
     return f'<td><img alt="lungs, outlined" loading="lazy" src="{source}"></td>'

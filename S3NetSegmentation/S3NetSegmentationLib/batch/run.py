@@ -14,16 +14,12 @@ from ..io.write import check_folder, check_writable, make_folder
 from ..progress import Progress
 from ..settings import Settings
 from .executors import Submit, on_cluster, on_this_machine
-from .names import NAME_BY, TABLE, write_names
+from .names import TABLE, write_names
 from .plan import Plan, finished_scans, plan_batch
 from .records import (
-    DICOM_SEG,
-    FAILED,
-    FORMATS,
     GONE,
     REPORT,
     RESULTS,
-    SEGMENTATION,
     ScanTask,
     begin_run,
     is_running,
@@ -32,6 +28,7 @@ from .records import (
 )
 from .report import write_report
 from .table import write_table
+from .words import DICOM_SEG, FAILED, FORMATS, NAME_BY, SEGMENTATION
 
 
 def run_batch(
@@ -40,7 +37,7 @@ def run_batch(
     settings: Settings | None = None,
     *,
     formats: Sequence[str] = (SEGMENTATION,),
-    name_by: str = "hash",
+    name_by: str = NAME_BY[0],
     names: str | Path | None = None,
     jobs: int = 1,
     scheduler: str | None = None,
@@ -168,7 +165,7 @@ def _work(
         if is_cancelled():
             for future in running:
                 future.cancel()
-            raise Cancelled("Stopped; the finished scans are kept, the same command goes on.")
+            raise Cancelled("Stopped; the finished scans are kept, the same batch goes on.")
         if os.path.isdir(output) and not is_running(plan.tasks[0]):
             raise S3NetError(GONE)
         for future in ended:
@@ -184,10 +181,10 @@ def _record(future: Future, task: ScanTask) -> dict:
     """The record of a scan that has ended, however it ended; a failure is written down here."""
     try:
         record = future.result()
-    except (Exception, CancelledError) as error:  # noqa: BLE001 - e.g. Dask gave a scan up
+    except (Exception, CancelledError) as error:  # e.g. Dask gave a scan up
         record = task.record(
             FAILED,
-            error=f"The scan was given up ({type(error).__name__}); run the same command again.",
+            error=f"The scan was given up ({type(error).__name__}); run the batch again.",
         )
     if record["status"] == FAILED:
         # Without a record the scan counts as not done, which is as good.
@@ -197,12 +194,12 @@ def _record(future: Future, task: ScanTask) -> dict:
 
 
 def _write_results(plan: Plan, watch: _Watch, output: Path) -> None:
-    pictures = {task.name: task.picture_path for task in plan.tasks}
+    overviews = {task.name: task.overview_path for task in plan.tasks}
     left_out = len(plan.skipped)
     try:
         write_table(output / RESULTS, watch.records())
     finally:
-        write_report(output / REPORT, watch.records(), pictures, len(plan.tasks), left_out)
+        write_report(output / REPORT, watch.records(), overviews, len(plan.tasks), left_out)
 
 
 class _Watch:

@@ -11,12 +11,22 @@ from contextlib import closing, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from ..batch.words import (
+    DICOM_SEG,
+    DONE,
+    FAILED,
+    NAME_BY,
+    NIFTI,
+    NO_LUNGS,
+    SEGMENTATION,
+    SKIPPED,
+)
 from ..errors import Cancelled
 from ..progress import Progress
 from ..settings import PRESETS, Settings
 from .common import (
-    FAILED,
-    NO_LUNGS,
+    EXIT_FAILED,
+    EXIT_NO_LUNGS,
     NotPrinted,
     add_engine,
     interruptible,
@@ -32,7 +42,7 @@ if TYPE_CHECKING:
     from ..batch.run import Plan
 
 MAX_BARS = 8
-"""Bars of running scans that are shown at once."""
+"""Bars of running scans that are shown at once; more do not fit a low terminal."""
 
 EXAMPLES = """\
 examples:
@@ -72,8 +82,8 @@ def add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     add("--dicom-seg", action="store_true", help="write DICOM SEG of DICOM series, too")
     add(
         "--name-by",
-        choices=("hash", "path", "series"),
-        default="hash",
+        choices=NAME_BY,
+        default=NAME_BY[0],
         help="what outputs are named by: nothing that can be read (default), the path, which may "
         "tell who the patient is, or the SeriesInstanceUID",
     )
@@ -111,9 +121,9 @@ def _batch(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace, is_cancelled: Callable[[], bool]) -> int:
     """Segment every scan and print a line for each; the exit code."""
     settings = scan_settings(arguments)
-    formats = [".seg.nrrd"]
-    formats += [".nii.gz"] if arguments.nifti else []
-    formats += [".seg.dcm"] if arguments.dicom_seg else []
+    formats = [SEGMENTATION]
+    formats += [NIFTI] if arguments.nifti else []
+    formats += [DICOM_SEG] if arguments.dicom_seg else []
     if arguments.dry_run:
         return _list(arguments, settings, formats, is_cancelled)
     from ..batch.records import REPORT, RESULTS
@@ -137,12 +147,16 @@ def _run(arguments: argparse.Namespace, is_cancelled: Callable[[], bool]) -> int
             on_record=display.on_record,
             is_cancelled=is_cancelled,
         )
+    skipped = len(plans[0].skipped)
     say(
-        summary(records, len(records), len(plans[0].skipped)),
+        summary(records, len(records), skipped),
+        *["With --dry-run, what is not CT is listed."] * (skipped > 0),
         *(f"Wrote {arguments.output / name}" for name in (RESULTS, REPORT)),
     )
     statuses = {record["status"] for record in records}
-    return FAILED if "failed" in statuses else NO_LUNGS if "no lungs" in statuses else 0
+    if FAILED in statuses:
+        return EXIT_FAILED
+    return EXIT_NO_LUNGS if NO_LUNGS in statuses else 0
 
 
 def _list(
@@ -171,7 +185,7 @@ def _list(
         name = "" if task.name in plan.unsettled else f"{task.name}  "
         say(f"{state:<9} {name}{scan.place} ({count})")
     for each in plan.skipped:
-        say(f"{'skipped':<9} {each.place}: {each.reason}")
+        say(f"{SKIPPED:<9} {each.place}: {each.reason}")
     say(
         f"{len(plan.tasks)} scans: {len(plan.to_do)} to do, {len(plan.finished)} finished; "
         f"{len(plan.skipped)} skipped"
@@ -182,7 +196,7 @@ def _list(
 def _line(record: dict) -> str:
     """A scan that has ended, in one line."""
     parts = [f"{record['status']:<9} {record['name']}"]
-    if record["status"] == "done":
+    if record["status"] == DONE:
         volumes = ", ".join(
             f"{lung['name']} {lung['volume_ml']:.0f} mL" for lung in record["lungs"]
         )

@@ -21,8 +21,8 @@ from ..settings import MODES, PICTURE_PRESETS, PRESETS, PictureSettings, Setting
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-FAILED, BAD_INPUT, NO_LUNGS, INTERRUPTED = 1, 2, 3, 130
-"""Exit codes beside 0."""
+EXIT_FAILED, EXIT_BAD_INPUT, EXIT_NO_LUNGS, EXIT_INTERRUPTED = 1, 2, 3, 130
+"""Exit codes beside 0; 2 is that of argparse, 130 that of a shell for Ctrl-C."""
 
 SCAN_OPTIONS = {
     "device": "device",
@@ -157,16 +157,17 @@ def check_outputs(
     clusters: tuple[str, ...] = (),
 ) -> None:
     """Refuse outputs that can't be written before minutes are spent on them."""
-    from ..io.dicom_seg import SUFFIX, check_available
+    from ..io.dicom_seg import check_available
+    from ..io.formats import DICOM, LABEL_MAP_SUFFIXES, PNG, SEGMENTATION_SUFFIXES
     from ..io.originals import check_originals
-    from ..io.write import LABEL_MAP_SUFFIXES, SEGMENTATION_SUFFIXES, check_writable
+    from ..io.write import check_writable
 
-    if arguments.output.name.lower().endswith(SUFFIX):
+    if arguments.output.name.lower().endswith(DICOM):
         check_available()
     outputs = (
-        (arguments.output, segmentation or (*SEGMENTATION_SUFFIXES, SUFFIX)),
+        (arguments.output, segmentation or (*SEGMENTATION_SUFFIXES, DICOM)),
         (arguments.clusters, clusters or LABEL_MAP_SUFFIXES),
-        (arguments.overview, (".png",)),
+        (arguments.overview, (PNG,)),
         (arguments.json, (".json",)),
     )
     # Macs and Windows don't tell names apart by capital letters.

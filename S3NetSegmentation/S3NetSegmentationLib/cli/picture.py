@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import InputError
 from ..settings import PICTURE_PRESETS
 from .common import (
-    NO_LUNGS,
+    EXIT_NO_LUNGS,
     Writers,
     check_outputs,
     fail,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def is_picture(arguments: argparse.Namespace) -> bool:
     """Whether the input is a single picture, by its name, the output's or what is looked for."""
-    from ..io.picture import MASK_SUFFIXES, PICTURE_SUFFIXES
+    from ..io.formats import MASK_SUFFIXES, PICTURE_SUFFIXES
 
     return (
         looks_for_region(arguments)
@@ -47,7 +47,8 @@ def looks_for_region(arguments: argparse.Namespace) -> bool:
 
 def segment_a_picture(arguments: argparse.Namespace) -> int:
     """``s3net segment`` of a picture."""
-    from ..io.picture import MASK_SUFFIXES, read_picture
+    from ..io.formats import MASK_SUFFIXES
+    from ..io.picture import read_picture
     from ..summary import picture_as_lines
 
     if arguments.series:
@@ -60,11 +61,11 @@ def segment_a_picture(arguments: argparse.Namespace) -> int:
             return fail(
                 "Nothing was found in this picture; nothing was written (--allow-empty writes an "
                 "empty mask).",
-                NO_LUNGS,
+                EXIT_NO_LUNGS,
             )
         write_all(_picture_writers(arguments, picture, result), cancelled)
     say(*picture_as_lines(result), *written(arguments))
-    return 0 if result.mask.any() else NO_LUNGS
+    return 0 if result.mask.any() else EXIT_NO_LUNGS
 
 
 def _run(

@@ -12,7 +12,7 @@ from .. import __version__
 from ..errors import Cancelled, InputError, S3NetError, fault_of_the_machine
 from ..jobs.process_setup import prepare_process
 from .batch import add_batch
-from .common import BAD_INPUT, FAILED, INTERRUPTED, fail
+from .common import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, fail
 from .sample_data import add_sample_data
 from .segment import EXAMPLES, add_segment
 
@@ -37,24 +37,24 @@ def main(argv: list[str] | None = None) -> int:
         _check_place()
         return arguments.run(arguments)
     except Cancelled as error:
-        return fail(str(error), INTERRUPTED)
+        return fail(str(error), EXIT_INTERRUPTED)
     except KeyboardInterrupt:
-        return fail(str(Cancelled()), INTERRUPTED)
+        return fail(str(Cancelled()), EXIT_INTERRUPTED)
     except InputError as error:
-        return fail(str(error), BAD_INPUT)
+        return fail(str(error), EXIT_BAD_INPUT)
     except S3NetError as error:
-        return fail(str(error), FAILED)
-    except Exception as error:  # noqa: BLE001 - the last resort: one sentence, not a traceback
+        return fail(str(error), EXIT_FAILED)
+    except Exception as error:  # the last resort: one sentence, not a traceback
         if arguments.debug:
             traceback.print_exc()
         sentence = fault_of_the_machine(error)
         if sentence:
-            return fail(sentence, FAILED)
+            return fail(sentence, EXIT_FAILED)
         what = f"{type(error).__name__}: {error}".splitlines()[0]
         return fail(
             f"An unexpected error stopped the program ({what}); "
             "please report it with the output of the same command with --debug.",
-            FAILED,
+            EXIT_FAILED,
         )
 
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import Cancelled, InputError
+from ..errors import Cancelled, InputError, SeriesError
 from ..settings import CHOICES, PICTURE_PRESETS, PRESETS, Settings
 from .common import (
-    NO_LUNGS,
+    EXIT_NO_LUNGS,
     add_engine,
     check_outputs,
     fail,
@@ -119,13 +119,17 @@ def _segment(arguments: argparse.Namespace) -> int:
     settings = scan_settings(arguments)
     check_outputs(arguments)
     with interruptible() as cancelled:
-        from ..io.dicom_seg import SUFFIX, check_source
+        from ..io.dicom_seg import check_source
+        from ..io.formats import DICOM
         from ..io.originals import check_originals
         from ..io.read import read_scan
 
-        scan = read_scan(arguments.input, arguments.series)
+        try:
+            scan = read_scan(arguments.input, arguments.series)
+        except SeriesError as error:
+            raise InputError(f"{error}\nThe option --series takes the number.") from error
         check_originals(outputs_of(arguments), scan.files)
-        if arguments.output.name.lower().endswith(SUFFIX):
+        if arguments.output.name.lower().endswith(DICOM):
             check_source(scan.files)
         result = _run(scan.image, settings, cancelled)
         result = replace(result, warnings=(*scan.warnings, *result.warnings))
@@ -133,12 +137,12 @@ def _segment(arguments: argparse.Namespace) -> int:
             return fail(
                 "No lungs were found in this scan; nothing was written (--allow-empty writes an "
                 "empty segmentation).",
-                NO_LUNGS,
+                EXIT_NO_LUNGS,
             )
         _write(arguments, scan, result, cancelled)
     _summarize(arguments, result)
     if not result.lungs_found:
-        return fail("No lungs were found in this scan; the segmentation is empty.", NO_LUNGS)
+        return fail("No lungs were found in this scan; the segmentation is empty.", EXIT_NO_LUNGS)
     return 0
 
 
@@ -159,13 +163,14 @@ def _write(
     cancelled: Callable[[], bool],
 ) -> None:
     """Write every file that was asked for, all of them or none."""
-    from ..io.dicom_seg import SUFFIX, make_dicom_seg, write_dicom_seg
+    from ..io.dicom_seg import make_dicom_seg, write_dicom_seg
+    from ..io.formats import DICOM
     from ..io.overview import write_overview
     from ..io.write import write_image, write_json, write_segmentation
     from ..summary import as_dict
 
     def write_lungs(path: Path) -> None:
-        if path.name.lower().endswith(SUFFIX):
+        if path.name.lower().endswith(DICOM):
             write_dicom_seg(path, make_dicom_seg(result.lungs, scan.files))
         else:
             write_segmentation(path, result.lungs)

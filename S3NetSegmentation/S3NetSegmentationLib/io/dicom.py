@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pydicom
 
-from ..errors import InputError
-from .dicom_deflated import MOST_HEADER, plain
+from ..errors import InputError, SeriesError
+from .dicom_deflated import MAX_HEADER_BYTES, plain
 from .dicom_quiet import quiet_pydicom
 from .dicom_stack import TAGS, finite, read_stack, slices_of
 from .files import files_below
+from .formats import DICOM
 from .scan import ReadScan
 
 PHASES = (
@@ -138,7 +139,7 @@ def read_header(path: Path) -> pydicom.Dataset | None:
                 return None
             file.seek(0)
             header = pydicom.dcmread(
-                plain(file, MOST_HEADER),
+                plain(file, MAX_HEADER_BYTES),
                 force=True,
                 stop_before_pixels=True,
                 specific_tags=list(TAGS),
@@ -147,7 +148,7 @@ def read_header(path: Path) -> pydicom.Dataset | None:
                 if keyword in header and not _is_usable(header, keyword):
                     delattr(header, keyword)
             known = header.get("SOPClassUID") and header.get("SeriesInstanceUID")
-    except Exception:  # noqa: BLE001 - pydicom stumbles in many ways over what was never DICOM
+    except Exception:  # pydicom stumbles in many ways over what was never DICOM
         return None
     return header if known else None
 
@@ -157,7 +158,7 @@ def _is_usable(header: pydicom.Dataset, keyword: str) -> bool:
     try:
         value = header.get(keyword)
         str(value)
-    except Exception:  # noqa: BLE001 - pydicom stumbles in many ways over values
+    except Exception:  # pydicom stumbles in many ways over values
         return False
     if keyword in _SEQUENCES:
         return isinstance(value, pydicom.Sequence)
@@ -177,8 +178,8 @@ def read_dicom_folder(folder: Path, series: str | None = None) -> ReadScan:
     Raises
     ------
     InputError
-        If there is no image, no such series, several series and none was chosen, or the slices
-        make no volume.
+        If there is no image, or the slices make no volume; a `SeriesError` if there is no such
+        series, or several and none was chosen.
     """
     found = find_series(files_below(folder))
     if not found:
@@ -236,7 +237,7 @@ def find_series(
         Called with each file that is what is left of a DICOM file.
     """
     found: dict[str, dict[str, tuple[Path, pydicom.Dataset]]] = {}
-    rests: list[Path] = []
+    damaged_files: list[Path] = []
     for path in paths:
         header = read_header(path)
         if header is not None and _has_image(header):
@@ -244,11 +245,11 @@ def find_series(
             uid = str(header.get("SOPInstanceUID", path))
             if uid not in instances or _size(path) > _size(instances[uid][0]):
                 instances[uid] = (path, header)
-        elif _is_rest(path, header):
-            rests.append(path)
+        elif _is_damaged(path, header):
+            damaged_files.append(path)
             on_damaged(path)
     return [
-        Series(uid, tuple(headers), part, len(acquisitions), _count_beside(rests, headers))
+        Series(uid, tuple(headers), part, len(acquisitions), _count_beside(damaged_files, headers))
         for uid in sorted(found, key=lambda uid: (_series_number(_first(found[uid])), uid))
         for acquisitions in [_acquisitions(list(found[uid].values()))]
         for part, headers in enumerate(acquisitions, start=1)
@@ -279,7 +280,7 @@ def _coincide(headers: list) -> bool:
     return len(places) < len(headers)
 
 
-def _is_rest(path: Path, header: pydicom.Dataset | None) -> bool:
+def _is_damaged(path: Path, header: pydicom.Dataset | None) -> bool:
     """Whether a file without an image has held one: cut off early, empty, or out of reach."""
     if header is not None:
         return str(header.SOPClassUID) in CT_CLASSES
@@ -289,7 +290,7 @@ def _is_rest(path: Path, header: pydicom.Dataset | None) -> bool:
     except OSError:
         return True
     if not any(start):
-        return bool(re.fullmatch(r"|\.dcm|\.ima|\.\d+", path.suffix.lower()))
+        return bool(re.fullmatch(rf"|{re.escape(DICOM)}|\.ima|\.\d+", path.suffix.lower()))
     return start[128:] == b"DICM" and path.name.upper() != "DICOMDIR"
 
 
@@ -300,10 +301,10 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _count_beside(rests: list[Path], headers: list) -> int:
+def _count_beside(damaged_files: list[Path], headers: list) -> int:
     """How many of the damaged files lie in the folders of a series."""
     folders = {path.parent for path, _ in headers}
-    return sum(path.parent in folders for path in rests)
+    return sum(path.parent in folders for path in damaged_files)
 
 
 def _has_image(header: pydicom.Dataset) -> bool:
@@ -344,4 +345,4 @@ def _choose(found: list[Series], series: str | None) -> Series:
     else:
         problem = f"There is no series '{series}'"
     lines = [f"  {number}: {each}" for number, each in enumerate(found, start=1)]
-    raise InputError("\n".join([f"{problem}; choose one with --series and its number:", *lines]))
+    raise SeriesError("\n".join([f"{problem}; choose one by its number:", *lines]))

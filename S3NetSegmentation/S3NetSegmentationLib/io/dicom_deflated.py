@@ -11,7 +11,7 @@ DEFLATED = b"1.2.840.10008.1.2.1.99"
 PLAIN = b"1.2.840.10008.1.2.1".ljust(len(DEFLATED), b"\0")
 """The transfer syntaxes Deflated Explicit VR Little Endian, and the same not deflated."""
 
-MOST_HEADER = 2**24
+MAX_HEADER_BYTES = 2**24
 """Bytes before the pixels; an enhanced image of 2,000 frames has 4 million."""
 
 MOST = 2**29

@@ -72,7 +72,7 @@ def read_pixels(path: Path) -> np.ndarray:
                 raise ValueError
     except InputError:
         raise
-    except Exception as error:  # noqa: BLE001 - pydicom and GDCM stumble in many ways
+    except Exception as error:  # pydicom and GDCM stumble in many ways
         if out_of_memory(error):
             raise MemoryError from error
         raise InputError(

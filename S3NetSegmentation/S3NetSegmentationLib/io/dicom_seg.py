@@ -14,7 +14,7 @@ from pydicom.valuerep import DA, TM
 from .. import __version__
 from ..errors import InputError, out_of_memory
 from ..geometry import Geometry
-from .dicom_deflated import MOST_HEADER, plain
+from .dicom_deflated import MAX_HEADER_BYTES, plain
 from .dicom_quiet import quiet_pydicom
 from .segments import LUNG_SEGMENTS, LungSegment
 from .write import replacing
@@ -22,10 +22,10 @@ from .write import replacing
 if TYPE_CHECKING:
     import highdicom
 
-SUFFIX = ".dcm"
-
 MAKER = "S3NetExtension"
+
 SERIES_NUMBER = 300
+"""Any will do; larger than those of the scanner, so that the segmentation is listed last."""
 
 OFTEN_REMOVED = (
     "PatientID",
@@ -144,7 +144,7 @@ def make_dicom_seg(lungs: sitk.Image, files: Sequence[Path]) -> pydicom.Dataset:
             content_description="Right and left lung",
             series_description="Lungs by S3-Net",
         )
-    except Exception as error:  # noqa: BLE001 - highdicom stumbles in many ways over headers
+    except Exception as error:  # highdicom stumbles in many ways over headers
         if out_of_memory(error):
             raise MemoryError from error
         raise InputError(
@@ -172,7 +172,7 @@ def _sources(files: Sequence[Path]) -> list[pydicom.Dataset]:
 
 def _header(path: Path) -> pydicom.Dataset:
     with path.open("rb") as file:
-        return pydicom.dcmread(plain(file, MOST_HEADER), force=True, stop_before_pixels=True)
+        return pydicom.dcmread(plain(file, MAX_HEADER_BYTES), force=True, stop_before_pixels=True)
 
 
 def _is_valid(value: object, kind: type) -> bool:

@@ -14,25 +14,29 @@ from scipy import ndimage
 from ..errors import InputError
 from .dicom_pixels import read_pixels
 from .scan import ReadScan
+from .validate import MAX_VOXELS
 
-AIR = -1024
-"""Hounsfield units of what lies outside the scanned field of view."""
+OUTSIDE_HU = -1024
+"""Hounsfield units of what lies outside the scanned field of view, as most scanners store it:
+the value 0 with an intercept of -1024."""
 
 SAME_ORIENTATION = 1e-3
-"""Largest difference of direction cosines between slices of one stack."""
+"""Largest difference of direction cosines between slices of one stack, 0.06 degrees: headers
+round them to six digits, and other orientations differ by whole degrees."""
 
-SAME_PLACE = 1e-3
-"""Slices that are less than this apart, in millimeters, lie at the same place."""
+SAME_PLACE_MM = 1e-3
+"""Slices that are less than this apart lie at the same place; none are as thin."""
 
-UNEVEN, SLIGHTLY_UNEVEN = 0.1, 0.02
+UNEVEN_SHARE, SLIGHTLY_UNEVEN_SHARE = 0.1, 0.02
 """Largest distance of a slice from its place in an even stack, as a share of the spacing: more is
-refused, more than slightly is worth a warning."""
+refused, more than slightly is worth a warning. A missing slice is off by 0.25 at least, and
+positions that are rounded to 0.01 mm by less than 0.02."""
 
-LARGEST_TILT = 35
-"""Degrees; no gantry tilts further."""
+MAX_TILT_DEGREES = 35
+"""Gantries tilt by up to 30 degrees, and what is stored is rounded."""
 
-MAX_PIXELS, MAX_VOXELS = 2**24, 2**31
-"""Of a slice and of a volume; more than any CT has is a damaged file."""
+MAX_SLICE_PIXELS = 2**24
+"""Far more than any CT has: a file that claims more is damaged."""
 
 TAGS = (
     "ImageType",
@@ -218,7 +222,7 @@ def _look_up(groups: list[pydicom.Dataset], sequence: str, keyword: str) -> obje
         try:
             nested = group.get(sequence)
             value = nested[0].get(keyword) if nested else group.get(keyword)
-        except Exception:  # noqa: BLE001 - pydicom stumbles in many ways over values
+        except Exception:  # pydicom stumbles in many ways over values
             continue
         if value is not None:
             return value
@@ -278,7 +282,7 @@ def _largest_stack(slices: list[DicomSlice]) -> list[DicomSlice]:
 def _check_size(slices: list[DicomSlice]) -> None:
     """Refuse what no scanner makes before memory is spent on it."""
     pixels = math.prod(slices[0].matrix)
-    if not 0 < pixels <= MAX_PIXELS or pixels * len(slices) > MAX_VOXELS:
+    if not 0 < pixels <= MAX_SLICE_PIXELS or pixels * len(slices) > MAX_VOXELS:
         raise InputError(
             f"'{slices[0].path.name}' claims to be a volume of {slices[0].matrix[1]} x "
             f"{slices[0].matrix[0]} x {len(slices)} voxels; the file is damaged."
@@ -308,7 +312,7 @@ def _without_copies(
     kept = [0]
     for index in range(1, len(slices)):
         before, each = slices[kept[-1]], slices[index]
-        if (each.position - before.position) @ slices[0].normal >= SAME_PLACE:
+        if (each.position - before.position) @ slices[0].normal >= SAME_PLACE_MM:
             kept.append(index)
         elif not np.array_equal(planes[kept[-1]], planes[index]):
             raise InputError(
@@ -332,12 +336,12 @@ def _even_spacing(slices: list[DicomSlice], warnings: list[str]) -> float:
     even = np.linspace(places[0], places[-1], len(places))
     spacing = (places[-1] - places[0]) / (len(places) - 1)
     off = np.abs(places - even).max()
-    if off > UNEVEN * spacing:
+    if off > UNEVEN_SHARE * spacing:
         raise InputError(
             f"The slices are not evenly spaced (gaps of {gaps.min():.2f} to {gaps.max():.2f} mm), "
             "so some may be missing; export the whole series again."
         )
-    if off > SLIGHTLY_UNEVEN * spacing:
+    if off > SLIGHTLY_UNEVEN_SHARE * spacing:
         warnings.append(
             f"The slices are not quite evenly spaced (gaps of {gaps.min():.2f} to "
             f"{gaps.max():.2f} mm); they were taken to be {spacing:.2f} mm apart."
@@ -369,7 +373,7 @@ def _upright(
     millimeters = np.linalg.norm(shifts[-1] * first.spacing[::-1])
     along = (slices[-1].position - first.position) @ first.normal
     tilt = float(np.degrees(np.arctan2(millimeters, along)))
-    if np.abs(shifts - steps * shifts[-1]).max() > 1 or tilt > LARGEST_TILT:
+    if np.abs(shifts - steps * shifts[-1]).max() > 1 or tilt > MAX_TILT_DEGREES:
         raise InputError(
             "The slices are shifted against each other as by no gantry tilt; export the original "
             "CT series again."
@@ -382,7 +386,7 @@ def _upright(
     moved = np.empty((len(slices), *(voxels.shape[1:] + high - low)), voxels.dtype)
     for plane, shift, target in zip(voxels.astype(np.float32), shifts, moved, strict=True):
         straight = ndimage.affine_transform(
-            plane, np.ones(2), low - shift, target.shape, order=1, cval=AIR
+            plane, np.ones(2), low - shift, target.shape, order=1, cval=OUTSIDE_HU
         )
         target[...] = np.rint(straight) if voxels.dtype.kind == "i" else straight
     return first.position + (low * first.spacing[::-1]) @ axes, moved
@@ -413,7 +417,7 @@ def _hounsfield(stored: np.ndarray, piece: DicomSlice) -> np.ndarray:
     slope, intercept = piece.rescale or (1.0, 0.0)
     plane = stored.astype(np.float64) * slope + intercept
     if piece.padding is not None:
-        plane[_padded(stored, *piece.padding)] = AIR
+        plane[_padded(stored, *piece.padding)] = OUTSIDE_HU
     limits = np.iinfo(np.int16)
     whole = slope == round(slope) and intercept == round(intercept)
     if whole and limits.min <= plane.min() and plane.max() <= limits.max:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from ..errors import InputError
 
-WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)
-"""Seconds to wait for a program that has a file open, again and again."""
+RETRY_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Waits for a program that has a file open, 1.55 seconds in all; a virus
+scanner looks at a new file for less. Not measured."""
 
 
 def files_below(
@@ -64,7 +65,7 @@ def retry_on_permission_error(act: Callable[[], None]) -> None:
     OSError
         If it is refused for longer.
     """
-    for seconds in WAITS:
+    for seconds in RETRY_SECONDS:
         try:
             return act()
         except PermissionError:

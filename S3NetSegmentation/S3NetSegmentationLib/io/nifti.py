@@ -19,8 +19,8 @@ from ..geometry import Geometry
 from .files import check_name
 from .stored import StoredVolume, check_axes, check_dimensions, inflate, no_image, no_voxel_size
 
-LENGTH = 352
-"""Bytes of a header."""
+HEADER_BYTES = 352
+"""Of a header, with the four bytes that end it."""
 
 TYPES = {
     2: "u1",
@@ -56,7 +56,7 @@ def read_header(path: Path) -> tuple[bytes, str]:
     order = "<" if head[:4] == struct.pack("<i", 348) else ">"
     if head[:4] != struct.pack(order + "i", 348) or head[344:348] != b"n+1\0":
         raise no_image(path)
-    return head[:LENGTH], order
+    return head[:HEADER_BYTES], order
 
 
 def is_compressed(path: Path) -> bool:

@@ -10,8 +10,9 @@ from pydicom.uid import SegmentationStorage
 
 from ..errors import InputError
 from .dicom_quiet import quiet_pydicom
-from .dicom_seg import MAKER, SUFFIX
+from .dicom_seg import MAKER
 from .files import identity
+from .formats import DICOM
 from .read import voxel_files
 
 
@@ -68,7 +69,7 @@ def _is_dicom(path: Path) -> bool:
         return False
     try:
         with path.open("rb") as file:
-            return path.name.lower().endswith(SUFFIX) or file.read(132)[128:] == b"DICM"
+            return path.name.lower().endswith(DICOM) or file.read(132)[128:] == b"DICM"
     except OSError:
         return True
 
@@ -81,5 +82,5 @@ def _is_ours(path: Path) -> bool:
                 path, stop_before_pixels=True, specific_tags=["SOPClassUID", "Manufacturer"]
             )
             return header.SOPClassUID == SegmentationStorage and header.Manufacturer == MAKER
-    except Exception:  # noqa: BLE001 - what pydicom stumbles over was not written here
+    except Exception:  # what pydicom stumbles over was not written here
         return False

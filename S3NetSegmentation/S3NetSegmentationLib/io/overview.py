@@ -11,19 +11,23 @@ from scipy import ndimage
 from .segments import LUNG_SEGMENTS
 from .write import write_image
 
-WINDOW = (-1350.0, 250.0)
-"""Hounsfield units shown black and white: the usual lung window."""
+WINDOW_HU = (-1350.0, 250.0)
+"""Hounsfield units shown black and white: the usual lung window, level -550, width 1600."""
 
-AXIAL_SLICES = 6
-COLUMNS = 3
-PANEL = 320
-"""Longer side of an axial slice in pixels."""
+AXIAL_SLICES, COLUMNS = 6, 3
+"""How many are shown, and how many beside each other."""
 
-GAP = 8
-TINT = 0.22
-"""How strongly a lung is tinted inside its outline."""
+PANEL_PIXELS = 320
+"""Longer side of an axial slice."""
 
-BACKGROUND = 16
+GAP_PIXELS = 8
+"""Between the slices."""
+
+TINT_SHARE = 0.22
+"""How strongly a lung is tinted inside its outline; by eye, so that vessels stay visible."""
+
+BACKGROUND_GRAY = 16
+"""Of 255: darker than air in the window, so that slices can be told from it."""
 
 MARKS = {
     "R": ("####.", "#...#", "#...#", "####.", "#.#..", "#..#.", "#...#"),
@@ -60,7 +64,7 @@ def _compose(image: sitk.Image, lungs: sitk.Image) -> np.ndarray:
     image, lungs = sitk.DICOMOrient(image, "LPS"), sitk.DICOMOrient(lungs, "LPS")
     width, depth, height = (n * s for n, s in zip(image.GetSize(), image.GetSpacing(), strict=True))
     scan, labels = sitk.GetArrayViewFromImage(image), sitk.GetArrayViewFromImage(lungs)
-    zoom = PANEL / max(width, depth)
+    zoom = PANEL_PIXELS / max(width, depth)
     levels, row, column = _places(labels)
 
     def panel(
@@ -97,7 +101,7 @@ def _middle(counts: np.ndarray) -> int:
 
 def _panel(plane: np.ndarray, labels: np.ndarray, shape: tuple[int, int], mark: str) -> np.ndarray:
     """One slice in the lung window with tinted, outlined lungs, (*shape, 3) float."""
-    low, high = WINDOW
+    low, high = WINDOW_HU
     plane = np.clip((np.asarray(plane, np.float32) - low) / (high - low), 0, 1)
     grey = 255 * np.clip(_resize(plane, shape), 0, 1)
     picture = np.repeat(grey[..., None], 3, axis=2)
@@ -106,7 +110,7 @@ def _panel(plane: np.ndarray, labels: np.ndarray, shape: tuple[int, int], mark: 
         # Interpolated and halved again, the outline is smooth also where voxels are large.
         inside = _resize((labels == segment.label).astype(np.float32), shape) > 0.5
         outline = ndimage.binary_dilation(inside) & ~ndimage.binary_erosion(inside)
-        picture[inside] = (1 - TINT) * picture[inside] + TINT * color
+        picture[inside] = (1 - TINT_SHARE) * picture[inside] + TINT_SHARE * color
         picture[outline] = color
     _draw_mark(picture, MARKS[mark])
     return picture
@@ -134,7 +138,7 @@ def _draw_mark(picture: np.ndarray, rows: tuple[str, ...]) -> None:
     letter = np.pad(letter, 8)
     corner = picture[: letter.shape[0], : letter.shape[1]]
     letter = letter[: corner.shape[0], : corner.shape[1]]
-    corner[ndimage.binary_dilation(letter, np.ones((5, 5)))] = BACKGROUND
+    corner[ndimage.binary_dilation(letter, np.ones((5, 5)))] = BACKGROUND_GRAY
     corner[letter] = 230
 
 
@@ -147,7 +151,7 @@ def _stack(panels: list[np.ndarray], axis: int) -> np.ndarray:
         missing = size - panel.shape[across]
         margins = [(0, 0), (0, 0), (0, 0)]
         margins[across] = (missing // 2, missing - missing // 2)
-        margins[axis] = (0, GAP)
-        padded.append(np.pad(panel, margins, constant_values=BACKGROUND))
+        margins[axis] = (0, GAP_PIXELS)
+        padded.append(np.pad(panel, margins, constant_values=BACKGROUND_GRAY))
     joined = np.concatenate(padded, axis)
-    return np.delete(joined, np.s_[-GAP:], axis).round().astype(np.uint8)
+    return np.delete(joined, np.s_[-GAP_PIXELS:], axis).round().astype(np.uint8)

@@ -10,15 +10,14 @@ from scipy import ndimage
 
 from ..errors import InputError
 from .dicom import read_header
+from .formats import PICTURE_SUFFIXES
 from .write import write_image
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-MASK_SUFFIXES = (".png", ".tif", ".tiff")
-
 INSIDE = 255
-"""Value of the mask in its file, which any viewer shows white."""
+"""Value of the mask in its file, the largest of 8 bits, which any viewer shows white."""
 
 OUTLINE = (0, 255, 0)
+"""Its color: green."""
 
 
 def read_picture(path: str | Path) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import warnings
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,38 +14,16 @@ from ..errors import InputError, out_of_memory
 from . import metaimage, nifti, nrrd
 from .dicom import read_dicom_files, read_dicom_folder, read_header
 from .files import check_name
+from .formats import METAIMAGE_SUFFIXES, NIFTI_SUFFIXES, NRRD_SUFFIXES, PICTURE_SUFFIXES
 from .scan import ReadScan
 from .stored import no_image
 from .validate import check_volume
 
-FORMATS = {
-    ".nii": nifti,
-    ".nii.gz": nifti,
-    ".nrrd": nrrd,
-    ".nhdr": nrrd,
-    ".mha": metaimage,
-    ".mhd": metaimage,
-}
-"""What knows the headers of NIfTI, NRRD and MetaImage, by the files' extensions."""
-
-SUFFIXES = tuple(FORMATS)
-
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-"""Known only to tell the user that a picture is no CT."""
+FORMATS = {NIFTI_SUFFIXES: nifti, NRRD_SUFFIXES: nrrd, METAIMAGE_SUFFIXES: metaimage}
+"""What knows the headers of NIfTI, NRRD and MetaImage, by the ends of the files' names."""
 
 DAMAGE = (RuntimeError, OSError, EOFError, zlib.error, struct.error, ValueError, KeyError)
 """What is raised where a header or a stream is not what it should be."""
-
-
-def read_volume(path: str | Path, series: str | None = None) -> sitk.Image:
-    """Read a scan as an image alone; its warnings are issued as Python's.
-
-    Parameters, errors and result are those of `read_scan`.
-    """
-    scan = read_scan(path, series)
-    for warning in scan.warnings:
-        warnings.warn(warning, stacklevel=2)
-    return scan.image
 
 
 def read_scan(path: str | Path, series: str | None = None) -> ReadScan:
@@ -80,7 +57,7 @@ def read_scan(path: str | Path, series: str | None = None) -> ReadScan:
         check_volume(scan.image)
         return scan
     if series is not None and path.exists():
-        raise InputError("Only a DICOM folder has several series; leave out --series.")
+        raise InputError("Only a DICOM folder has several series; leave the series out.")
     return read_files([path])
 
 
@@ -145,10 +122,10 @@ def _format(path: Path) -> ModuleType:
         If the name has none of the extensions.
     """
     name = path.name.lower()
-    for suffix, module in FORMATS.items():
-        if name.endswith(suffix):
+    for suffixes, module in FORMATS.items():
+        if name.endswith(suffixes):
             return module
-    if name.endswith(PICTURES):
+    if name.endswith(PICTURE_SUFFIXES):
         raise InputError(
             f"'{path.name}' is a picture without a CT's geometry; choose DICOM, NIfTI, NRRD or "
             "MetaImage."

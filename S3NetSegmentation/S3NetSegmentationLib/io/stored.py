@@ -19,6 +19,7 @@ import SimpleITK as sitk
 
 from ..errors import InputError
 from ..geometry import Geometry
+from .validate import MAX_VOXELS
 
 PIXELS = {
     "i1": sitk.sitkInt8,
@@ -34,21 +35,17 @@ PIXELS = {
 }
 """SimpleITK's names of the types by numpy's."""
 
-CHUNK = 2**18
-"""Bytes that are read or decompressed at a time."""
+CHUNK_BYTES = 2**18
+"""Read or decompressed at a time; not measured."""
 
 MAX_HEADER_BYTES = 2**20
-"""Bytes; those of scanners and of Slicer have a few thousand."""
+"""Those of scanners and of Slicer have a few thousand."""
 
-SPARE = 512
-"""Bytes that some programs leave after the voxels; with more, the header is not that of these
-voxels."""
+MAX_SPARE_BYTES = 512
+"""Left by some programs after the voxels; with more, the header is not that of these voxels."""
 
-MAX_VOXELS = 2**31
-"""More than any CT has; a file that claims more is damaged."""
-
-STRONGEST_COMPRESSION = 1100
-"""Bytes of voxels that gzip can make one byte of, at most."""
+MAX_COMPRESSION = 1100
+"""Bytes that gzip can make one byte of, at most: 1032 by its format (RFC 1951), and some more."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,7 @@ class StoredVolume:
         check_axes(self.path, geometry.axes)
         if not self.voxels.is_file():
             raise InputError(f"The file with the voxels of '{name}' is missing.")
-        most = STRONGEST_COMPRESSION * self.voxels.stat().st_size
+        most = MAX_COMPRESSION * self.voxels.stat().st_size
         if min(self.size) < 1 or math.prod(self.size) > min(most, MAX_VOXELS):
             raise InputError(
                 f"'{name}' claims to be a volume of {' x '.join(map(str, self.size))} voxels; the "
@@ -139,7 +136,7 @@ class StoredVolume:
     def _decode(self, target: memoryview) -> None:
         with self.voxels.open("rb") as file:
             file.seek(self._start())
-            pieces = iter(lambda: file.read(CHUNK), b"")
+            pieces = iter(lambda: file.read(CHUNK_BYTES), b"")
             _fill(target, inflate(pieces) if self.is_compressed else pieces, self.skip)
 
     def _start(self) -> int:
@@ -176,7 +173,7 @@ def inflate(pieces: Iterator[bytes]) -> Iterator[bytes]:
                 if piece[0] != 0x1F:  # no other part, but what fills the last block of the file
                     return
                 inflater = zlib.decompressobj(wbits=47)
-            yield inflater.decompress(piece, CHUNK)
+            yield inflater.decompress(piece, CHUNK_BYTES)
             piece = inflater.unconsumed_tail or inflater.unused_data
     yield inflater.flush()
     if not inflater.eof:
@@ -191,7 +188,7 @@ def _fill(target: memoryview, pieces: Iterator[bytes], skip: int) -> None:
         part = piece[start : max(start, len(target) - place)]
         target[place + start : place + start + len(part)] = part
         place += len(piece)
-        if place > len(target) + SPARE:
+        if place > len(target) + MAX_SPARE_BYTES:
             raise ValueError
     if place < len(target):
         raise EOFError

@@ -7,30 +7,42 @@ import SimpleITK as sitk
 
 from ..errors import InputError, LabelMapError
 
-MIN_PIXELS = 16
-"""Rows and columns of a slice that can be segmented."""
+MAX_VOXELS = 2**31
+"""Of a volume, far more than any CT has: a file that claims more is damaged."""
 
-SMALLEST_VOXEL, LARGEST_VOXEL = 0.01, 50.0
-"""Millimeters along any axis. Micro-CT of mice resolves 0.01 mm; the sparsest slices of a chest are
-the single ones of old high-resolution protocols, 10 to 40 mm apart."""
+MIN_VOXEL_MM, MAX_VOXEL_MM = 0.01, 50.0
+"""Along any axis. Micro-CT of mice resolves 0.01 mm; the sparsest slices of a chest are the single
+ones of old high-resolution protocols, 10 to 40 mm apart."""
 
-NARROWEST, WIDEST = 5.0, 1500.0
-"""Millimeters of the second longest edge, so of one in the plane of the slices. The chest of a
-mouse is 10 mm wide, the opening of the widest scanner 900 mm."""
+MIN_WIDTH_MM, MAX_WIDTH_MM = 5.0, 1500.0
+"""Of the second longest edge, so of one in the plane of the slices. The chest of a mouse is 10 mm
+wide, the opening of the widest scanner 900 mm."""
 
-LONGEST = 2500.0
-"""Millimeters of the longest edge: scanners move their bed by 2000 mm."""
+MAX_LENGTH_MM = 2500.0
+"""Of the longest edge: scanners move their bed by 2000 mm."""
 
-SAMPLE = 2_000_000
-"""Voxels that the shares are estimated from."""
+MIN_SLICE_PIXELS = 16
+"""Rows and columns of a slice that can be segmented: fewer hold no lung that one could see."""
 
-AIR_OR_FAT = (-1100, -50)
-"""Hounsfield units of what every CT has some of, and no other modality: values far below water."""
+SAMPLED_VOXELS = 2_000_000
+"""How many the shares are estimated from; the standard error of a share of 1 % is 0.007 %."""
 
-SOFT_TISSUE = (-200, 300)
+AIR_OR_FAT_HU = (-1100, -50)
+"""Hounsfield units of what every CT has some of, and no other modality: values far below water.
+Air is -1000 by definition, fat about -100."""
 
-MIN_RANGE = 500
-"""Hounsfield units between the darkest and the brightest voxel of a CT that is not windowed."""
+SOFT_TISSUE_RANGE_HU = (-200, 300)
+"""Hounsfield units from fat to blood with contrast agent and cancellous bone."""
+
+MIN_AIR_OR_FAT_SHARE, MIN_SOFT_TISSUE_SHARE = 0.005, 0.01
+"""Of the voxels, at least: small, for a volume cropped to tissue or to lung is CT, too."""
+
+MIN_RANGE_HU = 500
+"""Hounsfield units between the darkest and the brightest voxel of a CT that is not windowed: the
+usual window for soft tissue is 400 wide."""
+
+MAX_LABELS, MAX_LABEL = 64, 1000
+"""How many values a label map has, at most, and below which they are."""
 
 
 def check_volume(image: sitk.Image) -> None:
@@ -46,7 +58,7 @@ def check_volume(image: sitk.Image) -> None:
     if image.GetDimension() != 3:
         raise InputError(f"This is a {image.GetDimension()}D image; a 3D CT volume is needed.")
     size = image.GetSize()
-    if sorted(size)[1] < MIN_PIXELS:
+    if sorted(size)[1] < MIN_SLICE_PIXELS:
         raise InputError(
             f"The volume is too small ({' x '.join(map(str, size))} voxels) to be a CT."
         )
@@ -74,14 +86,14 @@ def check_ct(image: sitk.Image) -> None:
     """
     check_volume(image)
     values = sitk.GetArrayViewFromImage(image).ravel()
-    values = values[:: max(1, values.size // SAMPLE)]
+    values = values[:: max(1, values.size // SAMPLED_VOXELS)]
     # Padding outside the field of view says nothing.
-    inside = values[values >= AIR_OR_FAT[0]]
+    inside = values[values >= AIR_OR_FAT_HU[0]]
     low, high = float((inside if inside.size else values).min()), float(values.max())
     if (
-        _share(values, *AIR_OR_FAT) < 0.005
-        or _share(values, *SOFT_TISSUE) < 0.01
-        or high - low < MIN_RANGE
+        _share(values, *AIR_OR_FAT_HU) < MIN_AIR_OR_FAT_SHARE
+        or _share(values, *SOFT_TISSUE_RANGE_HU) < MIN_SOFT_TISSUE_SHARE
+        or high - low < MIN_RANGE_HU
     ):
         kind = LabelMapError if _is_label_map(values, low, high) else InputError
         raise kind(f"The volume is not CT in Hounsfield units: {_reason(values, low, high)}.")
@@ -92,9 +104,9 @@ def _check_extent(image: sitk.Image) -> None:
     """Refuse a voxel size that no CT has."""
     spacing = image.GetSpacing()
     _, width, length = sorted(n * size for n, size in zip(image.GetSize(), spacing, strict=True))
-    if length > LONGEST or not NARROWEST <= width <= WIDEST:
+    if length > MAX_LENGTH_MM or not MIN_WIDTH_MM <= width <= MAX_WIDTH_MM:
         what = f"The volume is {_with_unit(width)} wide and {_with_unit(length)} long"
-    elif min(spacing) < SMALLEST_VOXEL or max(spacing) > LARGEST_VOXEL:
+    elif min(spacing) < MIN_VOXEL_MM or max(spacing) > MAX_VOXEL_MM:
         what = f"A voxel of the volume is {' x '.join(f'{each:g}' for each in spacing)} mm large"
     else:
         return
@@ -110,7 +122,7 @@ def _with_unit(millimeters: float) -> str:
 def _is_label_map(values: np.ndarray, low: float, high: float) -> bool:
     """Whether the values are a few whole numbers from 0."""
     whole = bool(np.all(values == np.rint(values)))
-    return whole and low >= 0 and len(np.unique(values)) <= 64 and high < 1000
+    return whole and low >= 0 and len(np.unique(values)) <= MAX_LABELS and high < MAX_LABEL
 
 
 def _share(values: np.ndarray, low: float, high: float) -> float:

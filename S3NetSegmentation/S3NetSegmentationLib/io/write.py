@@ -18,14 +18,10 @@ import SimpleITK as sitk
 
 from ..errors import InputError
 from .files import check_name, retry_on_permission_error
+from .formats import NIFTI_GZ, NRRD, SEG_NRRD, SEGMENTATION_SUFFIXES
 from .segments import LUNG_SEGMENTS, LungSegment
 
-SEGMENTATION_SUFFIX = ".seg.nrrd"
-LABEL_MAP_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")
-SEGMENTATION_SUFFIXES = (SEGMENTATION_SUFFIX, *LABEL_MAP_SUFFIXES)
-
-
-TEMPORARY = ".s3net-"
+TEMPORARY_PREFIX = ".s3net-"
 """How names of files begin that are being written."""
 
 OWNER_ALONE = 0o600
@@ -106,12 +102,12 @@ def _flush(path: Path) -> None:
 def _sibling(path: Path, name: str) -> Path:
     """A new path in the same folder with the extensions of a name; the writers go by them."""
     suffix = next((s for s in SEGMENTATION_SUFFIXES if name.lower().endswith(s)), Path(name).suffix)
-    return path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}{suffix}")
+    return path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}{suffix}")
 
 
 def remove_temporary(folder: Path) -> None:
     """Remove files that a killed process was writing into a folder."""
-    for path in folder.glob(f"{TEMPORARY}*"):
+    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
         with suppress(OSError):
             path.unlink(missing_ok=True)
 
@@ -161,7 +157,7 @@ def check_folder(folder: Path) -> None:
     """
     check_name(folder)
     there = next((each for each in (folder, *folder.parents) if os.path.lexists(each)), folder)
-    probe = there / f"{TEMPORARY}{uuid.uuid4().hex}"
+    probe = there / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
     try:
         probe.touch()
         retry_on_permission_error(probe.unlink)
@@ -202,7 +198,7 @@ def write_segmentation(path: Path, lungs: sitk.Image) -> None:
     InputError
         If the file can't be written; nothing is left of it.
     """
-    if path.name.lower().endswith(SEGMENTATION_SUFFIX):
+    if path.name.lower().endswith(SEG_NRRD):
         lungs = sitk.Cast(lungs, sitk.sitkUInt8)
         for key, value in _segmentation_header(lungs.GetSize()).items():
             lungs.SetMetaData(key, value)
@@ -230,7 +226,7 @@ def write_image(path: Path, image: sitk.Image) -> None:
 def _is_complete(path: Path, image: sitk.Image) -> bool:
     """Whether a file holds an image; on a full disk, ITK may leave its end away in silence."""
     name = path.name.lower()
-    if name.endswith((".nrrd", ".nii.gz")):
+    if name.endswith((NRRD, NIFTI_GZ)):
         content = path.read_bytes()
         stream = zlib.decompressobj(wbits=31)
         stream.decompress(content[content.index(b"\n\n") + 2 :] if "nrrd" in name else content)

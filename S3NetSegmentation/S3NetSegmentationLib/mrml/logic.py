@@ -10,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 import slicer
 
+from ..batch.words import NAME_BY, SEGMENTATION
 from ..errors import Cancelled, InputError
 from ..io.validate import check_ct
 from ..jobs.job import wait_for
@@ -68,7 +69,9 @@ from .volume import (
     voxelsOf,
 )
 
-NO_LUNGS = "No lungs were found in this volume; choose their clusters, if it does show lungs."
+NO_LUNGS_MESSAGE = (
+    "No lungs were found in this volume; choose their clusters, if it does show lungs."
+)
 
 
 @dataclass(frozen=True)
@@ -182,8 +185,8 @@ class SegmentationLogic:
         inputFolder: str,
         outputFolder: str,
         settings: Settings | None = None,
-        formats: Iterable[str] = (".seg.nrrd",),
-        nameBy: str = "hash",
+        formats: Iterable[str] = (SEGMENTATION,),
+        nameBy: str = NAME_BY[0],
         onProgress: Callable[[Progress], None] | None = None,
         isCancelled: Callable[[], bool] | None = None,
         onLog: Callable[[str], None] | None = None,
@@ -511,7 +514,7 @@ def _write(
     figuresNode = segmentationNode.GetNodeReference(RESULTS_TABLE)
     writeFigures(figuresNode, lungs, volumeNode, now, differing(now, written))
     writeLungs(segmentationNode, lungs, volumeNode)
-    found = () if result.lungs_found else (NO_LUNGS,)
+    found = () if result.lungs_found else (NO_LUNGS_MESSAGE,)
     with slicer.util.NodeModify(segmentationNode):
         segmentationNode.SetAttribute(HINTS, json.dumps([*found, *result.figures.hints]))
         segmentationNode.SetAttribute(QUALITY, json.dumps(result.figures.quality))

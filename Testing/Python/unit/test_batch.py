@@ -101,7 +101,7 @@ def test_every_scan_comes_out_or_says_why_not(night):
 
 
 @linux
-def test_pictures_of_patients_are_for_their_owner_alone(night):
+def test_overviews_of_patients_are_for_their_owner_alone(night):
     _, output, *_ = night
     assert (output / "records").stat().st_mode & 0o077 == 0
 
@@ -157,12 +157,12 @@ def test_what_was_corrected_stays_with_the_result(night):
 def test_the_report_shows_every_scan_that_was_segmented(night):
     _, output, _, records, _ = night
     html = (output / "report.html").read_text(encoding="utf-8")
-    pictures = re.findall(r'src="(records/[^"]+)"', html)
-    assert len(pictures) == 3  # with the one that holds no lungs
+    overviews = re.findall(r'src="(records/[^"]+)"', html)
+    assert len(overviews) == 3  # with the one that holds no lungs
     for place in ("series", "Mustermann Erika/a.nrrd"):
-        picture = output / "records" / f"{records[place]['name']}.jpg"
-        assert picture.relative_to(output).as_posix() in pictures
-        shown = sitk.GetArrayFromImage(sitk.ReadImage(str(picture))).astype(int)
+        overview = output / "records" / f"{records[place]['name']}.jpg"
+        assert overview.relative_to(output).as_posix() in overviews
+        shown = sitk.GetArrayFromImage(sitk.ReadImage(str(overview))).astype(int)
         assert (np.ptp(shown, axis=-1) > 60).any()  # the outlines are in color
 
 
@@ -352,7 +352,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
         assert process.wait() == 130
-    assert rest.strip() == "s3net: Stopped; the finished scans are kept, the same command goes on."
+    assert rest.strip() == "s3net: Stopped; the finished scans are kept, the same batch goes on."
     assert not scan_processes(output)
     assert len(list(output.glob("*.seg.nrrd"))) == 1
     assert "1 not yet begun" in (output / "report.html").read_text(encoding="utf-8")
@@ -438,8 +438,8 @@ def test_folders_of_the_user_in_the_output_folder_stay(tmp_path):
 
 def test_a_hanging_scan_is_given_up(tmp_path, monkeypatch):
     write_chest(tmp_path / "in" / "a.nrrd")
-    monkeypatch.setattr(attempts, "SILENCE", 0.2)
-    monkeypatch.setattr(attempts, "ATTEMPTS", 1)
+    monkeypatch.setattr(attempts, "MAX_SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(attempts, "MAX_ATTEMPTS", 1)
     (record,) = run_batch(tmp_path / "in", tmp_path / "out", QUICK)
     assert "did nothing for a long time" in record["error"]
     assert not leftovers(tmp_path / "out")
@@ -462,10 +462,11 @@ def test_the_command_says_what_has_become_of_each_scan(tmp_path):
     )
     assert run.returncode == 1
     assert "Traceback" not in run.stderr
-    line, total, *written = run.stdout.splitlines()
+    line, total, hint, *written = run.stdout.splitlines()
     assert line.startswith("1/1 failed ")
     assert "bad.nrrd" not in run.stdout
-    assert total == ("1 scans: 1 failed; 1 files or series are no CT (--dry-run lists them)")
+    assert total == ("1 scans: 1 failed; 1 files or series are not CT")
+    assert "--dry-run" in hint
     assert [Path(each.split()[-1]).name for each in written] == ["results.csv", "report.html"]
     assert (tmp_path / "private" / "names.csv").exists()
     assert not (output / "names.csv").exists()

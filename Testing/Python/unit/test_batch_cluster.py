@@ -153,7 +153,7 @@ def test_a_killed_worker_costs_only_time(tmp_path, cluster):
 
 
 def test_no_scheduler_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(executors, "ANSWER_TIMEOUT", 1)
+    monkeypatch.setattr(executors, "ANSWER_SECONDS", 1)
     write(tmp_path / "in" / "a.nrrd")
     with pytest.raises(InputError, match=r"no Dask scheduler at 'tcp://127.0.0.1:9'.*\.$"):
         run_batch(tmp_path / "in", tmp_path / "out", QUICK, scheduler="tcp://127.0.0.1:9")
@@ -164,7 +164,7 @@ def test_no_scheduler_is_one_sentence(tmp_path, monkeypatch):
     "address", ["", " ", "nowhere", "tcp://", "/etc/hosts", "http://127.0.0.1:9"]
 )
 def test_what_is_no_address_is_one_sentence(tmp_path, monkeypatch, address):
-    monkeypatch.setattr(executors, "ANSWER_TIMEOUT", 1)
+    monkeypatch.setattr(executors, "ANSWER_SECONDS", 1)
     write(tmp_path / "in" / "a.nrrd")
     with pytest.raises(InputError, match=r"no Dask scheduler at '.*\.$"):
         run_batch(tmp_path / "in", tmp_path / "out", QUICK, scheduler=address)
@@ -172,7 +172,7 @@ def test_what_is_no_address_is_one_sentence(tmp_path, monkeypatch, address):
 
 @pytest.mark.parametrize("says", [b"", b"SSH-2.0-x\r\n", b"HTTP/1.0 400 Bad Request\r\n\r\n"])
 def test_what_answers_and_is_no_scheduler_is_one_sentence(tmp_path, monkeypatch, says):
-    monkeypatch.setattr(executors, "ANSWER_TIMEOUT", 1)
+    monkeypatch.setattr(executors, "ANSWER_SECONDS", 1)
     write(tmp_path / "in" / "a.nrrd")
 
     class Answer(socketserver.BaseRequestHandler):
@@ -190,7 +190,7 @@ def test_what_answers_and_is_no_scheduler_is_one_sentence(tmp_path, monkeypatch,
 def test_a_scheduler_without_workers_says_how_to_start_one(tmp_path, monkeypatch):
     write(tmp_path / "in" / "a.nrrd")
     with running(tmp_path, ENVIRONMENT) as (address, _):
-        monkeypatch.setattr(executors, "ANSWER_TIMEOUT", 2)
+        monkeypatch.setattr(executors, "ANSWER_SECONDS", 2)
         with pytest.raises(InputError, match=rf"has no workers; .*: dask worker {address} --nth"):
             run_batch(tmp_path / "in", tmp_path / "out", QUICK, scheduler=address)
 
@@ -225,7 +225,7 @@ def test_a_lost_scheduler_ends_the_batch_in_sentences(tmp_path, cluster, capfd):
 
     records = run_batch(source, output, QUICK, scheduler=address, on_scan_progress=kill)
     assert [record["status"] for record in records] == ["failed", "failed"]
-    assert all("run the same command again" in record["error"] for record in records)
+    assert all("run the batch again" in record["error"] for record in records)
     assert "Traceback" not in capfd.readouterr().err
     wait_for(lambda: not scan_processes(output))
     assert not leftovers(output)

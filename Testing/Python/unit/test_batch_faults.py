@@ -151,7 +151,7 @@ def test_a_table_that_cannot_be_replaced_leaves_a_report(tmp_path, monkeypatch):
             raise PermissionError(13, "The process cannot access the file")
         replace(made, place)
 
-    monkeypatch.setattr(files, "WAITS", ())
+    monkeypatch.setattr(files, "RETRY_SECONDS", ())
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(InputError, match=r"results\.csv.*open in another program"):
         run_batch(source, output, QUICK)
@@ -282,7 +282,7 @@ def test_memory_that_windows_cannot_promise_counts_as_memory():
     assert out_of_memory(OSError(errno.ENOMEM, "Cannot allocate memory"))
 
 
-STOP_AT_THE_PICTURE = """
+STOP_AT_THE_OVERVIEW = """
 import os, signal, sys, threading
 
 def stop(event, arguments):
@@ -296,7 +296,7 @@ def stop(event, arguments):
 
 sys.addaudithook(stop)
 """
-"""Lets the first process of a scan wait before it removes the picture that it made for the report,
+"""Lets the first process of a scan wait before it removes the overview that it made for the report,
 in a folder within its own for temporary files."""
 
 
@@ -309,7 +309,7 @@ def test_a_kill_leaves_no_temporary_files(tmp_path, victim):
     reached, start = tmp_path / "reached", tmp_path / "start"
     start.mkdir()
     # Python runs it when it starts.
-    (start / "sitecustomize.py").write_text(STOP_AT_THE_PICTURE.format(reached=str(reached)))
+    (start / "sitecustomize.py").write_text(STOP_AT_THE_OVERVIEW.format(reached=str(reached)))
     paths = os.pathsep.join([str(start), ENVIRONMENT["PYTHONPATH"]])
     environment = {**ENVIRONMENT, "TMPDIR": str(temporary), "PYTHONPATH": paths}
     batch = subprocess.Popen(batch_script(source, output), env=environment)

@@ -14,8 +14,6 @@ import pytest
 from batch_data import QUICK, write_chest
 from S3NetSegmentationLib.batch.plan import Plan, plan_batch
 from S3NetSegmentationLib.batch.records import (
-    DONE,
-    FAILED,
     UNFINISHED,
     ScanTask,
     begin_run,
@@ -24,6 +22,7 @@ from S3NetSegmentationLib.batch.records import (
 )
 from S3NetSegmentationLib.batch.report import write_report
 from S3NetSegmentationLib.batch.table import write_table
+from S3NetSegmentationLib.batch.words import DONE, FAILED
 from S3NetSegmentationLib.errors import InputError
 from S3NetSegmentationLib.io.files import files_below
 
@@ -53,11 +52,11 @@ def plan(folder: Path, seed: int = 0) -> Plan:
 
 
 def make_files(task: ScanTask, content: str) -> Path:
-    """Begin a batch, and make the outputs and the picture of its scan; the folder they are in."""
+    """Begin a batch, and make the outputs and the overview of its scan; the folder they are in."""
     begin_run(task.output, task.run)
     folder = task.output / UNFINISHED / task.run / "scan"
     folder.mkdir()
-    for name in (*(f"{task.name}{suffix}" for suffix in task.formats), task.picture_path.name):
+    for name in (*(f"{task.name}{suffix}" for suffix in task.formats), task.overview_path.name):
         (folder / name).write_text(content)
     return folder
 
@@ -108,8 +107,8 @@ def test_a_record_of_any_content_stops_no_batch_and_removes_nothing(folder):
         planned = plan(folder)
         finished = list(planned.finished.values())
         write_table(folder / "out" / "results.csv", finished)
-        pictures = {"a": planned.tasks[0].picture_path}
-        write_report(folder / "out" / "report.html", finished, pictures, 1)
+        overviews = {"a": planned.tasks[0].overview_path}
+        write_report(folder / "out" / "report.html", finished, overviews, 1)
     assert files(folder) == before | {"out/results.csv", "out/report.html"}
 
 
@@ -174,7 +173,7 @@ def in_a_child(work, at_step, step: int) -> bool:
 
 
 def all_the_same(folder: Path, content: str) -> bool:
-    """Whether the outputs and the picture of the scan have this content."""
+    """Whether the outputs and the overview of the scan have this content."""
     out = folder / "out"
     paths = (out / "a.seg.nrrd", out / "a.nii.gz", out / "records" / "a.jpg")
     return {path.read_text() for path in paths} == {content}

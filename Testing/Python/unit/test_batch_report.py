@@ -40,14 +40,14 @@ RECORDS = [
 
 @pytest.fixture
 def page(tmp_path):
-    """A report with a red picture for each scan that was segmented."""
-    pictures = {each["name"]: tmp_path / f"{each['name']}.jpg" for each in RECORDS}
+    """A report with a red overview for each scan that was segmented."""
+    overviews = {each["name"]: tmp_path / f"{each['name']}.jpg" for each in RECORDS}
     red = np.broadcast_to(np.array(RED, np.uint8), (300, 640, 3)).copy()
     for each in RECORDS:
         if each["status"] == "done":
-            picture = sitk.GetImageFromArray(red, isVector=True)
-            sitk.WriteImage(picture, str(pictures[each["name"]]))
-    write_report(tmp_path / "report.html", RECORDS, pictures, 7, 2)
+            overview = sitk.GetImageFromArray(red, isVector=True)
+            sitk.WriteImage(overview, str(overviews[each["name"]]))
+    write_report(tmp_path / "report.html", RECORDS, overviews, 7, 2)
     return tmp_path / "report.html"
 
 
@@ -57,7 +57,7 @@ class Table(HTMLParser):
     def __init__(self, html: str):
         super().__init__()
         self.rows: list[list[str]] = []
-        self.pictures = 0
+        self.overviews = 0
         self.feed(html)
 
     def handle_starttag(self, tag, attributes):
@@ -66,7 +66,7 @@ class Table(HTMLParser):
         elif tag in ("td", "th"):
             self.rows[-1].append("")
         elif tag == "img":
-            self.pictures += 1
+            self.overviews += 1
 
     def handle_data(self, data):
         if self.rows and self.rows[-1]:
@@ -85,7 +85,7 @@ def test_every_scan_has_its_row(page):
     assert by_heading["Right < -950 HU"] == "5.0%"
     assert by_heading["Notes"] == "The gantry was tilted & <b>moved</b>."
     assert rows[2][-1] == "It can't be read."
-    assert table.pictures == 3
+    assert table.overviews == 3
 
 
 def test_page_stands_alone(page):
@@ -96,18 +96,18 @@ def test_page_stands_alone(page):
 
 
 def test_ten_thousand_scans_make_a_page_of_a_few_megabytes(tmp_path):
-    (tmp_path / "picture.jpg").write_bytes(bytes(50_000))
+    (tmp_path / "overview.jpg").write_bytes(bytes(50_000))
     records = [record(f"scan{number}") for number in range(10_000)]
-    pictures = {each["name"]: tmp_path / "picture.jpg" for each in records}
-    write_report(tmp_path / "report.html", records, pictures, 10_000)
+    overviews = {each["name"]: tmp_path / "overview.jpg" for each in records}
+    write_report(tmp_path / "report.html", records, overviews, 10_000)
     assert (tmp_path / "report.html").stat().st_size < 8e6
 
 
-def test_any_name_of_a_picture_can_be_asked_for(tmp_path):
-    picture = tmp_path / "records" / "Größe 100% #1?.jpg"
-    picture.parent.mkdir()
-    picture.touch()
-    write_report(tmp_path / "report.html", [record("a")], {"a": picture}, 1)
+def test_any_name_of_an_overview_can_be_asked_for(tmp_path):
+    overview = tmp_path / "records" / "Größe 100% #1?.jpg"
+    overview.parent.mkdir()
+    overview.touch()
+    write_report(tmp_path / "report.html", [record("a")], {"a": overview}, 1)
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     (source,) = re.findall(r'src="([^"]+)"', html)
     assert unquote(source) == "records/Größe 100% #1?.jpg"
@@ -152,12 +152,12 @@ def test_click_sorts(page, heading, clicks, order):
 
 
 @needs_browser
-def test_pictures_are_seen(page):
+def test_overviews_are_seen(page):
     shot = page.parent / "shot.png"
     browse(page, f"--screenshot={shot}")
     pixels = sitk.GetArrayFromImage(sitk.ReadImage(str(shot)))[..., :3].astype(int)
     red = (np.abs(pixels - RED) < 12).all(-1)
-    # Three pictures, 200 pixels wide, one below the other.
+    # Three overviews, 200 pixels wide, one below the other.
     assert np.flatnonzero(red.any(0)).size == pytest.approx(200, abs=4)
     assert red.sum() == pytest.approx(3 * 200 * 94, rel=0.05)
 

@@ -129,6 +129,17 @@ def test_json_has_the_figures_but_no_path(folder, quick):
     assert "Größe" not in text
 
 
+def test_which_of_several_series_is_asked_for(folder, capsys):
+    for name in ("one", "other"):
+        write_scan(folder / "series" / name, chest())
+    asked = ["segment", str(folder / "series"), "-o", str(folder / "out" / "lungs.nrrd")]
+    assert main(asked) == 2
+    first, *listed, last = capsys.readouterr().err.strip().splitlines()
+    assert "2 series" in first
+    assert [line.split(":")[0].strip() for line in listed] == ["1", "2"]
+    assert "--series" in last
+
+
 def test_dicom_seg_of_a_series_and_of_nothing_else(folder, capsys, quick):
     pytest.importorskip("highdicom", reason="DICOM SEG needs highdicom")
     out = folder / "out" / "lungs.dcm"

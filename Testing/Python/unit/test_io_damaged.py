@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from S3NetSegmentationLib.errors import InputError
-from S3NetSegmentationLib.io.read import read_volume
+from S3NetSegmentationLib.io.read import read_scan
 
 NOISE = np.random.default_rng(0).integers(-1000, 1000, (20, 24, 28)).astype(np.int16)
 COMPRESSED = [".nrrd", ".mha", ".nii.gz"]
@@ -24,7 +24,7 @@ def write(path: Path, compressed: bool) -> Path:
 
 def refusal(path: Path) -> str:
     with pytest.raises(InputError) as caught:
-        read_volume(path)
+        read_scan(path)
     return str(caught.value)
 
 
@@ -49,7 +49,7 @@ def test_a_damaged_compressed_file_never_gives_other_voxels(tmp_path, suffix, da
         damage(data, place)
         path.write_bytes(data)
         try:
-            voxels = sitk.GetArrayFromImage(read_volume(path))
+            voxels = sitk.GetArrayFromImage(read_scan(path).image)
         except InputError as error:
             assert "damaged" in str(error)
             refused += 1
@@ -94,14 +94,14 @@ def test_a_stream_in_several_parts_is_read_whole(tmp_path, suffix, rest):
     head = data[:start].replace(b"encoding: raw", b"encoding: gzip")
     head = head.replace(b"CompressedData = False", b"CompressedData = True")
     path.write_bytes(head + b"".join(map(gzip.compress, parts)) + rest)
-    assert np.array_equal(sitk.GetArrayFromImage(read_volume(path)), NOISE)
+    assert np.array_equal(sitk.GetArrayFromImage(read_scan(path).image), NOISE)
 
 
 def test_a_scan_is_not_mixed_with_a_file_of_a_similar_name(tmp_path):
     """ITK takes the voxels of one and the header of the other."""
     path = write(tmp_path / "chest.nii.gz", compressed=True)
     sitk.WriteImage(sitk.GetImageFromArray(NOISE[::-1]), str(tmp_path / "chest.nii"))
-    assert np.array_equal(sitk.GetArrayFromImage(read_volume(path)), NOISE)
+    assert np.array_equal(sitk.GetArrayFromImage(read_scan(path).image), NOISE)
 
 
 @pytest.mark.parametrize(
@@ -125,4 +125,4 @@ def test_voxels_are_scaled_as_a_metaimage_header_says(tmp_path):
     path = write(tmp_path / "scaled.mha", compressed=False)
     scale = b"ElementToIntensityFunctionSlope = 2\nElementToIntensityFunctionOffset = -24\nDimSize"
     path.write_bytes(path.read_bytes().replace(b"DimSize", scale))
-    assert np.array_equal(sitk.GetArrayFromImage(read_volume(path)), NOISE * 2.0 - 24)
+    assert np.array_equal(sitk.GetArrayFromImage(read_scan(path).image), NOISE * 2.0 - 24)

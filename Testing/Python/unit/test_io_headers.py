@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from dicom_files import hounsfield
 from S3NetSegmentationLib.errors import InputError
 from S3NetSegmentationLib.io.picture import read_picture
-from S3NetSegmentationLib.io.read import read_volume
+from S3NetSegmentationLib.io.read import read_scan
 
 SUFFIXES = [".nrrd", ".mha", ".nii", ".nii.gz"]
 VOXELS = hounsfield(18)
@@ -28,7 +28,7 @@ def write(path: Path, voxels: np.ndarray = VOXELS) -> Path:
 
 def refusal(path: Path) -> str:
     with pytest.raises(InputError) as caught:
-        read_volume(path)
+        read_scan(path)
     return str(caught.value)
 
 
@@ -104,7 +104,7 @@ def test_nifti_in_other_units_is_read_in_millimeters(tmp_path, unit, factor):
     patch(path, 123, "B", unit)
     patch(path, 76, "4f", 1, 0.5 / factor, 0.7 / factor, 2.5 / factor)
     patch(path, 252, "2h", 0, 0)
-    assert read_volume(path).GetSpacing() == pytest.approx((0.5, 0.7, 2.5))
+    assert read_scan(path).image.GetSpacing() == pytest.approx((0.5, 0.7, 2.5))
 
 
 def test_nrrd_in_other_units_is_refused(tmp_path):
@@ -113,7 +113,7 @@ def test_nrrd_in_other_units_is_refused(tmp_path):
     assert "millimeters" in refusal(path)
     for millimeters in (b'"mm" "mm" "mm"', b'"" "" ""', b'"millimeter" "millimeter" "millimeter"'):
         replace_line(path, b"space units", b"space units: " + millimeters)
-        assert read_volume(path).GetSpacing() == pytest.approx((0.5, 0.7, 2.5))
+        assert read_scan(path).image.GetSpacing() == pytest.approx((0.5, 0.7, 2.5))
 
 
 LONG = b"a" * 100_000
@@ -149,7 +149,7 @@ def test_a_hostile_nrrd_header_is_read_or_refused_in_no_time(tmp_path, suffix, n
     path.write_bytes(head + (b"\n\n" + body if body else b"\n"))
     start = time.process_time()
     try:
-        assert np.array_equal(sitk.GetArrayFromImage(read_volume(path)), VOXELS)
+        assert np.array_equal(sitk.GetArrayFromImage(read_scan(path).image), VOXELS)
     except InputError as error:
         assert str(error).endswith(".")
     assert time.process_time() - start < 2

@@ -13,7 +13,7 @@ from dicom_files import OBLIQUE, UPRIGHT, enhanced, hounsfield, save_dicom, writ
 from pydicom.uid import generate_uid
 from real_data import DATA, needs_data
 from S3NetSegmentationLib.errors import InputError
-from S3NetSegmentationLib.io.read import read_scan, read_volume
+from S3NetSegmentationLib.io.read import read_scan
 
 
 def assert_volume(image: sitk.Image, voxels: np.ndarray, axes=UPRIGHT) -> None:
@@ -26,7 +26,7 @@ def assert_volume(image: sitk.Image, voxels: np.ndarray, axes=UPRIGHT) -> None:
 
 def refusal(path: Path, series: str | None = None) -> str:
     with pytest.raises(InputError) as caught:
-        read_volume(path, series)
+        read_scan(path, series)
     return str(caught.value)
 
 
@@ -38,13 +38,13 @@ def test_dicom_folder_is_ordered_by_position(tmp_path, axes):
     write_series(tmp_path / "Ünïcode 肺" / "deep", hounsfield(), axes)
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "empty.dcm").write_bytes(b"")
-    assert_volume(read_volume(tmp_path), hounsfield(), axes)
+    assert_volume(read_scan(tmp_path).image, hounsfield(), axes)
 
 
 def test_slices_against_the_normal_are_turned_round(tmp_path):
     voxels = hounsfield()
     write_series(tmp_path, voxels, step=(0, 0, -2.5))
-    image = read_volume(tmp_path)
+    image = read_scan(tmp_path).image
     assert np.array_equal(sitk.GetArrayFromImage(image), voxels[::-1])
     assert image.GetOrigin() == pytest.approx((10, -20, 30 - 2.5 * (len(voxels) - 1)))
 
@@ -59,7 +59,7 @@ def test_each_slice_has_its_own_rescale(tmp_path):
     slopes = np.array([0.5 if i == 2 else 1 for i in range(len(voxels))])[:, None, None]
     intercepts = np.array([-1000 - i for i in range(len(voxels))])[:, None, None]
     assert np.array_equal(
-        sitk.GetArrayFromImage(read_volume(tmp_path)), (voxels + 1000.0) * slopes + intercepts
+        sitk.GetArrayFromImage(read_scan(tmp_path).image), (voxels + 1000.0) * slopes + intercepts
     )
 
 
@@ -70,8 +70,9 @@ def test_localizers_and_copies_in_a_series_are_left_out(tmp_path):
     coronal = ((1, 0, 0), (0, 0, -1))
     write_series(tmp_path / "scout", hounsfield(1), coronal, series=series)
     write_series(tmp_path / "small", hounsfield(2, 18, 18), series=series)
-    with pytest.warns(UserWarning, match="^3 images of another size or orientation"):
-        assert_volume(read_volume(tmp_path), hounsfield())
+    scan = read_scan(tmp_path)
+    assert_volume(scan.image, hounsfield())
+    assert scan.warnings[0].startswith("3 images of another size or orientation")
 
 
 def test_several_series_are_listed_without_patient_and_can_be_chosen(tmp_path):
@@ -79,21 +80,21 @@ def test_several_series_are_listed_without_patient_and_can_be_chosen(tmp_path):
     write_series(tmp_path / "b", hounsfield(), series=first, number=3)
     write_series(tmp_path / "a", hounsfield(3), series=second, number=7)
     listing = refusal(tmp_path)
-    assert "--series" in listing
+    assert "choose one by its number" in listing
     assert "1: CT, 6 slices, 24 x 20" in listing
     assert "2: CT, 3 slices, 24 x 20" in listing
     assert "series number 7" in listing
     for private in ("Doe", "Jane", "4711"):
         assert private not in listing
-    assert read_volume(tmp_path, "1").GetDepth() == 6
-    assert read_volume(tmp_path, "2").GetDepth() == 3
-    assert read_volume(tmp_path, second).GetDepth() == 3
+    assert read_scan(tmp_path, "1").image.GetDepth() == 6
+    assert read_scan(tmp_path, "2").image.GetDepth() == 3
+    assert read_scan(tmp_path, second).image.GetDepth() == 3
     assert "no series '3'" in refusal(tmp_path, "3")
 
 
 def test_one_file_is_a_volume_of_one_slice(tmp_path):
     paths = write_series(tmp_path, hounsfield())
-    image = read_volume(paths[2])
+    image = read_scan(paths[2]).image
     assert np.array_equal(sitk.GetArrayFromImage(image), hounsfield()[2:3])
     assert image.GetOrigin() == pytest.approx((10, -20, 35))
     assert image.GetSpacing() == pytest.approx((0.5, 0.7, 2.5))
@@ -103,8 +104,8 @@ def test_enhanced_multiframe_is_ordered_by_position(tmp_path):
     voxels = hounsfield()
     image = enhanced(voxels, order=[3, 0, 5, 1, 4, 2], axes=OBLIQUE)
     save_dicom(image, tmp_path / "enhanced.dcm")
-    assert_volume(read_volume(tmp_path / "enhanced.dcm"), voxels, OBLIQUE)
-    assert_volume(read_volume(tmp_path), voxels, OBLIQUE)
+    assert_volume(read_scan(tmp_path / "enhanced.dcm").image, voxels, OBLIQUE)
+    assert_volume(read_scan(tmp_path).image, voxels, OBLIQUE)
 
 
 def test_missing_slice_is_refused(tmp_path):
@@ -158,8 +159,8 @@ def test_dicom_without_pixels_is_refused(tmp_path):
 
 @needs_data
 def test_dicom_series_equals_the_same_volume_as_nrrd():
-    series = read_volume(DATA / "cip_copd" / "ct-64Dicom")
-    nrrd = read_volume(DATA / "cip_copd" / "ct-64.nrrd")
+    series = read_scan(DATA / "cip_copd" / "ct-64Dicom").image
+    nrrd = read_scan(DATA / "cip_copd" / "ct-64.nrrd").image
     assert np.array_equal(sitk.GetArrayViewFromImage(series), sitk.GetArrayViewFromImage(nrrd))
     assert series.GetSize() == nrrd.GetSize()
     # The DICOM headers are rounded to a micrometer.
@@ -172,7 +173,7 @@ def test_dicom_series_equals_the_same_volume_as_nrrd():
 @pytest.mark.parametrize("syntax", ["JPEG2000", "JPEGLS", "JPEGProcess14SV1", "RLE"])
 def test_compressed_dicom_reads_as_pydicom_decodes_it(syntax):
     folder = DATA / "dicom_awkward" / "cornerstone_testImages"
-    image = read_volume(next(folder.glob(f"CTImage.dcm_{syntax}*")))
+    image = read_scan(next(folder.glob(f"CTImage.dcm_{syntax}*"))).image
     truth = pydicom.dcmread(next(folder.glob("CTImage.dcm_RLE*")))
     expected = truth.pixel_array.astype(int) * int(truth.RescaleSlope) + int(truth.RescaleIntercept)
     assert np.array_equal(sitk.GetArrayFromImage(image)[0], expected)
@@ -184,7 +185,7 @@ def test_compressed_dicom_reads_as_pydicom_decodes_it(syntax):
     [
         ("cornerstone_testImages/no-pixel-data.dcm", "without an image"),
         ("cornerstone_testImages/no-pixel-spacing.dcm", "no pixel spacing"),
-        ("cornerstone_testImages", "choose one with --series"),
+        ("cornerstone_testImages", "choose one by its number"),
     ],
 )
 def test_awkward_dicom_is_refused(name, sentence):
@@ -216,7 +217,7 @@ def test_file_formats_keep_voxels_and_geometry(tmp_path, suffix, geometry):
     image = volume(GEOMETRIES[geometry])
     path = tmp_path / f"Größe 肺 scan{suffix}"
     sitk.WriteImage(image, str(path))
-    read = read_volume(path)
+    read = read_scan(path).image
     assert np.array_equal(sitk.GetArrayFromImage(read), sitk.GetArrayFromImage(image))
     assert read.GetSpacing() == pytest.approx(image.GetSpacing(), abs=1e-5)
     assert read.GetOrigin() == pytest.approx(image.GetOrigin(), abs=1e-4)
@@ -297,4 +298,4 @@ def test_what_is_no_image_is_refused(tmp_path):
 
 def test_series_of_a_file_is_refused(tmp_path):
     sitk.WriteImage(volume(np.eye(3)), str(tmp_path / "a.nrrd"))
-    assert "leave out --series" in refusal(tmp_path / "a.nrrd", "1")
+    assert "leave the series out" in refusal(tmp_path / "a.nrrd", "1")

@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 from real_data import DATA, needs_data
 from S3NetSegmentationLib.errors import InputError
-from S3NetSegmentationLib.io.read import read_volume
+from S3NetSegmentationLib.io.read import read_scan
 from S3NetSegmentationLib.io.validate import check_ct
 
 
@@ -122,7 +122,7 @@ def test_a_voxel_that_no_ct_has_is_refused(axis, size):
     ],
 )
 def test_real_ct_passes(name):
-    check_ct(read_volume(DATA / name))
+    check_ct(read_scan(DATA / name).image)
 
 
 @needs_data
@@ -131,4 +131,4 @@ def test_real_ct_passes(name):
 )
 def test_real_label_map_is_refused(name):
     with pytest.raises(InputError, match="label map"):
-        check_ct(read_volume(DATA / name))
+        check_ct(read_scan(DATA / name).image)

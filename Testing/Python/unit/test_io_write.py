@@ -11,6 +11,7 @@ import SimpleITK as sitk
 from open_files import in_use, needs_programs
 from S3NetSegmentationLib.errors import InputError
 from S3NetSegmentationLib.io import files, write
+from S3NetSegmentationLib.io.formats import SEGMENTATION_SUFFIXES
 from S3NetSegmentationLib.io.overview import write_overview
 from S3NetSegmentationLib.io.segments import LUNG_SEGMENTS
 
@@ -40,7 +41,7 @@ def lungs(direction=GEOMETRIES["axial"]) -> sitk.Image:
     return placed(values, direction)
 
 
-@pytest.mark.parametrize("suffix", write.SEGMENTATION_SUFFIXES)
+@pytest.mark.parametrize("suffix", SEGMENTATION_SUFFIXES)
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_label_map_keeps_voxels_and_geometry(tmp_path, suffix, geometry):
     image = lungs(GEOMETRIES[geometry])
@@ -146,7 +147,7 @@ def test_a_scanner_for_viruses_is_waited_for(tmp_path, monkeypatch):
 def test_a_file_that_stays_open_elsewhere_is_one_sentence(tmp_path, monkeypatch):
     path = tmp_path / "lungs.json"
     path.write_text("old")
-    monkeypatch.setattr(files, "WAITS", ())
+    monkeypatch.setattr(files, "RETRY_SECONDS", ())
     refused(1, monkeypatch)
     with pytest.raises(InputError, match="open in another program"):
         write.write_json(path, {"a": 1})
@@ -158,7 +159,7 @@ def test_what_cannot_be_removed_does_not_hide_what_went_wrong(tmp_path, monkeypa
     def refuse(path, missing_ok=False):
         raise PermissionError
 
-    monkeypatch.setattr(files, "WAITS", ())
+    monkeypatch.setattr(files, "RETRY_SECONDS", ())
     monkeypatch.setattr(write.Path, "unlink", refuse)
     with pytest.raises(ZeroDivisionError), write.replacing(tmp_path / "a.json") as temporary:
         temporary.write_text("half")
@@ -169,7 +170,7 @@ def test_what_cannot_be_removed_does_not_hide_what_went_wrong(tmp_path, monkeypa
 def test_a_file_in_use_is_refused_beforehand(tmp_path):
     path = tmp_path / "lungs.nrrd"
     with in_use(path), pytest.raises(InputError, match="open in another program"):
-        write.check_writable(path, write.SEGMENTATION_SUFFIXES)
+        write.check_writable(path, SEGMENTATION_SUFFIXES)
     assert os.listdir(tmp_path) == ["lungs.nrrd"]
 
 
@@ -248,18 +249,18 @@ def test_unwritable_output_is_refused_beforehand(tmp_path, name, sentence):
     (tmp_path / "folder.nrrd").mkdir()
     before = sorted(os.listdir(tmp_path))
     with pytest.raises(InputError, match=sentence):
-        write.check_writable(tmp_path / name, write.SEGMENTATION_SUFFIXES)
+        write.check_writable(tmp_path / name, SEGMENTATION_SUFFIXES)
     assert sorted(os.listdir(tmp_path)) == before
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder that refuses files")
 def test_protected_folder_is_refused_beforehand():
     with pytest.raises(InputError, match="can't be written"):
-        write.check_writable(write.Path("/proc/self/lungs.nrrd"), write.SEGMENTATION_SUFFIXES)
+        write.check_writable(write.Path("/proc/self/lungs.nrrd"), SEGMENTATION_SUFFIXES)
 
 
 def test_good_output_is_accepted_without_a_trace(tmp_path):
-    write.check_writable(tmp_path / "LUNGS.SEG.NRRD", write.SEGMENTATION_SUFFIXES)
+    write.check_writable(tmp_path / "LUNGS.SEG.NRRD", SEGMENTATION_SUFFIXES)
     assert not os.listdir(tmp_path)
 
 
