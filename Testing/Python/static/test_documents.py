@@ -78,3 +78,11 @@ def test_readme_is_short_shows_a_picture_and_names_the_module():
     assert len(text.split()) <= 900
     assert re.search(r"!\[[^\]]+\]\([^)]+\.png\)", text)
     assert "S3-Net Lung Segmentation" in text
+
+
+def test_nobody_is_told_to_install_a_name_of_ours_that_somebody_else_may_own():
+    """The package is on no index yet: it is installed from a clone."""
+    pages = [*DOCUMENTS, *LIBRARY.rglob("*.py")]
+    told = [line for path in pages for line in re.findall(r"pip install .*", read(path))]
+    assert len(told) > 5
+    assert not [line for line in told if re.search("s3net", line, re.IGNORECASE)]
