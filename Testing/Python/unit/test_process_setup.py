@@ -100,7 +100,7 @@ def test_new_processes_segment_after_this_one_has(tmp_path):
     paths = os.pathsep.join([str(LIBRARY), str(Path(__file__).parents[1])])
     subprocess.run(
         [sys.executable, tmp_path / "program.py", tmp_path / "a.nrrd"],
-        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "2"},
-        timeout=300,
+        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+        timeout=600,
         check=True,
     )
