@@ -13,6 +13,7 @@ import torch
 
 from .errors import FitError
 from .geometry import Geometry
+from .io.slices import implausible_slices
 from .io.validate import check_ct
 from .lung.clusters import (
     assign_clusters,
@@ -125,7 +126,7 @@ def segment_lungs(
         figures=figures,
         settings=settings,
         timings=clock.seconds,
-        warnings=warnings,
+        warnings=(*implausible_slices(image), *warnings),
         scan=scan,
         labels=labels,
     )

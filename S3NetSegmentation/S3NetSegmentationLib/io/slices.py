@@ -1,0 +1,86 @@
+"""Slices that no anatomy explains: empty, repeated, unlike both neighbors, or in other units."""
+
+from __future__ import annotations
+
+import numpy as np
+import SimpleITK as sitk
+
+SAMPLES = 40
+"""Rows and columns of a slice, at least, that are looked at where it has as many."""
+
+TISSUE = -300
+"""Hounsfield units from which a voxel is of the body, and neither lung nor air."""
+
+LEAST_TISSUE = 0.2
+"""Share of tissue in a slice from which its level and its noise say something; where a body begins,
+they may change from slice to slice."""
+
+LARGEST_MISFIT = 1.3
+"""How many times more a slice may differ from both neighbors than these from each other. It is 0.67
+to 0.88 in 17 scans of eight sources, for slices two steps apart differ more."""
+
+LARGEST_LEVEL_STEP = 100
+"""Hounsfield units by which the tissue of a slice may differ from that of the next, as a median: 4
+to 17 in these scans."""
+
+LARGEST_NOISE_RATIO = 2.5
+"""How many times noisier a slice may be than the next: 1.1 to 1.3 in these scans."""
+
+MOST_NAMED = 5
+
+
+def implausible_slices(image: sitk.Image) -> tuple[str, ...]:
+    """One sentence for each kind of slices that should not be there.
+
+    Parameters
+    ----------
+    image : SimpleITK.Image
+        3D, in Hounsfield units; its slices are those along the third axis, counted from 1.
+    """
+    slices = sitk.GetArrayViewFromImage(image)
+    apart = max(1, min(slices.shape[1:]) // SAMPLES)
+    sample = slices[:, ::apart, ::apart].astype(np.float32)
+    empty = {i for i in np.flatnonzero(np.ptp(sample, (1, 2)) == 0) if np.ptp(slices[i]) == 0}
+    step = np.abs(np.diff(sample, axis=0)).mean((1, 2))
+    same = [i + 1 for i in np.flatnonzero(step == 0) if np.array_equal(slices[i], slices[i + 1])]
+    two_steps = np.abs(sample[2:] - sample[:-2]).mean((1, 2))
+    misfits = 1 + np.flatnonzero(np.minimum(step[1:], step[:-1]) > LARGEST_MISFIT * two_steps)
+    beside = slices[:, ::apart, 1::apart].astype(np.float32)
+    noise = np.array([_noise(*pair) for pair in zip(sample, beside, strict=True)])
+    ratio = np.maximum(noise[1:] / noise[:-1], noise[:-1] / noise[1:])
+    kinds = {
+        "empty": empty,
+        "the same as the one before": {*same} - empty,
+        "unlike both neighbors": {*misfits.tolist()},
+        "much brighter or darker than the one before": {
+            i + 1 for i in range(len(step)) if _level_step(*sample[i : i + 2]) > LARGEST_LEVEL_STEP
+        },
+        "much noisier or smoother than the one before": {
+            *(1 + np.flatnonzero(ratio > LARGEST_NOISE_RATIO)).tolist()
+        },
+    }
+    return tuple(_sentence(what, sorted(found)) for what, found in kinds.items() if found)
+
+
+def _level_step(before: np.ndarray, after: np.ndarray) -> float:
+    """By how much the tissue of a slice is brighter or darker than in the slice before."""
+    body = (before > TISSUE) & (after > TISSUE)
+    if body.mean() < LEAST_TISSUE:
+        return 0.0
+    return abs(float(np.median((after - before)[body])))
+
+
+def _noise(plane: np.ndarray, beside: np.ndarray) -> float:
+    """Median difference of tissue from the voxel beside it, and 1; NaN without tissue."""
+    plane = plane[:, : beside.shape[1]]
+    body = plane > TISSUE
+    if body.mean() < LEAST_TISSUE:
+        return np.nan
+    return 1 + float(np.median(np.abs(plane - beside)[body]))
+
+
+def _sentence(what: str, found: list[int]) -> str:
+    named = ", ".join(str(i + 1) for i in found[:MOST_NAMED])
+    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    which = f"Slice {named} is" if len(found) == 1 else f"Slices {named}{more} are each"
+    return f"{which} {what}, as in no body; check the scan, and export it again if it is damaged."
