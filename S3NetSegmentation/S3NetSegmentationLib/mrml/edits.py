@@ -10,7 +10,7 @@ import vtk
 
 from ..io.segments import LUNG_SEGMENTS
 from .nodes import WRITTEN, newNode, placeBeside, volumeOf
-from .segmentation import segmentVoxels
+from .segmentation import labelsOf, voxelsOfImage
 
 SAME = 0.01
 """Millimeters by which a shape may differ from itself after it was saved and loaded."""
@@ -21,11 +21,30 @@ Shapes = dict[str, list[float]]
 
 def shapesOf(segmentationNode: slicer.vtkMRMLSegmentationNode) -> Shapes:
     """The shapes of the lungs as they are now."""
-    shapes = {}
-    for lung in LUNG_SEGMENTS:
-        mask, image = segmentVoxels(segmentationNode, lung.segment_id)
-        shapes[lung.segment_id] = _shape(mask, image) if image else [0.0]
-    return shapes
+    segmentation = segmentationNode.GetSegmentation()
+    return {
+        lung.segment_id: _shapeOfSegment(segmentation, lung.segment_id) for lung in LUNG_SEGMENTS
+    }
+
+
+def _shapeOfSegment(segmentation: slicer.vtkSegmentation, segmentId: str) -> list[float]:
+    labels = labelsOf(segmentation, segmentId)
+    if labels is None:
+        return [0.0]
+    image, label = labels
+    # VTK counts changes through all objects, so a time stamps one state of one image.
+    state = (image.GetMTime(), label)
+    if state not in _KNOWN:
+        while len(_KNOWN) >= MOST_KNOWN:
+            del _KNOWN[next(iter(_KNOWN))]
+        _KNOWN[state] = _shape(voxelsOfImage(image) == label, image)
+    return _KNOWN[state]
+
+
+MOST_KNOWN = 16
+
+_KNOWN: dict[tuple[int, int], list[float]] = {}
+"""Shapes of the latest states of segments, as to find one takes a twentieth of a second."""
 
 
 def shapesIn(lungs: np.ndarray, volumeNode: slicer.vtkMRMLScalarVolumeNode) -> Shapes:

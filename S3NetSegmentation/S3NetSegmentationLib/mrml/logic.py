@@ -409,8 +409,9 @@ class SegmentationLogic:
         checkVolume(run.volumeNode)
         if run.segmentationNode:
             checkSegmentation(run.segmentationNode, run.volumeNode)
-        then = sitk.GetArrayViewFromImage(run.image)
-        if not np.array_equal(voxelsOf(run.volumeNode, run.box), then):
+        then, now = sitk.GetArrayViewFromImage(run.image), voxelsOf(run.volumeNode, run.box)
+        # Slice by slice, as all at once takes several times as long.
+        if then.shape != now.shape or not all(map(np.array_equal, then, now)):
             raise InputError("The volume was edited during the run; click Apply again.")
 
     @staticmethod

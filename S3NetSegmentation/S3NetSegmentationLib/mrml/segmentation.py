@@ -90,32 +90,39 @@ def readLungs(
     """The lungs of a segmentation node as they are now; the inverse of `writeLungs`."""
     lungs = np.zeros(slicer.util.arrayFromVolume(volumeNode).shape, np.uint8)
     for lung in LUNG_SEGMENTS:
-        segment = segmentationNode.GetSegmentation().GetSegment(lung.segment_id)
-        labelmap = segment.GetRepresentation(_binaryLabelmap()) if segment else None
-        if labelmap and not labelmap.IsEmpty():
-            found = slicer.vtkOrientedImageData()
-            slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage(
-                labelmap, _orientedImage(lungs, volumeNode), found
-            )
-            lungs[_voxels(found) == segment.GetLabelValue()] = lung.label
+        labels = labelsOf(segmentationNode.GetSegmentation(), lung.segment_id)
+        if labels is not None:
+            image, label = labels
+            lungs[_onVoxelsOf(volumeNode, image) == label] = lung.label
     return lungs
 
 
-def segmentVoxels(
-    segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str
-) -> tuple[np.ndarray, slicer.vtkOrientedImageData | None]:
-    """The voxels of a segment as stored, (k, j, i) bool, and the image that places them.
+def _onVoxelsOf(
+    volumeNode: slicer.vtkMRMLScalarVolumeNode, image: slicer.vtkOrientedImageData
+) -> np.ndarray:
+    """The labels of an image, sampled at the voxels of a volume, (k, j, i)."""
+    reference = _orientedImage(slicer.util.arrayFromVolume(volumeNode), volumeNode)
+    resample = slicer.vtkOrientedImageDataResample
+    if not (
+        resample.DoGeometriesMatch(image, reference) and image.GetExtent() == reference.GetExtent()
+    ):
+        found = slicer.vtkOrientedImageData()
+        resample.ResampleOrientedImageToReferenceOrientedImage(image, reference, found)
+        image = found
+    return voxelsOfImage(image)
 
-    Without a segment or its labels there is no image.
-    """
-    segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
-    labelmap = segment.GetRepresentation(_binaryLabelmap()) if segment else None
-    if not labelmap or labelmap.IsEmpty():
-        return np.zeros((0, 0, 0), bool), None
-    return _voxels(labelmap) == segment.GetLabelValue(), labelmap
+
+def labelsOf(
+    segmentation: slicer.vtkSegmentation, segmentId: str
+) -> tuple[slicer.vtkOrientedImageData, int] | None:
+    """The image that holds a segment, and its label there; None where there is nothing."""
+    segment = segmentation.GetSegment(segmentId)
+    image = segment.GetRepresentation(_binaryLabelmap()) if segment else None
+    return None if not image or image.IsEmpty() else (image, segment.GetLabelValue())
 
 
-def _voxels(image: slicer.vtkOrientedImageData) -> np.ndarray:
+def voxelsOfImage(image: slicer.vtkOrientedImageData) -> np.ndarray:
+    """The voxels of an image, (k, j, i); no copy."""
     shape = image.GetDimensions()[::-1]
     return numpy_support.vtk_to_numpy(image.GetPointData().GetScalars()).reshape(shape)
 

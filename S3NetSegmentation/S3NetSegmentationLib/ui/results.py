@@ -29,9 +29,7 @@ class ResultsPanel:
         self._ui, self._logic, self._log = ui, logic, log
         self._segmentationNode: slicer.vtkMRMLSegmentationNode | None = None
         self._table = ui.resultsTable
-        header = self._table.horizontalHeader()
-        header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-        header.setStretchLastSection(True)
+        self._table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.Stretch)
         ui.show3DButton.connect("toggled(bool)", self._onShow3D)
         ui.hintsLabel.connect("linkActivated(QString)", self._onLink)
         ui.editButton.connect("clicked(bool)", self._onEdit)
