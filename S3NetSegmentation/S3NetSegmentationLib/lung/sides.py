@@ -61,7 +61,25 @@ def right_and_left(lungs: np.ndarray, scan: Scan, leftward: np.ndarray) -> np.nd
             sides[box][piece] = LEFT if positions.mean() > 0 else RIGHT
         else:
             sides[box][parts[0]], sides[box][parts[1]] = RIGHT, LEFT
+    _mend_slivers(sides, pieces, leftward)
     return sides
+
+
+def _mend_slivers(sides: np.ndarray, pieces: np.ndarray, leftward: np.ndarray) -> None:
+    """Give slivers at the edge of the field of view to the lung of which it shows no more.
+
+    A box around the right lung also holds a little of the left one, cut by the left edge, while
+    the spine, which would tell, may lie behind that edge.
+    """
+    sizes = np.bincount(pieces.ravel())
+    left_edge = -1 if leftward[..., -1].mean() > leftward[..., 0].mean() else 0
+    right_edge = -1 - left_edge
+    for side, other, edge in ((RIGHT, LEFT, left_edge), (LEFT, RIGHT, right_edge)):
+        own = np.unique(pieces[sides == side])
+        cut = np.intersect1d(own, pieces[..., edge])
+        if cut.size and own[sizes[own].argmax()] not in cut:
+            slivers = cut[sizes[cut] < LEAST_PART * sizes[1:].sum()]
+            sides[np.isin(pieces, slivers)] = other
 
 
 def _midline(scan: Scan, leftward: np.ndarray, pieces: np.ndarray) -> float:

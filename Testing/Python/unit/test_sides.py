@@ -159,6 +159,20 @@ def test_a_small_piece_beside_a_lung_tells_nothing_of_the_middle():
     assert (labels[tip] == LEFT).all()
 
 
+@pytest.mark.parametrize("right_to_left", [True, False])
+def test_a_sliver_cut_by_the_far_edge_is_of_the_other_lung(right_to_left):
+    """Also where a rib at that edge is all the bone that a box around one lung holds."""
+    sliver, rib = np.s_[8:12, 10:16, 57:], np.s_[:, 2:8, 58:]
+    found = sides(mask(ONE, sliver), rib, right_to_left=right_to_left)
+    own, other = (RIGHT, LEFT) if right_to_left else (LEFT, RIGHT)
+    assert (found == own * mask(ONE) + other * mask(sliver)).all()
+
+
+def test_a_piece_that_is_not_cut_stays_with_its_lung():
+    piece, rib = np.s_[8:12, 10:16, 54:57], np.s_[:, 2:8, 58:]
+    assert (sides(mask(ONE, piece), rib) == RIGHT * mask(ONE, piece)).all()
+
+
 def test_lobes_that_lie_apart_have_each_its_side():
     lungs = mask(ONE, OTHER, np.s_[3:8, 23:25, 10:20], np.s_[3:8, 23:25, 40:50])
     labels = sides(lungs, SPINE)
