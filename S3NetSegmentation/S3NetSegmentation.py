@@ -59,8 +59,10 @@ class S3NetSegmentation(ScriptedLoadableModule):
         parent.contributors = ["S3NetExtension contributors"]
         parent.helpText = _(
             "Finds the right and the left lung in a chest CT, without training data or downloaded "
-            "weights: a small network fits itself to the scan. Select a CT, press Apply, look, and "
-            "choose other clusters where something is missing or too much."
+            "weights: a small network fits itself to the scan. Select a CT, click Apply, look, and "
+            "choose other clusters if something is missing or too much is included. "
+            "See the <a href='https://github.com/S3NetExtension/SlicerS3NetExtension/blob/main/"
+            "docs/slicer.md'>documentation</a>."
         )
         parent.acknowledgementText = _(
             "The method is S3-Net: S. Karimijafarbigloo et al., Self-supervised Semantic "

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import phantom
 import pytest
 import SimpleITK as sitk
 import slicer
@@ -202,3 +203,26 @@ def test_what_the_user_should_know_is_kept_with_the_segmentation(scene):
     assert logic.warnings(segmentation) == ("Look twice.", "A third time, too.")
     logic.segment(volume, QUICK, segmentation)
     assert logic.warnings(segmentation) == ()
+
+
+@pytest.mark.parametrize("make", [phantom.head, phantom.abdomen])
+def test_a_ct_that_is_not_of_the_chest_gives_a_sentence_or_empty_lungs_with_a_sentence(logic, make):
+    volume = add_volume(make())
+    before = state()
+    try:
+        segmentation = logic.segment(volume, QUICK)
+    except S3NetError as refused:
+        assert str(refused).endswith(".")
+        assert "\n" not in str(refused)
+        assert state() == before
+    else:
+        assert not lungs_array(segmentation, volume).any()
+        assert any("No lungs were found" in each for each in logic.warnings(segmentation))
+
+
+def test_a_heart_ct_that_shows_a_part_of_the_lungs_gives_that_part(logic):
+    image = phantom.thorax().image[16:88, 6:72, 22:54]
+    volume = add_volume(image)
+    lungs = lungs_array(logic.segment(volume, QUICK), volume)
+    assert (lungs == 1).any()
+    assert (lungs == 2).any()
