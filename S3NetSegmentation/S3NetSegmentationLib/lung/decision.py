@@ -11,6 +11,7 @@ from ..labels import LEFT, RIGHT
 from ..settings import Settings
 from .block_grid import CROSS, extent
 from .gas import bowel_gas, is_gas
+from .haze import add_haze, opened, single
 from .orientation import AxialOrder
 from .scan import Scan
 from .sides import right_and_left
@@ -106,7 +107,13 @@ def decide_lungs(
     if lungs.any():
         sides = right_and_left(lungs, scan, order.leftward(lungs.shape, scan.grid.block))
         part, inside, fine = scan.around(lungs, BAND_PIXELS + 1)
-        decided[fine] = _decide_around(sides[inside], part, hounsfield[fine], settings)
+        if settings.use_intensity:
+            decided[fine] = _decide_boundary(sides[inside], part, hounsfield[fine])
+            add_haze(decided, scan, hounsfield)
+        else:
+            decided[fine] = part.paste(sides[inside])
+        if settings.fill_vessels:
+            _fill_each(decided, scan)
         _remove_lumen(decided, scan)
     return decided
 
@@ -141,20 +148,14 @@ def _near_largest(pieces: np.ndarray, volumes: np.ndarray, thickness: float) -> 
     return np.array([False] + [gap * thickness < MAX_GAP_MM for gap in gaps])
 
 
-def _decide_around(
-    sides: np.ndarray, scan: Scan, hounsfield: np.ndarray, settings: Settings
-) -> np.ndarray:
-    """The lungs in the part of the scan around them, on its own grid."""
-    if settings.use_intensity:
-        decided = _decide_boundary(sides, scan, hounsfield)
-    else:
-        decided = scan.paste(sides)
-    if settings.fill_vessels:
-        for side in (RIGHT, LEFT):
-            if (sides == side).any():
-                part, _, fine = scan.around(sides == side, BAND_PIXELS + 1)
-                _fill_vessels(decided[fine], side, part)
-    return decided
+def _fill_each(decided: np.ndarray, scan: Scan) -> None:
+    """Take the vessels of each lung in, in place."""
+    lungs = scan.grid.down(decided > 0)[scan.box] > 0
+    for side in (RIGHT, LEFT):
+        lung = lungs & (scan.grid.centers(decided)[scan.box] == side)
+        if lung.any():
+            part, _, fine = scan.around(lung, BAND_PIXELS + 1)
+            _fill_vessels(decided[fine], side, part)
 
 
 def _remove_lumen(decided: np.ndarray, scan: Scan) -> None:
@@ -240,36 +241,8 @@ def _decide_boundary(sides: np.ndarray, scan: Scan, hounsfield: np.ndarray) -> n
         is_unsure = axial > UNSURE_OFFSET
         axial -= UNSURE_OFFSET * is_unsure.view(np.uint8)
         bright = is_unsure & (values >= middle)
-        thick[:] = _opened(bright & (values < brightest), rows, columns)
+        thick[:] = opened(bright & (values < brightest), rows, columns)
         axial *= ~bright | thick
     if len(hazy) > 1:
-        decided[_single(hazy)] = 0
+        decided[single(hazy)] = 0
     return decided
-
-
-def _single(mask: np.ndarray) -> np.ndarray:
-    """What of a mask (z, y, x) goes on in neither of the slices above and below.
-
-    A dome that ends in a slice is a wide mixture, but in no other slice at the same place.
-    """
-    single = mask.copy()
-    single[1:] &= ~mask[:-1]
-    single[:-1] &= ~mask[1:]
-    return single
-
-
-def _opened(mask: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """What of a mask (y, x) a block of so many pixels fits into; far faster than scipy's."""
-    fits = mask
-    for _ in range(rows - 1):
-        fits = fits[1:] & fits[:-1]
-    for _ in range(columns - 1):
-        fits = fits[:, 1:] & fits[:, :-1]
-    if not fits.any():
-        return np.zeros_like(mask)
-    grown = np.pad(fits, ((rows - 1,) * 2, (columns - 1,) * 2))
-    for _ in range(rows - 1):
-        grown = grown[1:] | grown[:-1]
-    for _ in range(columns - 1):
-        grown = grown[:, 1:] | grown[:, :-1]
-    return grown

@@ -78,7 +78,7 @@ def _mend_slivers(sides: np.ndarray, pieces: np.ndarray, leftward: np.ndarray) -
         own = np.unique(pieces[sides == side])
         cut = np.intersect1d(own, pieces[..., edge])
         if cut.size and own[sizes[own].argmax()] not in cut:
-            slivers = cut[sizes[cut] < LEAST_PART * sizes[1:].sum()]
+            slivers = cut[sizes[cut] < MIN_LUNG_SHARE * sizes[1:].sum()]
             sides[np.isin(pieces, slivers)] = other
 
 

@@ -266,9 +266,20 @@ def haze(box, value) -> np.ndarray:
 
 def test_haze_is_lung_where_it_is_darker_than_fat_and_thick():
     assert haze(HAZE, -300).all()
-    assert not haze(HAZE, -220).any()  # more than 70 % of the way to tissue
+    assert haze(HAZE, -180).all()
+    assert not haze(HAZE, -160).any()
     assert not haze(np.s_[10:16, 20:22, 8:24], -300).any()  # as thin as a border
     assert not haze(np.s_[10:16, 18:22, 14:16], -300).any()
+
+
+def test_haze_far_from_what_the_score_map_has_is_lung_if_it_touches_it():
+    lungs, clear = mask(RIGHT, LEFT), mask(np.s_[10:16, 8:12, 8:24], LEFT)
+    back, apart = np.s_[10:16, 12:22, 8:24], np.s_[10:16, 17:22, 8:24]
+    decided = decide(clear, with_values(lungs, (back, -300)), settings=SHARP)
+    assert (decided[back] == 1).all()
+    between = (np.s_[10:16, 12:17, 8:24], TISSUE)
+    decided = decide(clear, with_values(lungs, (back, -300), between), settings=SHARP)
+    assert not decided[apart].any()
 
 
 def test_haze_in_a_single_slice_is_the_end_of_a_dome():
