@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .errors import InputError
 from .s3net.settings import NetworkSettings
 
 MODES = ("volume", "slice")
@@ -33,6 +34,9 @@ class Settings(NetworkSettings):
         Decide the boundary by intensity beside the score map (paper, 4).
     remove_airways, fill_vessels : bool
         Remove the trachea and the main bronchi from the lungs; include vessels.
+    border : float
+        Where the border of the lungs lies, as a share of the way from lung to what surrounds it,
+        more than 0 and less than 1: it is midway, and many readers draw it at 0.7.
     """
 
     mode: str = "volume"
@@ -43,6 +47,7 @@ class Settings(NetworkSettings):
     use_intensity: bool = True
     remove_airways: bool = True
     fill_vessels: bool = True
+    border: float = 0.5
 
     OPTIONS = {"mode": MODES}
     MINIMA = {
@@ -51,6 +56,11 @@ class Settings(NetworkSettings):
         "working_size": 32,
         "fitted_slices": 1,
     }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.border < 1:
+            raise InputError("The setting 'border' must be more than 0 and less than 1.")
 
 
 @dataclass(frozen=True)

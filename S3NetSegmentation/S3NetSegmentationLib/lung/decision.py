@@ -49,10 +49,9 @@ BAND_PIXELS = 2
 """Pixels of the working grid on each side of the boundary in which the intensity decides: so far
 the network may be off. Flat from 2 to 3."""
 
-BORDER_SHARE, HAZE_SHARE = 0.5, 0.7
-"""Share of the way from lung to what surrounds it: where the border lies (half of a pixel there is
-lung), and up to where thick parts are hazy lung. Fat, the darkest tissue, begins beyond. The first
-is on no plateau, the second is flat from 0.42 to 0.875."""
+HAZE_SHARE = 0.7
+"""Share of the way from lung to what surrounds it, up to where thick parts are hazy lung. Fat, the
+darkest tissue, begins beyond. Flat from 0.42 to 0.875."""
 
 MIN_HAZE_MM, MIN_HAZE_VOXELS = 3.0, 3
 """Millimeters and voxels: what is less thick may be the border, half lung and half tissue. Flat
@@ -108,7 +107,7 @@ def decide_lungs(
         sides = right_and_left(lungs, scan, order.leftward(lungs.shape, scan.grid.block))
         part, inside, fine = scan.around(lungs, BAND_PIXELS + 1)
         if settings.use_intensity:
-            decided[fine] = _decide_boundary(sides[inside], part, hounsfield[fine])
+            decided[fine] = _decide_boundary(sides[inside], part, hounsfield[fine], settings.border)
             add_haze(decided, scan, hounsfield)
         else:
             decided[fine] = part.paste(sides[inside])
@@ -209,11 +208,13 @@ def _close(lung: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
     return lung | closed[:, rows : rows + height, columns : columns + width]
 
 
-def _decide_boundary(sides: np.ndarray, scan: Scan, hounsfield: np.ndarray) -> np.ndarray:
+def _decide_boundary(
+    sides: np.ndarray, scan: Scan, hounsfield: np.ndarray, border: float
+) -> np.ndarray:
     """Decide each voxel near the boundary by its intensity.
 
-    The threshold lies midway between the medians on the two sides of the boundary, of which
-    the pixels right beside it, mixtures of both, say nothing. Lung that is hazy, as it often is
+    The threshold lies between the medians on the two sides of the boundary, of which the pixels
+    right beside it, mixtures of both, say nothing. Lung that is hazy, as it often is
     at the back of a patient who lies, is brighter, but thicker than a mixture.
     """
     lungs = sides > 0
@@ -227,7 +228,7 @@ def _decide_boundary(sides: np.ndarray, scan: Scan, hounsfield: np.ndarray) -> n
     clear = beyond & ~ndimage.binary_dilation(lungs, CROSS)
     outer = scan.hounsfield[clear if clear.any() else beyond]
     lung, tissue = np.median(scan.hounsfield[lungs]), np.median(outer)
-    middle, brightest = (lung + share * (tissue - lung) for share in (BORDER_SHARE, HAZE_SHARE))
+    middle, brightest = (lung + share * (tissue - lung) for share in (border, HAZE_SHARE))
     voxel = np.divide(scan.spacing, scan.grid.block)[1:]
     rows, columns = (max(MIN_HAZE_VOXELS, round(MIN_HAZE_MM / size)) for size in voxel)
     nearest = sides

@@ -203,6 +203,14 @@ def test_the_border_lies_midway(value, is_lung):
     assert decided[edge].all() == decided[edge].any() == is_lung
 
 
+@pytest.mark.parametrize(("value", "is_lung"), [(-230, True), (-220, False)])
+def test_the_border_lies_where_readers_draw_it_if_asked(value, is_lung):
+    lungs, edge = mask(RIGHT, LEFT), np.s_[10:16, 8:9, 8:24]
+    readers = replace(SHARP, border=0.7)
+    decided = decide(lungs, with_values(lungs, (edge, value)), settings=readers)
+    assert decided[edge].all() == decided[edge].any() == is_lung
+
+
 def test_the_border_lies_between_what_is_there():
     """Midway between lung and what is around it, here fat; the pixels between say nothing."""
     lungs = mask(RIGHT)
