@@ -45,12 +45,15 @@ class Case:
         A volume in Hounsfield units, or a picture (y, x) or (y, x, 3).
     truth : ndarray of bool
         In the image's storage order.
+    infection : ndarray of bool, optional
+        The part of the lungs that an infection fills, where it is marked.
     """
 
     group: str
     name: str
     image: sitk.Image | np.ndarray
     truth: np.ndarray
+    infection: np.ndarray | None = None
 
     @property
     def kind(self) -> str:
@@ -110,7 +113,9 @@ def _named_chests(folder: Path) -> dict[str, tuple[Path, Path]]:
 
 def _volumes(group: str, pairs: dict[str, tuple[Path, Path]]) -> Iterator[Case]:
     for name, (scan, mask) in pairs.items():
-        yield Case(group, name, sitk.ReadImage(str(scan)), _array(mask) > 0)
+        marked = scan.with_name(scan.name.replace(".nii.gz", "_infection.nii.gz"))
+        infection = _array(marked) > 0 if marked != scan and marked.exists() else None
+        yield Case(group, name, sitk.ReadImage(str(scan)), _array(mask) > 0, infection)
 
 
 def _sample(folder: Path) -> Case:

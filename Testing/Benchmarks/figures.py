@@ -13,9 +13,12 @@ from cases import WRONG_REFERENCES, Case
 from methods import Prediction
 from protocol import best_cluster, crop_by_truth, hammoude, xor_error
 from S3NetSegmentationLib.evaluation.overlap import dice
-from surface import hausdorff95
+from surface import hausdorff95, surface_dice
 
 NAN = float("nan")
+
+TOLERANCE = 2.0
+"""Millimeters within which two readers' surfaces are the same."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class Row:
     """Figures of one method on one image with one seed by one protocol.
 
     `dsc`, `hm` and `xor` in percent; `false_l`, liters called lung beyond the truth, and
-    `called_l`, liters called lung in all. `diagonal_mm` is that of a voxel.
+    `called_l`, liters called lung in all. `diagonal_mm` is that of a voxel. `nsd`, the surface
+    Dice at 2 mm, and `infected`, the share of the infection that was found, in percent.
     """
 
     group: str
@@ -35,6 +39,8 @@ class Row:
     hm: float
     xor: float
     surface95_mm: float = NAN
+    nsd: float = NAN
+    infected: float = NAN
     diagonal_mm: float = NAN
     volume_error_ml: float = NAN
     false_l: float = NAN
@@ -75,8 +81,12 @@ def _in_space(case: Case, prediction: Prediction) -> dict[str, float]:
     made, truth = (_like(case.image, mask) for mask in (prediction.mask, case.truth))
     milliliters = float(np.prod(case.image.GetSpacing())) / 1000
     difference = int(prediction.mask.sum()) - int(case.truth.sum())
+    infection = np.zeros_like(case.truth) if case.infection is None else case.infection
+    found = prediction.mask[infection]
     return {
         "surface95_mm": hausdorff95(made, truth),
+        "nsd": 100 * surface_dice(made, truth, TOLERANCE),
+        "infected": 100 * float(found.mean()) if found.size else NAN,
         "diagonal_mm": math.hypot(*case.image.GetSpacing()),
         "volume_error_ml": difference * milliliters,
         "false_l": int((prediction.mask & ~case.truth).sum()) * milliliters / 1000,
@@ -143,7 +153,8 @@ def _by_scan(rows: list[Row]) -> list[str]:
         return []
     lines = [
         "",
-        f"{'scan':<18}{'method':<18}{'DSC':>7}{'lowest':>7}{'95% mm':>8}{'voxel':>7}{'vol mL':>8}"
+        f"{'scan':<18}{'method':<18}{'DSC':>7}{'lowest':>7}{'95% mm':>8}{'NSD':>7}"
+        f"{'inf. %':>7}{'voxel':>7}{'vol mL':>8}"
         f"{'called L':>9}{'false L':>8}{'quality':>8}{'s':>7}",
     ]
     for key in dict.fromkeys((row.image, row.method) for row in rows):
@@ -155,7 +166,8 @@ def _by_scan(rows: list[Row]) -> list[str]:
         }
         lines.append(
             f"{key[0]:<18}{key[1]:<18}{mean['dsc']:7.2f}{min(row.dsc for row in own):7.2f}"
-            f"{mean['surface95_mm']:8.2f}{mean['diagonal_mm']:7.2f}{mean['volume_error_ml']:8.0f}{mean['called_l']:9.3f}"
+            f"{mean['surface95_mm']:8.2f}{mean['nsd']:7.2f}{mean['infected']:7.1f}"
+            f"{mean['diagonal_mm']:7.2f}{mean['volume_error_ml']:8.0f}{mean['called_l']:9.3f}"
             f"{mean['false_l']:8.3f}{mean['quality']:8.2f}{mean['seconds']:7.1f}"
         )
     return lines

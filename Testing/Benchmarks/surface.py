@@ -41,3 +41,12 @@ def hausdorff95(prediction: sitk.Image, truth: sitk.Image) -> float:
     if not distances.size:
         return 0.0
     return float(np.percentile(distances, 95)) if np.isfinite(distances).all() else np.inf
+
+
+def surface_dice(prediction: sitk.Image, truth: sitk.Image, tolerance: float) -> float:
+    """Share of both surfaces that lies within so many mm of the other one (NSD).
+
+    1 where both masks are empty, 0 where one of them is.
+    """
+    distances = surface_distances(prediction, truth)
+    return float(np.mean(distances <= tolerance)) if distances.size else 1.0

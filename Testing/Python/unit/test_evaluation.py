@@ -5,7 +5,7 @@ import pytest
 import SimpleITK as sitk
 from protocol import best_cluster, crop_by_truth, hammoude, xor_error
 from S3NetSegmentationLib.evaluation.overlap import dice
-from surface import hausdorff95, surface_distances
+from surface import hausdorff95, surface_dice, surface_distances
 
 A = np.array([1, 1, 1, 1, 0, 0], bool)
 B = np.array([0, 0, 1, 1, 1, 0], bool)
@@ -38,6 +38,14 @@ def test_surface_distance_is_in_millimeters():
     assert surface_distances(box(spacing=(2, 1, 1)), box(3, (2, 1, 1))).max() == pytest.approx(6)
     assert hausdorff95(box(), box() * 0) == np.inf
     assert hausdorff95(box() * 0, box() * 0) == 0
+
+
+def test_surface_dice_forgives_up_to_its_tolerance():
+    assert surface_dice(box(), box(), 0) == 1
+    assert surface_dice(box(), box(3), 3) == 1
+    assert 0 < surface_dice(box(), box(3), 2) < 1
+    assert surface_dice(box(), box() * 0, 2) == 0
+    assert surface_dice(box() * 0, box() * 0, 2) == 1
 
 
 def test_protocol_takes_the_cluster_that_overlaps_most():
