@@ -19,6 +19,7 @@ TABLE = "names.csv"
 COLUMNS = ("name", "key", "place")
 
 KEY_BYTES = 32
+"""Of the secret that names are hashed with: as long as a SHA-256 digest."""
 
 MAX_NAME_BYTES = 100
 """File systems count bytes, and allow 255 with all that is added: folders, formats, digests."""

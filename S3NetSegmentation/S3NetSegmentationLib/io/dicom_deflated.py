@@ -14,11 +14,12 @@ PLAIN = b"1.2.840.10008.1.2.1".ljust(len(DEFLATED), b"\0")
 MAX_HEADER_BYTES = 2**24
 """Bytes before the pixels; an enhanced image of 2,000 frames has 4 million."""
 
-MOST = 2**29
+MAX_FILE_BYTES = 2**29
 """Bytes of a whole file; 1,000 slices of a CT in one file are as many. A byte can inflate to a
 thousand, and nothing but the bytes themselves tells how many they are."""
 
 CHUNK = 2**18
+"""Bytes that are inflated at a time."""
 
 _LONG = (b"OB", b"OW", b"UN", b"SQ", b"UT", b"UC", b"UR", b"OD", b"OF", b"OL", b"OV", b"SV", b"UV")
 """Types whose length has 4 bytes after 2 empty ones."""

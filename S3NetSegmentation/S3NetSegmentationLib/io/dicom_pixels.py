@@ -16,7 +16,7 @@ from pydicom.uid import (
 )
 
 from ..errors import InputError, out_of_memory
-from .dicom_deflated import MOST, plain
+from .dicom_deflated import MAX_FILE_BYTES, plain
 from .dicom_quiet import quiet_pydicom
 from .files import check_name
 
@@ -58,7 +58,7 @@ def read_pixels(path: Path) -> np.ndarray:
     try:
         with quiet_pydicom(), path.open("rb") as file:
             image = pydicom.dcmread(
-                plain(file, MOST), force=True, specific_tags=[*_FORMAT, "PixelData"]
+                plain(file, MAX_FILE_BYTES), force=True, specific_tags=[*_FORMAT, "PixelData"]
             )
             syntax = UID(image.file_meta.get("TransferSyntaxUID", "1.2.840.10008.1.2"))
             if int(image.get("SamplesPerPixel") or 1) != 1:

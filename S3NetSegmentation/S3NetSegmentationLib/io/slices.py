@@ -8,25 +8,26 @@ import SimpleITK as sitk
 SAMPLES = 40
 """Rows and columns of a slice, at least, that are looked at where it has as many."""
 
-TISSUE = -300
+TISSUE_HU = -300
 """Hounsfield units from which a voxel is of the body, and neither lung nor air."""
 
-LEAST_TISSUE = 0.2
+MIN_TISSUE_SHARE = 0.2
 """Share of tissue in a slice from which its level and its noise say something; where a body begins,
 they may change from slice to slice."""
 
-LARGEST_MISFIT = 1.3
+MAX_MISFIT = 1.3
 """How many times more a slice may differ from both neighbors than these from each other. It is 0.67
 to 0.88 in 17 scans of eight sources, for slices two steps apart differ more."""
 
-LARGEST_LEVEL_STEP = 100
+MAX_LEVEL_STEP_HU = 100
 """Hounsfield units by which the tissue of a slice may differ from that of the next, as a median: 4
 to 17 in these scans."""
 
-LARGEST_NOISE_RATIO = 2.5
+MAX_NOISE_RATIO = 2.5
 """How many times noisier a slice may be than the next: 1.1 to 1.3 in these scans."""
 
-MOST_NAMED = 5
+MAX_NAMED = 5
+"""Slices that a warning names; of more it says how many."""
 
 
 def implausible_slices(image: sitk.Image) -> tuple[str, ...]:
@@ -44,7 +45,7 @@ def implausible_slices(image: sitk.Image) -> tuple[str, ...]:
     step = np.abs(np.diff(sample, axis=0)).mean((1, 2))
     same = [i + 1 for i in np.flatnonzero(step == 0) if np.array_equal(slices[i], slices[i + 1])]
     two_steps = np.abs(sample[2:] - sample[:-2]).mean((1, 2))
-    misfits = 1 + np.flatnonzero(np.minimum(step[1:], step[:-1]) > LARGEST_MISFIT * two_steps)
+    misfits = 1 + np.flatnonzero(np.minimum(step[1:], step[:-1]) > MAX_MISFIT * two_steps)
     beside = slices[:, ::apart, 1::apart].astype(np.float32)
     noise = np.array([_noise(*pair) for pair in zip(sample, beside, strict=True)])
     ratio = np.maximum(noise[1:] / noise[:-1], noise[:-1] / noise[1:])
@@ -53,10 +54,10 @@ def implausible_slices(image: sitk.Image) -> tuple[str, ...]:
         "the same as the one before": {*same} - empty,
         "unlike both neighbors": {*misfits.tolist()},
         "much brighter or darker than the one before": {
-            i + 1 for i in range(len(step)) if _level_step(*sample[i : i + 2]) > LARGEST_LEVEL_STEP
+            i + 1 for i in range(len(step)) if _level_step(*sample[i : i + 2]) > MAX_LEVEL_STEP_HU
         },
         "much noisier or smoother than the one before": {
-            *(1 + np.flatnonzero(ratio > LARGEST_NOISE_RATIO)).tolist()
+            *(1 + np.flatnonzero(ratio > MAX_NOISE_RATIO)).tolist()
         },
     }
     return tuple(_sentence(what, sorted(found)) for what, found in kinds.items() if found)
@@ -64,8 +65,8 @@ def implausible_slices(image: sitk.Image) -> tuple[str, ...]:
 
 def _level_step(before: np.ndarray, after: np.ndarray) -> float:
     """By how much the tissue of a slice is brighter or darker than in the slice before."""
-    body = (before > TISSUE) & (after > TISSUE)
-    if body.mean() < LEAST_TISSUE:
+    body = (before > TISSUE_HU) & (after > TISSUE_HU)
+    if body.mean() < MIN_TISSUE_SHARE:
         return 0.0
     return abs(float(np.median((after - before)[body])))
 
@@ -73,14 +74,14 @@ def _level_step(before: np.ndarray, after: np.ndarray) -> float:
 def _noise(plane: np.ndarray, beside: np.ndarray) -> float:
     """Median difference of tissue from the voxel beside it, and 1; NaN without tissue."""
     plane = plane[:, : beside.shape[1]]
-    body = plane > TISSUE
-    if body.mean() < LEAST_TISSUE:
+    body = plane > TISSUE_HU
+    if body.mean() < MIN_TISSUE_SHARE:
         return np.nan
     return 1 + float(np.median(np.abs(plane - beside)[body]))
 
 
 def _sentence(what: str, found: list[int]) -> str:
-    named = ", ".join(str(i + 1) for i in found[:MOST_NAMED])
-    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    named = ", ".join(str(i + 1) for i in found[:MAX_NAMED])
+    more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
     which = f"Slice {named} is" if len(found) == 1 else f"Slices {named}{more} are each"
     return f"{which} {what}, as in no body; check the scan, and export it again if it is damaged."

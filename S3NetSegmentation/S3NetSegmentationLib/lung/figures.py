@@ -12,14 +12,14 @@ from .orientation import AxialOrder
 from .quality import assess, interruptions, ranges
 from .scan import Scan
 
-MOST_LUNG = 12_000
+MAX_LUNG_ML = 12_000
 """Milliliters of both lungs. The largest vital capacity measured in an athlete is 11,700 mL; the
 total capacity of tall men is 9,000 mL."""
 
-LEAST_LUNG = 100
+MIN_LUNG_ML = 100
 """Milliliters of both lungs; a newborn's hold about 150 mL."""
 
-WHOLE_LUNGS = 150
+MIN_WHOLE_LUNGS_MM = 150
 """Millimeters; a scan of a person that is shorter may show only a part of the lungs."""
 
 
@@ -76,12 +76,12 @@ def measure(
 def _unlikely_volume(measured: tuple[LungMeasurements, ...], length: float) -> list[str]:
     """What to say of lungs that are larger or smaller than anyone's."""
     volume = sum(each.volume_ml for each in measured)
-    if volume > MOST_LUNG:
+    if volume > MAX_LUNG_ML:
         return [
             f"The lungs hold {volume / 1000:.1f} L, more than anyone's; check the voxel size of "
             "the scan."
         ]
-    if 0 < volume < LEAST_LUNG and length >= WHOLE_LUNGS:
+    if 0 < volume < MIN_LUNG_ML and length >= MIN_WHOLE_LUNGS_MM:
         return [
             f"The lungs hold only {volume:.0f} mL, less than a newborn's; check whether the scan "
             "shows lungs at all."

@@ -35,13 +35,13 @@ def _shapeOfSegment(segmentation: slicer.vtkSegmentation, segmentId: str) -> lis
     # VTK counts changes through all objects, so a time stamps one state of one image.
     state = (image.GetMTime(), label)
     if state not in _KNOWN:
-        while len(_KNOWN) >= MOST_KNOWN:
+        while len(_KNOWN) >= MAX_KNOWN:
             del _KNOWN[next(iter(_KNOWN))]
         _KNOWN[state] = _shape(voxelsOfImage(image) == label, image)
     return _KNOWN[state]
 
 
-MOST_KNOWN = 16
+MAX_KNOWN = 16
 
 _KNOWN: dict[tuple[int, int], list[float]] = {}
 """Shapes of the latest states of segments, as to find one takes a twentieth of a second."""
