@@ -13,7 +13,7 @@ from .geometry import Geometry
 from .lung.clusters import ClusterStatistics, checked_numbers
 from .lung.decision import decide_lungs
 from .lung.figures import LungFigures, measure
-from .lung.orientation import AxialOrder
+from .lung.orientation import AxialOrientation
 from .lung.scan import Scan
 from .result import LungResult
 from .settings import Settings
@@ -41,7 +41,7 @@ def choose_clusters(
     chosen = checked_numbers(numbers, len(result.table))
     if hounsfield.shape != result.cluster_array.shape:
         raise InputError("This is not the image that was segmented: its size differs.")
-    order = AxialOrder(result.geometry)
+    order = AxialOrientation(result.geometry)
     axial = order.apply(hounsfield)
     lungs = decide_lungs(result.labels, chosen, result.scan, axial, order, result.settings)
     return replace(
@@ -83,7 +83,7 @@ def restore_result(
     InputError
         If a number is not a cluster of this result.
     """
-    order = AxialOrder(geometry)
+    order = AxialOrientation(geometry)
     scan = Scan.from_text(scan_text, order.apply(hounsfield))
     undecided = LungResult(
         lung_array=np.zeros(clusters.shape, np.uint8),

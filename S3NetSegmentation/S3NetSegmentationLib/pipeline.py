@@ -26,7 +26,7 @@ from .lung.clusters import (
 from .lung.decision import decide_lungs
 from .lung.figures import measure
 from .lung.matching import match_along_z
-from .lung.orientation import AxialOrder
+from .lung.orientation import AxialOrientation
 from .lung.scan import Scan, prepare
 from .lung.slices import network_input, spread_slices
 from .progress import Progress, Reporter
@@ -95,9 +95,9 @@ def segment_lungs(
     report.step("Preparing", 0, 1)
     check_ct(image)
     geometry = Geometry.of(image)
-    order = AxialOrder(geometry)
-    hounsfield = order.apply(sitk.GetArrayViewFromImage(image))
-    scan = prepare(hounsfield, order.spacing, settings.working_size)
+    axial = AxialOrientation(geometry)
+    hounsfield = axial.apply(sitk.GetArrayViewFromImage(image))
+    scan = prepare(hounsfield, axial.spacing, settings.working_size)
     clock.lap("preparing")
 
     # Labels are clusters on the working grid of `scan`; from `cluster_map` on, arrays have the full
@@ -113,13 +113,13 @@ def segment_lungs(
     clusters = cluster_map(labels, scan)
     table = describe_clusters(labels, scan, clusters, hounsfield, geometry.voxel_ml)
     chosen = choose_lung_clusters(table)
-    lungs = decide_lungs(labels, chosen, scan, hounsfield, order, settings)
-    figures = measure(lungs, scan, hounsfield, order, geometry.voxel_ml)
+    lungs = decide_lungs(labels, chosen, scan, hounsfield, axial, settings)
+    figures = measure(lungs, scan, hounsfield, axial, geometry.voxel_ml)
     clock.lap("deciding")
     report.step("Deciding", 1, 1)
     return LungResult(
-        lung_array=order.restore(lungs),
-        cluster_array=order.restore(clusters),
+        lung_array=axial.restore(lungs),
+        cluster_array=axial.restore(clusters),
         geometry=geometry,
         table=table,
         chosen=chosen,

@@ -24,7 +24,7 @@ from cases import Case, cases
 from S3NetSegmentationLib import lung
 from S3NetSegmentationLib.geometry import Geometry
 from S3NetSegmentationLib.lung.decision import decide_lungs
-from S3NetSegmentationLib.lung.orientation import AxialOrder
+from S3NetSegmentationLib.lung.orientation import AxialOrientation
 from S3NetSegmentationLib.lung.quality import assess
 from S3NetSegmentationLib.lung.scan import prepare
 from S3NetSegmentationLib.pipeline import segment_lungs
@@ -72,7 +72,7 @@ class Run:
 
     def __init__(self, case: Case, mode: str):
         self.case, self.settings = case, Settings(mode=mode)
-        self.order = AxialOrder(Geometry.of(case.image))
+        self.order = AxialOrientation(Geometry.of(case.image))
         self.hounsfield = self.order.apply(sitk.GetArrayViewFromImage(case.image))
         self.truth = self.order.apply(case.truth)
         self.result = segment_lungs(case.image, self.settings)

@@ -38,7 +38,7 @@ import published
 import SimpleITK as sitk
 import torch
 from S3NetSegmentationLib import PRESETS, Settings, segment_lungs
-from S3NetSegmentationLib.lung.orientation import AxialOrder
+from S3NetSegmentationLib.lung.orientation import AxialOrientation
 from S3NetSegmentationLib.lung.scan import prepare
 from S3NetSegmentationLib.lung.slices import network_input, spread_slices
 from S3NetSegmentationLib.s3net import fit as fitting
@@ -320,7 +320,7 @@ def volumes(
 def paper_slices(sample: Path, device: torch.device) -> dict:
     """Slice mode at the paper's settings: both sides fit the same slices, in as many iterations."""
     chest = sitk.ReadImage(str(sample / "chest.nii.gz"))
-    order = AxialOrder(Geometry.of(chest))
+    order = AxialOrientation(Geometry.of(chest))
     hounsfield = order.apply(sitk.GetArrayViewFromImage(chest))
     scan = prepare(hounsfield, order.spacing, PAPER.working_size)
     images = torch.from_numpy(network_input(scan))[spread_slices(scan, PAPER_SLICES)]

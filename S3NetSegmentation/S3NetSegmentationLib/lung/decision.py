@@ -12,7 +12,7 @@ from ..settings import Settings
 from .block_grid import CROSS, extent
 from .gas import bowel_gas, is_gas
 from .haze import add_haze, opened, single
-from .orientation import AxialOrder
+from .orientation import AxialOrientation
 from .scan import Scan
 from .sides import right_and_left
 
@@ -71,7 +71,7 @@ def decide_lungs(
     chosen: Iterable[int],
     scan: Scan,
     hounsfield: np.ndarray,
-    order: AxialOrder,
+    order: AxialOrientation,
     settings: Settings,
 ) -> np.ndarray:
     """Right and left lung from the clusters that were chosen as lung.
@@ -88,7 +88,7 @@ def decide_lungs(
     scan : Scan
     hounsfield : ndarray, (z, y, x)
         The scan at full resolution, in axial order.
-    order : AxialOrder
+    order : AxialOrientation
         Of the scan.
     settings : Settings
         Its post-processing switches.

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..labels import LUNG_NAMES
 from .measure import LungMeasurements, measure_lungs
-from .orientation import AxialOrder
+from .orientation import AxialOrientation
 from .quality import assess, interruptions, ranges
 from .scan import Scan
 
@@ -46,7 +46,7 @@ class LungFigures:
 
 
 def measure(
-    lungs: np.ndarray, scan: Scan, hounsfield: np.ndarray, order: AxialOrder, voxel_ml: float
+    lungs: np.ndarray, scan: Scan, hounsfield: np.ndarray, order: AxialOrientation, voxel_ml: float
 ) -> LungFigures:
     """Measure the lungs, estimate how good they are, and say where to look.
 
@@ -57,7 +57,7 @@ def measure(
     scan : Scan
     hounsfield : ndarray, (z, y, x)
         The scan at full resolution, in axial order.
-    order : AxialOrder
+    order : AxialOrientation
         Of the scan; slices are numbered as they are stored.
     voxel_ml : float
         Volume of a voxel in milliliters.
@@ -89,7 +89,7 @@ def _unlikely_volume(measured: tuple[LungMeasurements, ...], length: float) -> l
     return []
 
 
-def _hints(lungs: np.ndarray, doubtful: np.ndarray, order: AxialOrder) -> list[str]:
+def _hints(lungs: np.ndarray, doubtful: np.ndarray, order: AxialOrientation) -> list[str]:
     count = len(lungs)
     present = {name: (lungs == label).any((1, 2)) for label, name in LUNG_NAMES.items()}
     sentences = [

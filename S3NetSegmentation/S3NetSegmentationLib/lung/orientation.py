@@ -12,7 +12,7 @@ LEFTWARD, BACKWARD, UPWARD = range(3)
 """Rows of a direction matrix: the patient's axes in SimpleITK's world coordinates (LPS)."""
 
 
-class AxialOrder:
+class AxialOrientation:
     """Reorders voxels, without interpolation, so that slices are axial.
 
     The array axes become (inferior to superior, anterior to posterior, patient's right to

@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from S3NetSegmentationLib.geometry import Geometry
 from S3NetSegmentationLib.lung.block_grid import BlockGrid
 from S3NetSegmentationLib.lung.body import body_mask
-from S3NetSegmentationLib.lung.orientation import AxialOrder
+from S3NetSegmentationLib.lung.orientation import AxialOrientation
 from S3NetSegmentationLib.picture.grayscale import slice_as_scan
 from S3NetSegmentationLib.picture.result import mask_of
 from S3NetSegmentationLib.picture.view import best_split, lens_view
@@ -32,7 +32,7 @@ def segment_without_network(image: sitk.Image) -> np.ndarray:
     ndarray of bool, (k, j, i)
         In the image's storage order.
     """
-    order = AxialOrder(Geometry.of(image))
+    order = AxialOrientation(Geometry.of(image))
     hounsfield = order.apply(sitk.GetArrayViewFromImage(image))
     grid = BlockGrid.in_plane(hounsfield.shape, order.spacing, 2.8)
     body = grid.up(body_mask(grid.down(hounsfield), grid.coarse_spacing(order.spacing)))

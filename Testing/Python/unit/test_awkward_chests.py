@@ -11,7 +11,7 @@ from S3NetSegmentationLib import segment_lungs
 from S3NetSegmentationLib.evaluation.overlap import dice
 from S3NetSegmentationLib.geometry import Geometry
 from S3NetSegmentationLib.lung.body import body_mask
-from S3NetSegmentationLib.lung.orientation import AxialOrder
+from S3NetSegmentationLib.lung.orientation import AxialOrientation
 from S3NetSegmentationLib.lung.scan import prepare
 from S3NetSegmentationLib.lung.sides import right_and_left
 from S3NetSegmentationLib.picture.view import scanner_view
@@ -159,7 +159,7 @@ def one_slice(found: phantom.Phantom, z: float):
     index = round((z - found.image.GetOrigin()[2]) / found.image.GetSpacing()[2])
     image = found.image[:, :, index : index + 1]
     image.SetSpacing((*image.GetSpacing()[:2], 1.25))
-    order = AxialOrder(Geometry.of(image))
+    order = AxialOrientation(Geometry.of(image))
     scan = prepare(sitk.GetArrayFromImage(image), order.spacing, 128)
     lungs = sitk.GetArrayFromImage(found.lungs)[index : index + 1]
     assert scan.grid.block == (1, 1, 1)

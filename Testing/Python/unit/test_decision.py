@@ -9,7 +9,7 @@ from blocks import BONE, LUNG, TISSUE, mask_of, scan_of
 from S3NetSegmentationLib import Settings
 from S3NetSegmentationLib.geometry import Geometry
 from S3NetSegmentationLib.lung.decision import decide_lungs
-from S3NetSegmentationLib.lung.orientation import AxialOrder
+from S3NetSegmentationLib.lung.orientation import AxialOrientation
 from scipy import ndimage
 
 PLAIN = Settings(use_intensity=False, fill_vessels=False)
@@ -38,7 +38,7 @@ def decide(chosen, hounsfield=None, spacing=SPACING, settings=PLAIN, scan=None) 
     scan = scan or scan_of(hounsfield, spacing)
     labels = np.where(chosen, 4, 2).astype(np.uint8)
     fine = np.divide(scan.spacing, scan.grid.block)
-    order = AxialOrder(Geometry(tuple(fine[::-1]), (0, 0, 0), tuple(np.eye(3).ravel())))
+    order = AxialOrientation(Geometry(tuple(fine[::-1]), (0, 0, 0), tuple(np.eye(3).ravel())))
     return decide_lungs(labels, (4,), scan, hounsfield, order, settings)
 
 

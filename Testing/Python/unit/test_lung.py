@@ -17,7 +17,7 @@ from S3NetSegmentationLib.lung.clusters import (
     split_mixed_clusters,
 )
 from S3NetSegmentationLib.lung.matching import match_along_z
-from S3NetSegmentationLib.lung.orientation import AxialOrder
+from S3NetSegmentationLib.lung.orientation import AxialOrientation
 from S3NetSegmentationLib.lung.scan import Scan, prepare
 from S3NetSegmentationLib.lung.sides import right_and_left
 from S3NetSegmentationLib.lung.slices import network_input, spread_slices
@@ -29,7 +29,7 @@ from scipy.special import log_softmax
 def chest(request):
     """Phantom, its axial order, and its image, lungs and airways in that order."""
     found = phantom.thorax(**phantom.GEOMETRIES[request.param])
-    order = AxialOrder(Geometry.of(found.image))
+    order = AxialOrientation(Geometry.of(found.image))
     arrays = [
         np.ascontiguousarray(order.apply(sitk.GetArrayFromImage(image)))
         for image in (found.image, found.lungs, found.airways)
@@ -41,7 +41,7 @@ def chest(request):
 def plain():
     """Scan of the axial phantom, its lungs on the working grid, and positions to the left."""
     found = phantom.thorax()
-    order = AxialOrder(Geometry.of(found.image))
+    order = AxialOrientation(Geometry.of(found.image))
     scan = prepare(order.apply(sitk.GetArrayFromImage(found.image)), order.spacing, 128)
     lungs = order.apply(sitk.GetArrayFromImage(found.lungs))
     return scan, lungs[scan.box], order.leftward(lungs.shape, scan.grid.block)[scan.box]

@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from quick import QUICK
 from S3NetSegmentationLib import segment_lungs
 from S3NetSegmentationLib.lung.figures import measure
-from S3NetSegmentationLib.lung.orientation import AxialOrder
+from S3NetSegmentationLib.lung.orientation import AxialOrientation
 from S3NetSegmentationLib.lung.quality import assess, ranges
 from S3NetSegmentationLib.summary import as_dict, as_lines
 
@@ -23,7 +23,7 @@ def changed(segmented, change, voxels_larger_by=1):
     found, result = segmented
     lungs = result.lung_array.copy()
     change(lungs)
-    order = AxialOrder(result.geometry)
+    order = AxialOrientation(result.geometry)
     hounsfield = order.apply(found.hounsfield)
     voxel_ml = result.geometry.voxel_ml * voxels_larger_by
     return measure(order.apply(lungs), result.scan, hounsfield, order, voxel_ml)
