@@ -7,7 +7,7 @@ import phantom
 import pytest
 import SimpleITK as sitk
 from real_data import DATA, needs_data
-from S3NetSegmentationLib.io.read import read_volume
+from S3NetSegmentationLib.io.read import read_scan
 from S3NetSegmentationLib.io.slices import implausible_slices
 
 REAL = [
@@ -91,4 +91,4 @@ def test_few_slices_are_no_problem(chest, depth):
 @needs_data
 @pytest.mark.parametrize("name", REAL)
 def test_real_scans_are_plausible(name):
-    assert implausible_slices(read_volume(DATA / name)) == ()
+    assert implausible_slices(read_scan(DATA / name).image) == ()
