@@ -72,11 +72,6 @@ def _are_lungs(value: object) -> bool:
     )
 
 
-def _is_geometry(value: object) -> bool:
-    """Whether it is a dictionary of lists of numbers."""
-    return isinstance(value, dict) and all(map(_all(_is_number), value.values()))
-
-
 def _all(check: Check) -> Check:
     """A check for a list of such values."""
     return lambda value: isinstance(value, list) and all(map(check, value))
