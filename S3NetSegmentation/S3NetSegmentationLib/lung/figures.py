@@ -9,7 +9,7 @@ import numpy as np
 from ..labels import LUNG_NAMES
 from .measure import LungMeasurements, measure_lungs
 from .orientation import AxialOrientation
-from .quality import assess, interruptions, ranges
+from .quality import assess, interruptions, left_out, ranges
 from .scan import Scan
 
 MAX_LUNG_ML = 12_000
@@ -21,6 +21,9 @@ MIN_LUNG_ML = 100
 
 MIN_WHOLE_LUNGS_MM = 150
 """Millimeters; a scan of a person that is shorter may show only a part of the lungs."""
+
+MIN_OTHER_LUNG_SHARE = 0.33
+"""Share of the other lung: a smaller one was removed, has collapsed, or is missing in part."""
 
 
 @dataclass(frozen=True, eq=False)  # arrays can neither be compared nor hashed as a whole
@@ -62,14 +65,19 @@ def measure(
     voxel_ml : float
         Volume of a voxel in milliliters.
     """
-    measured = measure_lungs(lungs, hounsfield, voxel_ml)
     length = order.spacing[0] * len(lungs)
-    quality = assess(scan.grid.down(lungs > 0)[scan.box] > 0.5, scan)
+    working = scan.grid.down(lungs > 0)[scan.box] > 0.5
+    quality = assess(working, scan)
+    measured = measure_lungs(lungs, hounsfield, voxel_ml)
     return LungFigures(
         lungs=measured,
         quality=quality.score,
         slice_quality=order.along_storage(quality.slices),
-        hints=(*_unlikely_volume(measured, length), *_hints(lungs, quality.doubtful, order)),
+        hints=(
+            *_unlikely_volume(measured, length),
+            *_large_gaps(measured, left_out(working, scan), order, len(lungs)),
+            *_hints(lungs, quality.doubtful, order),
+        ),
     )
 
 
@@ -87,6 +95,31 @@ def _unlikely_volume(measured: tuple[LungMeasurements, ...], length: float) -> l
             "shows lungs at all."
         ]
     return []
+
+
+def _large_gaps(
+    lungs: tuple[LungMeasurements, ...],
+    pieces: list[tuple[float, slice]],
+    order: AxialOrientation,
+    count: int,
+) -> list[str]:
+    """What speaks against the lungs as a whole."""
+    sentences = []
+    for volume, inside in pieces:
+        where = np.zeros(count, bool)
+        where[inside] = True
+        first, last = ranges(order.along_storage(where))[0]
+        sentences.append(
+            f"Look at {_slices(first, last)} of {count}: {volume:.0f} mL there look like lung and "
+            "were left out."
+        )
+    small, large = sorted(lungs, key=lambda lung: lung.volume_ml)
+    if 0 < small.volume_ml < MIN_OTHER_LUNG_SHARE * large.volume_ml:
+        sentences.append(
+            f"The {small.name} has {small.volume_ml:.0f} mL, the {large.name} "
+            f"{large.volume_ml:.0f} mL; check whether a part of it is missing."
+        )
+    return sentences
 
 
 def _hints(lungs: np.ndarray, doubtful: np.ndarray, order: AxialOrientation) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from .block_grid import spanned
-from .levels import AERATED_HU, GAS_MARGIN_HU, SOFT_TISSUE_HU
+from .levels import AERATED_HU, SOFT_TISSUE_HU
 from .scan import Scan
 
 Areas = TypeVar("Areas", float, np.ndarray)
@@ -37,6 +37,9 @@ mixture that is taken for what it mostly is is wrong by a quarter on average. On
 MIN_SLICE_SHARE = 0.1
 """Share of the largest slice of the lungs: smaller ones count, but say nothing by themselves. It
 changes where to look, not the estimate; not measured."""
+
+MIN_LEFT_OUT_ML = 20.0
+"""Milliliters: a larger piece of what looks like lung and is none is worth a word."""
 
 NEIGHBORS = np.ones((1, 3, 3), bool)
 """Within a slice, the diagonal ones, too."""
@@ -110,18 +113,46 @@ def _unsure(lungs: np.ndarray, scan: Scan) -> np.ndarray:
     return (band & (scan.hounsfield > low) & (scan.hounsfield < high)).sum((1, 2)).astype(float)
 
 
+def left_out(lungs: np.ndarray, scan: Scan) -> list[tuple[float, slice]]:
+    """Large pieces of what looks like aerated lung and was left out: mL, and which slices.
+
+    Parameters
+    ----------
+    lungs : ndarray of bool, (z, y, x)
+        On the working grid, inside the scan's box.
+    scan : Scan
+    """
+    # What is thin is a mixture.
+    like = ndimage.binary_opening(_lung_like(lungs, scan), NEIGHBORS)
+    pieces, _ = ndimage.label(like)
+    volumes = np.bincount(pieces.ravel())[1:] * np.prod(scan.spacing) / 1000
+    boxes = ndimage.find_objects(pieces)
+    return [
+        (float(volume), box[0])
+        for volume, box in zip(volumes, boxes, strict=True)
+        if volume >= MIN_LEFT_OUT_ML
+    ]
+
+
+def _lung_like(lungs: np.ndarray, scan: Scan) -> np.ndarray:
+    """What is as dark as lung inside the body, beyond the border of the lungs and the airways."""
+    airways = ndimage.binary_dilation(scan.airways, iterations=2)
+    values = scan.hounsfield
+    like = scan.body & (values < AERATED_HU) & (values > scan.air_level + GAS_MARGIN_HU)
+    # Next to the lungs a pixel is a mixture.
+    return like & ~ndimage.binary_dilation(lungs, NEIGHBORS) & ~airways
+
+
 def _missed(lungs: np.ndarray, scan: Scan) -> np.ndarray:
     """Pixels of each slice that look like lung and are none."""
     airways = ndimage.binary_dilation(scan.airways, iterations=2)
     values = scan.hounsfield
-    like = scan.body & (values < AERATED_HU) & (values > scan.air_level + GAS_MARGIN_HU)
-    # Next to the lungs a pixel is a mixture; the body's own rim is one with the air outside.
+    # The body's own rim is a mixture with the air outside.
     inner = ndimage.binary_erosion(scan.body, NEIGHBORS, iterations=2, border_value=1)
-    rim = ndimage.binary_dilation(lungs, NEIGHBORS)
     # Darker than fat and brighter than lung, and wider than a border: lung that a disease fills.
     ill = scan.body & (values >= AERATED_HU) & (values < MIN_BRIGHT_HU)
-    ill = ndimage.binary_opening(ill, NEIGHBORS) & ~lungs
-    return ((like & ~rim | ill) & inner & ~airways).sum((1, 2)).astype(float)
+    ill = ndimage.binary_opening(ill, NEIGHBORS) & ~lungs & ~airways
+    return ((_lung_like(lungs, scan) | ill) & inner).sum((1, 2)).astype(float)
 
 
 def _broken_off(areas: np.ndarray) -> np.ndarray:

@@ -43,8 +43,10 @@ def test_slices_that_miss_a_lung_are_named(segmented):
 
     worse = changed(segmented, drop)
     assert worse.quality < result.figures.quality
-    assert len(worse.hints) == 1
-    assert "slices 31 to 36 of 76: the right lung is missing" in worse.hints[0]
+    assert len(worse.hints) == 2
+    assert "slices 31 to 36 of 76" in worse.hints[0]
+    assert "look like lung and were left out" in worse.hints[0]
+    assert "slices 31 to 36 of 76: the right lung is missing" in worse.hints[1]
 
 
 def test_a_lung_that_was_not_found_is_named(segmented):
@@ -52,6 +54,24 @@ def test_a_lung_that_was_not_found_is_named(segmented):
         lungs[lungs == 2] = 0
 
     assert any("left lung was not found" in hint for hint in changed(segmented, drop).hints)
+
+
+def test_a_large_part_that_was_left_out_is_named(segmented):
+    def drop(lungs):
+        lungs[24:40, 40:60][lungs[24:40, 40:60] == 2] = 0
+
+    assert any(
+        "look like lung and were left out" in hint for hint in changed(segmented, drop).hints
+    )
+
+
+def test_a_lung_that_is_far_smaller_than_the_other_is_named(segmented):
+    def drop(lungs):
+        lungs[:50][lungs[:50] == 1] = 0
+
+    hints = " ".join(changed(segmented, drop).hints)
+    assert "check whether a part of it is missing" in hints
+    assert "The right lung has" in hints
 
 
 def test_slices_that_take_tissue_in_are_named(segmented):
