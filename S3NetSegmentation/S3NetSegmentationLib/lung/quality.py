@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from .block_grid import spanned
-from .levels import AERATED_HU, SOFT_TISSUE_HU
+from .levels import AERATED_HU, GAS_MARGIN_HU, SOFT_TISSUE_HU
 from .scan import Scan
 
 Areas = TypeVar("Areas", float, np.ndarray)
