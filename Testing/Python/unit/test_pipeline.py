@@ -252,10 +252,9 @@ def test_an_image_that_is_no_ct_is_refused():
         (np.s_[:, 40:41], 1),
         (np.s_[:, 38:40], 1),
         (np.s_[..., 30:31], 1),
-        (np.s_[:], 1e3),
-        (np.s_[:], 1e9),
+        (np.s_[:], 30),
     ],
-    ids=["coronal slice", "coronal slices", "sagittal slice", "in meters", "next to nothing"],
+    ids=["coronal slice", "coronal slices", "sagittal slice", "of a mouse"],
 )
 def test_too_little_of_a_body_is_refused(plain, part, shrunk):
     found, _ = plain

@@ -44,7 +44,7 @@ def test_a_segmentation_that_is_deleted_leaves_nothing_behind(done):
 
 
 def test_a_scene_that_is_closed_leaves_no_result_in_memory(done, monkeypatch):
-    from S3NetSegmentationLib.choosing import choose_clusters
+    from S3NetSegmentationLib.manual_choice import choose_clusters
     from S3NetSegmentationLib.mrml import logic
 
     kept = []
