@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import re
@@ -95,6 +96,9 @@ def on_cluster(address: str, on_scan_progress: OnScanProgress) -> Iterator[Submi
     try:
         if not ADDRESS.fullmatch(address):  # Dask would look for it for ever
             raise ValueError
+        # Asked before: a client that found no scheduler can block a later one when it is collected.
+        with ThreadPoolExecutor(1) as thread:  # the caller's own may run an event loop
+            thread.submit(_identify, address).result()
         client = Client(address, timeout=ANSWER_SECONDS, set_as_default=False)
     except Exception as error:  # Dask stumbles in many ways over what is not a scheduler
         raise InputError(
@@ -117,6 +121,17 @@ def on_cluster(address: str, on_scan_progress: OnScanProgress) -> Iterator[Submi
         executor = client.get_executor(pure=False)
         yield lambda task: executor.submit(_run_on_worker, task, topic)
         executor.shutdown(wait=False)
+
+
+def _identify(address: str) -> None:
+    """Ask a scheduler who it is."""
+    from distributed import rpc
+
+    async def ask() -> None:
+        async with rpc(address, timeout=ANSWER_SECONDS) as scheduler:
+            await scheduler.identity()
+
+    asyncio.run(asyncio.wait_for(ask(), ANSWER_SECONDS))
 
 
 def _wait_for_a_worker(client: Client, address: str) -> None:
