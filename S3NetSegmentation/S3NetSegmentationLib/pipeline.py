@@ -94,6 +94,7 @@ def segment_lungs(
 
     report.step("Preparing", 0, 1)
     check_ct(image)
+    doubts = implausible_slices(image)
     geometry = Geometry.of(image)
     axial = AxialOrientation(geometry)
     hounsfield = axial.apply(sitk.GetArrayViewFromImage(image))
@@ -126,7 +127,7 @@ def segment_lungs(
         figures=figures,
         settings=settings,
         timings=clock.seconds,
-        warnings=(*implausible_slices(image), *warnings),
+        warnings=(*doubts, *warnings),
         scan=scan,
         labels=labels,
     )

@@ -84,8 +84,7 @@ def plan_batch(
 
     scans, skipped = find_scans(source, output, on_file)
     table = names or output / TABLE
-    scanned = [source, *(path for scan in scans for path in scan.paths)]
-    check_originals([output / RESULTS, output / REPORT, table, key_path(table)], scanned)
+    check_originals([table], [source])  # before it is read for what it is not
     key = read_key(table)
     by_key = name_scans(scans, name_by, table, key)
     unsettled = frozenset[str]()
@@ -106,7 +105,16 @@ def plan_batch(
         )
         for scan in scans
     ]
-    check_originals((path for task in tasks for path in task.outputs), scanned)
+    check_originals(
+        [
+            *(path for task in tasks for path in task.outputs),
+            output / RESULTS,
+            output / REPORT,
+            table,
+            key_path(table),
+        ],
+        [source, *(path for scan in scans for path in scan.paths)],
+    )
     tasks = [
         replace(task, notes=(*task.notes, BAD_RECORD)) if has_damaged_record(task) else task
         for task in tasks

@@ -23,9 +23,6 @@ same, 5 and 6 mm lose 0.003 Dice at most."""
 MIN_HAZE_ML = 1.0
 """Milliliters of haze that are worth taking in. Not measured."""
 
-NEAR_AIRWAYS_PIXELS = 2
-"""Working pixels around the airways, whose walls are mixtures. Not measured."""
-
 
 def add_haze(decided: np.ndarray, scan: Scan, hounsfield: np.ndarray) -> None:
     """Take the haze that touches the lungs in, in place.
@@ -42,8 +39,8 @@ def add_haze(decided: np.ndarray, scan: Scan, hounsfield: np.ndarray) -> None:
     lungs = grid.down(decided > 0) > 0.5
     spacing = np.multiply(scan.spacing, np.divide(grid.block, scan.grid.block))
     values = ndimage.gaussian_filter(grid.down(hounsfield), (0, *(SMOOTHING_MM / spacing[1:])))
-    near = ndimage.binary_dilation(scan.airways, iterations=NEAR_AIRWAYS_PIXELS)
-    inside = grid.down(scan.grid.up_slices(_whole(scan.body & ~near, scan))) > 0.5
+    beside = scan.whole(scan.body & ~scan.near_airways)
+    inside = grid.down(scan.grid.up_slices(beside)) > 0.5
     hazy = inside & ~lungs & (values > MIN_HAZE_HU) & (values < MAX_HAZE_HU)
     rows, columns = (max(MIN_THICK_PIXELS, round(THICK_MM / size)) for size in spacing[1:])
     thick = np.stack([opened(axial, rows, columns) for axial in hazy])
@@ -55,13 +52,6 @@ def add_haze(decided: np.ndarray, scan: Scan, hounsfield: np.ndarray) -> None:
         side[np.bincount(pieces.ravel()) < MIN_HAZE_ML * 1000 / np.prod(spacing)] = 0
         for axial, taken in zip(decided, grid.up_slices(side[pieces]), strict=True):
             axial[:] = np.where(axial > 0, axial, taken)
-
-
-def _whole(mask: np.ndarray, scan: Scan) -> np.ndarray:
-    """A mask inside the scan's box on the whole working grid."""
-    whole = np.zeros(scan.grid.coarse_shape, bool)
-    whole[scan.box] = mask
-    return whole
 
 
 def _sides(pieces: np.ndarray, count: int, decided: np.ndarray) -> np.ndarray:

@@ -136,22 +136,20 @@ def left_out(lungs: np.ndarray, scan: Scan) -> list[tuple[float, slice]]:
 
 def _lung_like(lungs: np.ndarray, scan: Scan) -> np.ndarray:
     """What is as dark as lung inside the body, beyond the border of the lungs and the airways."""
-    airways = ndimage.binary_dilation(scan.airways, iterations=2)
     values = scan.hounsfield
     like = scan.body & (values < AERATED_HU) & (values > scan.air_level + GAS_MARGIN_HU)
     # Next to the lungs a pixel is a mixture.
-    return like & ~ndimage.binary_dilation(lungs, NEIGHBORS) & ~airways
+    return like & ~ndimage.binary_dilation(lungs, NEIGHBORS) & ~scan.near_airways
 
 
 def _missed(lungs: np.ndarray, scan: Scan) -> np.ndarray:
     """Pixels of each slice that look like lung and are none."""
-    airways = ndimage.binary_dilation(scan.airways, iterations=2)
     values = scan.hounsfield
     # The body's own rim is a mixture with the air outside.
     inner = ndimage.binary_erosion(scan.body, NEIGHBORS, iterations=2, border_value=1)
     # Darker than fat and brighter than lung, and wider than a border: lung that a disease fills.
     ill = scan.body & (values >= AERATED_HU) & (values < MIN_BRIGHT_HU)
-    ill = ndimage.binary_opening(ill, NEIGHBORS) & ~lungs & ~airways
+    ill = ndimage.binary_opening(ill, NEIGHBORS) & ~lungs & ~scan.near_airways
     return ((_lung_like(lungs, scan) | ill) & inner).sum((1, 2)).astype(float)
 
 
