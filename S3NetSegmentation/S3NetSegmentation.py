@@ -76,24 +76,28 @@ def registerSampleData() -> None:
     """Offer two chest CTs in the module Sample Data: Slicer's own, and a coarse one with COPD."""
     import SampleData
 
-    icon = os.path.join(os.path.dirname(__file__), "Resources", "Icons", "S3NetSegmentation.png")
+    icons = os.path.join("Resources", "Icons")
+    slicer_icons, own_icons = (
+        os.path.join(os.path.dirname(path), icons) for path in (SampleData.__file__, __file__)
+    )
     slicer_data = "https://github.com/Slicer/SlicerTestingData/releases/download/SHA256/"
     chest = "4507b664690840abb6cb9af2d919377ffc4ef75b167cb6fd0f747befdb12e38e"
     lung_data = "https://github.com/acil-bwh/ChestImagingPlatform/raw/"
     samples = [
-        ("CTChest", "CT-chest.nrrd", slicer_data + chest, chest),
+        ("CTChest", slicer_icons, "CT-chest.nrrd", slicer_data + chest, chest),
         (
             "CTChestCOPD",
+            own_icons,
             "CT-chest-COPD.nrrd",
             lung_data + "c73ca30a5f6d4e22ee2b812c7d38622190b03a0a/Testing/Data/Input/ct-64.nrrd",
             "d264f0133c25c81a2d18383bb93be55eddda26278fc06d000f717d0dda8ece03",
         ),
     ]
-    for name, fileName, url, checksum in samples:
+    for name, folder, fileName, url, checksum in samples:
         SampleData.SampleDataLogic.registerCustomSampleDataSource(
             category=SAMPLE_CATEGORY,
             sampleName=name,
-            thumbnailFileName=icon,
+            thumbnailFileName=os.path.join(folder, f"{name}.png"),
             uris=url,
             fileNames=fileName,
             nodeNames=name,

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 import SimpleITK as sitk
 
-from ..errors import S3NetError
+from ..errors import Cancelled, S3NetError
 from ..geometry import Geometry
+from ..progress import Progress
 from ..result import LungResult
 from ..settings import Settings
-from .job import Job, JobDied, OnLog, OnProgress
+from .job import Job, JobDied, OnLog, OnProgress, wait_for
 from .process_setup import load_torch
 from .protocol import read_job, write_job
 
 IMAGE = "image.npy"
 
+MAX_WAIT = 3.0
+"""Seconds to wait for the end of what was cancelled, more than a process takes that can't be ended
+at once. A slow disk may take longer to write a file, which is removed then."""
+
 
 class SegmentationJob:
     """A scan that is being segmented in a child process, used as a `Job`.
 
-    Its temporary folder is gone as soon as the job is over, however it ended.
+    A thread writes the scan for the process and reads the result, so the caller never waits for a
+    disk. The temporary folder is gone as soon as the job is over, however it ended.
 
     Parameters
     ----------
@@ -33,42 +41,29 @@ class SegmentationJob:
     settings : Settings
     temporary : str, optional
         Folder for temporary files.
-
-    Raises
-    ------
-    S3NetError
-        If there is no room for the temporary files, or no process can be started.
     """
 
     def __init__(self, image: sitk.Image, settings: Settings, temporary: str | None = None):
+        self._progress: SimpleQueue[Progress] = SimpleQueue()
+        self._lines: SimpleQueue[str] = SimpleQueue()
+        self._is_cancelled = threading.Event()
         self._result: LungResult | None = None
-        self._failure: S3NetError | None = None
-        self._is_over = False
-        with ExitStack() as undo:
-            try:
-                self._folder = undo.enter_context(
-                    tempfile.TemporaryDirectory(
-                        prefix="s3net-", dir=temporary, ignore_cleanup_errors=True
-                    )
-                )
-                write_scan(Path(self._folder), image, settings)
-                self._job = Job(segment, Path(self._folder))
-            except OSError as error:
-                raise _unusable(temporary, error) from error
-            self._remove_folder = undo.pop_all().close
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(
+            target=self._run, args=(image, settings, temporary), daemon=True
+        )
+        self._thread.start()
 
     def poll(self, on_progress: OnProgress | None = None, on_log: OnLog | None = None) -> bool:
         """As of `Job`."""
-        if self._is_over:
-            return False
-        if self._job.poll(on_progress, on_log):
-            return True
-        try:
-            self._result = self._load()
-        except S3NetError as error:
-            self._failure = error
-        self.cancel()
-        return False
+        is_running = self._thread.is_alive() and not self._is_cancelled.is_set()
+        lines, progress = _taken_from(self._lines), _taken_from(self._progress)
+        if on_log:
+            for line in lines:
+                on_log(line)
+        if on_progress and progress:
+            on_progress(progress[-1])
+        return is_running
 
     def result(self) -> LungResult:
         """The result of a job that has ended.
@@ -78,30 +73,64 @@ class SegmentationJob:
         S3NetError
             If it failed; the message is for the user.
         """
+        if self._failure:
+            raise self._failure
         if self._result is None:
-            raise self._failure or S3NetError("The segmentation has not ended.")
+            raise S3NetError("The segmentation has not ended.")
         return self._result
 
     def cancel(self) -> None:
         """End the process now and remove its files; harmless where it has ended."""
-        self._is_over = True
-        self._job.cancel()
-        self._remove_folder()
+        self._is_cancelled.set()
+        self._thread.join(MAX_WAIT)
 
-    def _load(self) -> LungResult:
+    def _run(self, image: sitk.Image, settings: Settings, temporary: str | None) -> None:
         try:
-            self._job.result()
-            return LungResult.load(Path(self._folder))
-        except JobDied as died:
-            raise S3NetError(
-                f"The segmentation process ended unexpectedly {died.reason}; close other programs, "
-                "or limit the work to a box."
-            ) from died
-        except (OSError, ValueError, MemoryError) as error:
-            raise S3NetError(
-                f"The result could not be read ({type(error).__name__}); free some memory and room "
-                "for temporary files, and apply again."
-            ) from error
+            self._result = self._segmented(image, settings, temporary)
+        except BaseException as error:  # for whoever asks for the result
+            self._failure = error
+
+    def _segmented(
+        self, image: sitk.Image, settings: Settings, temporary: str | None
+    ) -> LungResult:
+        with ExitStack() as undo:
+            try:
+                folder = Path(
+                    undo.enter_context(
+                        tempfile.TemporaryDirectory(
+                            prefix="s3net-", dir=temporary, ignore_cleanup_errors=True
+                        )
+                    )
+                )
+                write_scan(folder, image, settings)
+                self._go_on()
+                job = Job(segment, folder)
+            except OSError as error:
+                raise _unusable(temporary, error) from error
+            try:
+                wait_for(job, self._progress.put, self._lines.put, self._go_on)
+                return LungResult.load(folder)
+            except JobDied as died:
+                raise S3NetError(
+                    f"The segmentation process ended unexpectedly {died.reason}; close other "
+                    "programs, or limit the work to a box."
+                ) from died
+            except (OSError, ValueError, MemoryError) as error:
+                raise S3NetError(
+                    f"The result could not be read ({type(error).__name__}); free some memory and "
+                    "room for temporary files, and apply again."
+                ) from error
+
+    def _go_on(self) -> None:
+        if self._is_cancelled.is_set():
+            raise Cancelled("The segmentation was cancelled.")
+
+
+def _taken_from(queue: SimpleQueue) -> list:
+    taken = []
+    while not queue.empty():
+        taken.append(queue.get())
+    return taken
 
 
 def write_scan(folder: Path, image: sitk.Image, settings: Settings) -> None:

@@ -12,7 +12,6 @@ import slicer
 
 from ..batch.words import NAME_BY, SEGMENTATION
 from ..errors import Cancelled, InputError
-from ..io.validate import check_ct
 from ..jobs.job import wait_for
 from ..jobs.segmentation import SegmentationJob
 from ..lung.clusters import ClusterStatistics
@@ -258,7 +257,6 @@ class SegmentationLogic:
                 )
         box = voxelBox(volumeNode, roiNode, sliceRange)
         image = imageFromVolume(volumeNode, box)
-        check_ct(image)  # at once, while the user looks; the run itself checks what it is given
         job = self.startJob(image, settings or Settings(), slicer.app.temporaryPath)
         replaced = shapesOf(segmentationNode) if segmentationNode and overwrite else None
         return Run(job, volumeNode, segmentationNode, box, image, replaced)

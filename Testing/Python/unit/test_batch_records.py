@@ -126,7 +126,11 @@ def test_a_record_can_name_no_file_but_the_outputs_of_its_scan(folder, outside):
     assert before - files(folder) <= {"out/a.seg.nrrd", "out/a.nii.gz", "out/records/a.jpg"}
 
 
-@pytest.mark.parametrize("content", [b"[" * 100_000, b"\xff\xfe", b"", b"{" + b" " * 2**25 + b"}"])
+@pytest.mark.parametrize(
+    "content",
+    [b"[" * 100_000, b"\xff\xfe", b"", b"{" + b" " * 2**25 + b"}"],
+    ids=["deeply nested", "not UTF-8", "empty", "huge"],
+)
 def test_what_is_no_record_counts_as_none(folder, content):
     (folder / "out" / "records" / "a.json").write_bytes(content)
     (task,) = plan(folder).to_do

@@ -15,14 +15,13 @@ from S3NetSegmentationLib.ui.apply import PROGRESS, STATUS
 from slicer_scene import add_volume, lungs_array, nodes, state
 
 
-def worker_at_work_in(folder):
-    """The process whose job lies in a folder."""
-    (found,) = (
+def workers_in(folder):
+    """The processes whose jobs lie in a folder."""
+    return [
         process
         for process in psutil.process_iter(["cmdline"])
         if any(part.startswith(str(folder)) for part in process.info["cmdline"] or ())
-    )
-    return found
+    ]
 
 
 def test_apply_waits_for_a_volume(panel, chest):
@@ -97,7 +96,7 @@ def test_a_run_in_a_process_of_its_own(panel, chest, wait, temporary, monkeypatc
     assert ui.applyButton.toolTip != tip
     assert ui.statusStack.currentIndex == PROGRESS
     assert ui.progressBar.maximum == 0, "busy until it can be told how far it is"
-    assert len(list(temporary.iterdir())) == 1
+    wait(lambda: list(temporary.iterdir()))
     shown = set()
     wait(lambda: shown.add(ui.progressBar.format) or not panel.run.isRunning)
     assert any(text.startswith("Fitting") for text in shown)
@@ -118,8 +117,8 @@ def test_cancel_ends_the_process_at_once_and_leaves_the_scene(panel, chest, wait
     panel.enter()
     before = state()
     panel.ui.applyButton.click()
-    process = worker_at_work_in(temporary)
     wait(lambda: "Starting" not in panel.ui.progressBar.format)
+    (process,) = workers_in(temporary)
     panel.ui.applyButton.click()
     assert not panel.run.isRunning
     assert not process.is_running()
@@ -135,7 +134,9 @@ def test_a_crash_of_the_process_is_told_in_a_sentence(panel, chest, wait, tempor
     panel.enter()
     before = nodes()
     panel.ui.applyButton.click()
-    worker_at_work_in(temporary).kill()
+    wait(lambda: workers_in(temporary))
+    (process,) = workers_in(temporary)
+    process.kill()
     wait(lambda: not panel.run.isRunning)
     assert len(ctkMessageBox.shown) == 1
     assert "ended unexpectedly" in ctkMessageBox.shown[0]
@@ -179,13 +180,16 @@ def test_a_failure_is_one_sentence_and_changes_nothing(
     assert panel.ui.applyButton.text == "Apply"
 
 
-def test_refused_input_starts_nothing(panel, stepwise):
+def test_input_that_is_not_ct_is_refused_in_a_sentence(panel, wait, temporary):
     picture = sitk.GetImageFromArray(np.random.default_rng(0).integers(0, 255, (40, 40, 40)))
     volume = add_volume(sitk.Cast(picture, sitk.sitkInt16))
     panel.ui.inputSelector.setCurrentNode(volume)
     panel.ui.applyButton.click()
-    assert not panel.run.isRunning
-    assert "8-bit picture" in ctkMessageBox.shown[0]
+    wait(lambda: not panel.run.isRunning)
+    (shown,) = ctkMessageBox.shown
+    assert "8-bit picture" in shown
+    assert "Traceback" not in shown
+    assert list(temporary.iterdir()) == []
 
 
 def test_closing_the_scene_ends_the_run(panel, chest, stepwise):
