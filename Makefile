@@ -15,6 +15,8 @@ READY := .venv/.ready
 DATA := .cache/sample
 OUT := demo
 MUTANTS := .cache/mutants
+# A process for each core, and whole files for each process, as tests of a file share what they make.
+PYTEST := -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 .PHONY: help demo docs test test-newest test-oldest lock mutants format clean
 
@@ -51,14 +53,14 @@ test: docs
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
-	$(BIN)/python -m pytest
+	$(BIN)/python $(PYTEST)
 
 # Both are made anew each time: what is newest depends on the day.
 test-newest:
 	$(call new_venv,.venv-newest)
 	.venv-newest/$(SCRIPTS)/python -m pip install --quiet --editable '.[test,cluster,dicomseg]'
 	.venv-newest/$(SCRIPTS)/python -m pip list
-	.venv-newest/$(SCRIPTS)/python -m pytest
+	.venv-newest/$(SCRIPTS)/python $(PYTEST)
 
 # Without highdicom, which needs pydicom 3; Slicer 5.10 ships pydicom 2.4.
 test-oldest:
@@ -67,7 +69,7 @@ test-oldest:
 	.venv-oldest/$(SCRIPTS)/uv pip install --quiet --python .venv-oldest --resolution lowest-direct \
 	  --editable '.[test,cluster]'
 	.venv-oldest/$(SCRIPTS)/uv pip list --python .venv-oldest
-	.venv-oldest/$(SCRIPTS)/python -m pytest
+	.venv-oldest/$(SCRIPTS)/python $(PYTEST)
 
 lock: $(READY)
 	$(BIN)/python -m pip install --quiet uv
