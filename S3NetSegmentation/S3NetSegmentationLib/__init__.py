@@ -7,6 +7,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from .openmp import limit_spinning
 from .settings import PICTURE_PRESETS, PRESETS, PictureSettings, Settings
 
 if TYPE_CHECKING:
@@ -38,5 +39,6 @@ _LAZY = {
 
 def __getattr__(name: str) -> object:
     if name in _LAZY:
+        limit_spinning()
         return getattr(import_module(_LAZY[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

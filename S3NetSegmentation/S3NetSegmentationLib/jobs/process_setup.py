@@ -10,21 +10,14 @@ import sys
 from types import ModuleType
 
 from ..errors import out_of_memory
+from ..openmp import limit_spinning
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Parameters of mallopt, from malloc.h."""
 
-SPINS = 2000
-"""How often a thread of GNU OpenMP looks whether its wait is over before it sleeps: long enough
-for the next layer of a network, and about a hundredth of what it does by default."""
-
 
 def prepare_process() -> None:
-    """Be quick without a cost to others; call it before torch is loaded.
-
-    Torch's threads spin while they wait for one another. Where other programs keep the cores
-    busy, that takes the time that the awaited thread needs, and a fit takes several times as
-    long.
+    """Be quick without a cost to others; call it before torch is loaded. See `limit_spinning`, too.
 
     The C library of Linux gives large arrays back to the system as soon as they are freed. Each
     iteration of a fit then gets its memory anew, cleared page by page, which takes a tenth of
@@ -40,10 +33,7 @@ def prepare_process() -> None:
         with contextlib.suppress(locale.Error):  # Windows before 2018
             locale.setlocale(locale.LC_CTYPE, ".UTF-8")
     os.environ.setdefault("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "1")
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))
-        # Intel's and LLVM's OpenMP, with which torch comes on Windows and Macs; milliseconds.
-        os.environ.setdefault("KMP_BLOCKTIME", "0")
+    limit_spinning()
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
         if mallopt is not None:  # glibc

@@ -54,6 +54,18 @@ def test_threads_sleep_unless_the_user_wants_otherwise(monkeypatch, variable):
     assert 0 <= int(os.environ[variable]) < 10_000
 
 
+def test_threads_sleep_in_a_program_of_the_user_s_own():
+    code = "from S3NetSegmentationLib import segment_lungs; import os; print(os.environ['{}'])"
+    for variable in ("GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
+        environment = {name: value for name, value in os.environ.items() if name != variable}
+        said = subprocess.check_output(
+            [sys.executable, "-c", code.format(variable)],
+            env={**environment, "PYTHONPATH": str(LIBRARY)},
+            text=True,
+        )
+        assert 0 <= int(said) < 10_000
+
+
 def test_gpus_may_round_unless_the_user_wants_otherwise():
     code = (
         "from S3NetSegmentationLib.jobs.process_setup import prepare_process; prepare_process()\n"
