@@ -21,7 +21,7 @@ from S3NetSegmentationLib.mrml.nodes import (
 from S3NetSegmentationLib.mrml.volume import encloseVolume, firstCt, isCt
 from S3NetSegmentationLib.ui.apply import ApplyPanel
 from S3NetSegmentationLib.ui.asking import askBeforeRun
-from S3NetSegmentationLib.ui.clusters import ClusterPanel
+from S3NetSegmentationLib.ui.clusters import TissuePanel
 from S3NetSegmentationLib.ui.log import Log
 from S3NetSegmentationLib.ui.parameters import (
     S3NetSegmentationParameterNode,
@@ -60,7 +60,7 @@ class S3NetSegmentation(ScriptedLoadableModule):
         parent.helpText = _(
             "Finds the right and the left lung in a chest CT, without training data or downloaded "
             "weights: a small network fits itself to the scan. Select a CT, click Apply, look, and "
-            "choose other clusters if something is missing or too much is included. "
+            "pick what is missing or should not be included. "
             "See the <a href='https://github.com/S3NetExtension/SlicerS3NetExtension/blob/main/"
             "docs/slicer.md'>documentation</a>."
         )
@@ -145,7 +145,7 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.log = Log(self.ui)
         self.torch = TorchSetup(self.ui, self.log)
         self.run = ApplyPanel(self.ui, self.logic, self.log, self._onFinished)
-        self.clusters = ClusterPanel(self.ui, self.logic, self.log, self._refresh)
+        self.tissues = TissuePanel(self.ui, self.logic, self.log, self._refresh)
         self.results = ResultsPanel(self.ui, self.logic, self.log)
 
         self.ui.applyButton.connect("clicked(bool)", self.onApply)
@@ -175,21 +175,22 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self._preselectTimer.stop()
         self._refreshTimer.stop()
         self.logic.forget()
-        self.clusters.release()
-        self._shortcut.enabled = False
-        self._shortcut.deleteLater()
+        self.tissues.release()
+        for shortcut in self._shortcuts:
+            shortcut.enabled = False
+            shortcut.deleteLater()
         self._releaseParameters()
         self.removeObservers()
 
     def enter(self) -> None:
         """The user opens the module."""
-        self._shortcut.enabled = True
+        self._enableShortcuts(True)
         self._useParameters()
         self._refresh()  # the lungs may have been edited elsewhere
 
     def exit(self) -> None:
         """The user goes to another module; a run goes on, clicks in the views are left alone."""
-        self._shortcut.enabled = False
+        self._enableShortcuts(False)
         self.ui.pickButton.checked = False
 
     def onReload(self) -> None:
@@ -241,11 +242,19 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         resetParameters(self._parameters)
 
     def _addShortcut(self) -> None:
-        # On the main window, so that it works wherever the focus is while this module is open.
-        self._shortcut = qt.QShortcut(slicer.util.mainWindow() or self.parent)
-        self._shortcut.setKey(qt.QKeySequence("Ctrl+Return"))
-        self._shortcut.connect("activated()", self.ui.applyButton.click)
-        self._shortcut.enabled = self.parent.isEntered  # after a reload it is
+        # On the main window, so that they work wherever the focus is while this module is open.
+        self._shortcuts = []
+        for keys, button in (("Ctrl+Return", self.ui.applyButton), ("Ctrl+Z", self.ui.undoButton)):
+            shortcut = qt.QShortcut(slicer.util.mainWindow() or self.parent)
+            shortcut.setKey(qt.QKeySequence(keys))
+            shortcut.connect("activated()", button.click)
+            self._shortcuts.append(shortcut)
+        self._enableShortcuts(self.parent.isEntered)  # after a reload it is
+
+    def _enableShortcuts(self, areOn: bool) -> None:
+        apply, undo = self._shortcuts
+        apply.enabled = areOn
+        undo.enabled = areOn and self.logic.canUndo(self._shown)  # or else Slicer's own undo is
 
     def _useParameters(self) -> None:
         """Connect the panel to the parameters of this scene, and preselect the first CT."""
@@ -361,11 +370,12 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         """Say what holds now of the scan and the segmentation that are selected."""
         if self._shown:
             updateFigures(self._shown)
-        self.clusters.show(self._shown)
+        self.tissues.show(self._shown)
         self.results.show(self._shown)
         self.run.show(self._scan, self._shown)
         self.ui.undoButton.visible = not slicer.mrmlScene.GetUndoFlag()
         self.ui.undoButton.enabled = self.logic.canUndo(self._shown)
+        self._enableShortcuts(self.parent.isEntered)
 
     def _onSceneStartSave(
         self, caller: vtk.vtkObject | None = None, event: str | None = None
@@ -414,7 +424,7 @@ class S3NetSegmentationTest(ScriptedLoadableModuleTest):
         slicer.mrmlScene.Clear()
 
     def test_wholePath(self) -> None:
-        """From the sample CT to both lungs, other clusters, and the surfaces."""
+        """From the sample CT to both lungs, other tissues, and the surfaces."""
         import SampleData
 
         panel = slicer.util.getModuleWidget("S3NetSegmentation")
@@ -426,8 +436,7 @@ class S3NetSegmentationTest(ScriptedLoadableModuleTest):
         segmentationNode = logic.segment(volumeNode)
         right, left = self._volumes(segmentationNode)
         self.assertTrue(1500 < left < right < 6000, (right, left))
-        _clusters, chosen = logic.clusters(segmentationNode)
-        logic.chooseClusters(segmentationNode, chosen[:1])
+        logic.chooseTissues(segmentationNode, [])
         self.assertLess(sum(self._volumes(segmentationNode)), right + left)
         segmentationNode.CreateClosedSurfaceRepresentation()
         self.delayDisplay("Both lungs were found")

@@ -11,7 +11,7 @@ from .openmp import limit_spinning
 from .settings import PICTURE_PRESETS, PRESETS, PictureSettings, Settings
 
 if TYPE_CHECKING:
-    from .manual_choice import choose_clusters
+    from .manual_choice import choose_tissues, merge_tissues, pick
     from .picture.ct_slice import segment_ct_picture
     from .picture.segment import segment_picture
     from .pipeline import segment_lungs
@@ -22,7 +22,9 @@ __all__ = [
     "PRESETS",
     "PictureSettings",
     "Settings",
-    "choose_clusters",
+    "choose_tissues",
+    "merge_tissues",
+    "pick",
     "segment_ct_picture",
     "segment_lungs",
     "segment_picture",
@@ -30,7 +32,9 @@ __all__ = [
 
 # torch takes seconds to import, and Slicer loads this package at start-up.
 _LAZY = {
-    "choose_clusters": ".manual_choice",
+    "choose_tissues": ".manual_choice",
+    "merge_tissues": ".manual_choice",
+    "pick": ".manual_choice",
     "segment_lungs": ".pipeline",
     "segment_ct_picture": ".picture.ct_slice",
     "segment_picture": ".picture.segment",

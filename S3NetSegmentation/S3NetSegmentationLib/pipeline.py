@@ -19,7 +19,6 @@ from .lung.clusters import (
     assign_clusters,
     choose_lung_clusters,
     cluster_map,
-    describe_clusters,
     order_clusters,
     split_mixed_clusters,
 )
@@ -29,6 +28,7 @@ from .lung.matching import match_along_z
 from .lung.orientation import AxialOrientation
 from .lung.scan import Scan, prepare
 from .lung.slices import network_input, spread_slices
+from .lung.tissues import describe_tissues, divide_clusters, merge_order, tissue_map
 from .progress import Progress, Reporter
 from .result import LungResult
 from .s3net.fit import fit
@@ -104,25 +104,28 @@ def segment_lungs(
     # Labels are clusters on the working grid of `scan`; from `cluster_map` on, arrays have the full
     # resolution of `hounsfield`.
     fit_and_assign = _one_network if settings.mode == "volume" else _network_per_slice
-    labels, warnings = fit_and_assign(scan, settings, device, report)
+    labels, scores, warnings = fit_and_assign(scan, settings, device, report)
     clock.lap("fitting")
 
     report.step("Deciding", 0, 1)
     if settings.use_intensity:
         labels = split_mixed_clusters(labels, scan)
     labels = order_clusters(labels, scan)
-    clusters = cluster_map(labels, scan)
-    table = describe_clusters(labels, scan, clusters, hounsfield, geometry.voxel_ml)
-    chosen = choose_lung_clusters(table)
+    cells = divide_clusters(labels, scan)
+    merges = merge_order(cells, scan, scores)
+    del scores  # they take as much memory as the scan
+    chosen = choose_lung_clusters(labels, scan, hounsfield)
     lungs = decide_lungs(labels, chosen, scan, hounsfield, axial, settings)
+    automatic = scan.centers(lungs) > 0
+    tissues = tissue_map(cells, scan, merges, settings.tissues)
     figures = measure(lungs, scan, hounsfield, axial, geometry.voxel_ml)
     clock.lap("deciding")
     report.step("Deciding", 1, 1)
     return LungResult(
         lung_array=axial.restore(lungs),
-        cluster_array=axial.restore(clusters),
+        tissue_array=axial.restore(cluster_map(tissues, scan)),
+        tissue_table=describe_tissues(tissues, scan, automatic),
         geometry=geometry,
-        table=table,
         chosen=chosen,
         figures=figures,
         settings=settings,
@@ -130,13 +133,16 @@ def segment_lungs(
         warnings=(*doubts, *warnings),
         scan=scan,
         labels=labels,
+        merges=merges,
+        automatic=automatic,
+        picks=np.zeros_like(labels),
     )
 
 
 def _one_network(
     scan: Scan, settings: Settings, device: Device, report: Reporter
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Clusters (z, y, x) of all slices by one network, which is fitted to some of them."""
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Clusters (z, y, x) of all slices by one network, which is fitted to some; its scores."""
     images = to_tensor(network_input(scan))
     fitting_slices = images[spread_slices(scan, settings.fitted_slices).tolist()]
     fallback = DeviceFallback(device)
@@ -153,13 +159,16 @@ def _one_network(
         scores[batch] = to_array(predicted[:, alive].half())
     labels = assign_clusters(scores, scan.hounsfield, scan.body, settings.use_intensity)
     warnings = [*fallback.warnings, POOR_FIT] if result.is_merged else fallback.warnings
-    return labels, tuple(warnings)
+    return labels, scores, tuple(warnings)
 
 
 def _network_per_slice(
     scan: Scan, settings: Settings, device: Device, report: Reporter
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Clusters (z, y, x) by a network for every slice, as in the paper, matched along z."""
+) -> tuple[np.ndarray, None, tuple[str, ...]]:
+    """Clusters (z, y, x) by a network for every slice, as in the paper, matched along z.
+
+    The scores of different networks have nothing in common.
+    """
     images = to_tensor(network_input(scan))
     fallback = DeviceFallback(device)
     labels = np.zeros(scan.body.shape, np.int64)
@@ -183,7 +192,7 @@ def _network_per_slice(
     warnings = list(fallback.warnings)
     if failed:
         warnings.append(f"{failed} of {len(images)} slices contain too little tissue to be fitted.")
-    return matched, tuple(warnings)
+    return matched, None, tuple(warnings)
 
 
 class _Clock:

@@ -3,41 +3,49 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from scipy import ndimage
 
 from .geometry import Geometry
-from .lung.clusters import ClusterStatistics
+from .lung.clusters import cluster_map
 from .lung.figures import LungFigures
 from .lung.measure import LungMeasurements
+from .lung.orientation import AxialOrientation
 from .lung.scan import Scan
+from .lung.tissues import Tissue
 from .settings import Settings
 
-ARRAYS = ("lung_array", "cluster_array", "labels")
+ARRAYS = ("lung_array", "tissue_array", "labels", "merges", "automatic", "picks")
 """What is saved of a result as it is."""
+
+Part = tuple[int, int]
+"""A connected part of a tissue: the number of the tissue, and that of the part from 1; 0 is the
+whole tissue."""
 
 
 @dataclass(frozen=True, eq=False)  # arrays can neither be compared nor hashed as a whole
 class LungResult:
-    """Clusters and lungs of one scan.
+    """Tissues and lungs of one scan.
 
     Attributes
     ----------
     lung_array : ndarray of uint8, (k, j, i)
         In the input's order of storage: 0 background, 1 right lung, 2 left lung.
-    cluster_array : ndarray of uint8, (k, j, i)
-        Likewise: 0 outside the body, else the cluster's number; the numbers ascend with the
-        clusters' median intensity.
+    tissue_array : ndarray of uint8, (k, j, i)
+        Likewise: 0 outside the body, else the tissue's number; the numbers ascend with the
+        tissues' mean intensity.
+    tissue_table : tuple of Tissue
+        One for each tissue, in the order of their numbers.
     geometry : Geometry
         Of the input.
-    table : tuple of ClusterStatistics
-        One for each cluster, in the order of their numbers.
     chosen : tuple of int
-        The clusters that were taken as lung; empty where none looks like lung.
+        The clusters of the network that were taken as lung; empty where none looks like lung.
     figures : LungFigures
         Volumes and intensities of the lungs, the estimated quality, and where to look.
     settings : Settings
@@ -50,12 +58,18 @@ class LungResult:
         The scan on the working grid.
     labels : ndarray of uint8
         Cluster numbers on the working grid, which decide the lungs.
+    merges : ndarray of uint8, (clusters - 1, 2)
+        The order in which clusters are merged to tissues, from `merge_order`.
+    automatic : ndarray of bool
+        Where the lungs are on the working grid before any choice by hand.
+    picks : ndarray of uint8
+        What was chosen by hand on the working grid: `TAKEN`, `GIVEN_BACK` or 0.
     """
 
     lung_array: np.ndarray
-    cluster_array: np.ndarray
+    tissue_array: np.ndarray
+    tissue_table: tuple[Tissue, ...]
     geometry: Geometry
-    table: tuple[ClusterStatistics, ...]
     chosen: tuple[int, ...]
     figures: LungFigures
     settings: Settings
@@ -63,6 +77,9 @@ class LungResult:
     warnings: tuple[str, ...]
     scan: Scan
     labels: np.ndarray
+    merges: np.ndarray
+    automatic: np.ndarray
+    picks: np.ndarray
 
     @cached_property
     def lungs(self) -> sitk.Image:
@@ -70,9 +87,65 @@ class LungResult:
         return self.geometry.image(self.lung_array)
 
     @cached_property
-    def clusters(self) -> sitk.Image:
-        """`cluster_array` with the geometry of the input."""
-        return self.geometry.image(self.cluster_array)
+    def tissues(self) -> sitk.Image:
+        """`tissue_array` with the geometry of the input."""
+        return self.geometry.image(self.tissue_array)
+
+    @cached_property
+    def cluster_array(self) -> np.ndarray:
+        """The cluster of every voxel (k, j, i), 0 outside the body."""
+        return self.order.restore(cluster_map(self.labels, self.scan))
+
+    @cached_property
+    def order(self) -> AxialOrientation:
+        """From the order of storage to the axial order in which the lungs are decided."""
+        return AxialOrientation(self.geometry)
+
+    @cached_property
+    def tissue_labels(self) -> np.ndarray:
+        """The tissues on the working grid."""
+        return self.scan.centers(self.order.apply(self.tissue_array))
+
+    @cached_property
+    def to_working(self) -> np.ndarray:
+        """Matrix (4, 4) from an index (k, j, i) to an index (z, y, x) of the working grid."""
+        return self.scan.to_working @ self.order.to_axial(self.tissue_array.shape)
+
+    @property
+    def chosen_tissues(self) -> tuple[int, ...]:
+        """The tissues that are mostly lung."""
+        return tuple(row.number for row in self.tissue_table if row.is_lung)
+
+    def part_at(self, index: Sequence[int], whole: bool = False) -> Part | None:
+        """The connected part of a tissue, or the whole tissue, at a voxel (k, j, i).
+
+        None outside the image and outside the body.
+        """
+        if not all(0 <= at < size for at, size in zip(index, self.tissue_array.shape, strict=True)):
+            return None
+        tissue = int(self.tissue_array[tuple(index)])
+        if not tissue or whole:
+            return (tissue, 0) if tissue else None
+        z, y, x = np.rint(self.to_working @ [*index, 1])[:3].astype(int)
+        # A tissue of the scan may end a fraction of a pixel beyond its own pixels.
+        around = np.pad(self._parts(tissue)[z], 1)[y : y + 3, x : x + 3]
+        beside = around[around > 0]
+        return tissue, int(around[1, 1] or np.bincount(beside).argmax())
+
+    def part_mask(self, part: Part) -> np.ndarray:
+        """Where a part is on the working grid, (z, y, x) of bool."""
+        tissue, number = part
+        return self._parts(tissue) == number if number else self.tissue_labels == tissue
+
+    def _parts(self, tissue: int) -> np.ndarray:
+        """The number of the part in each pixel of a tissue, 0 elsewhere."""
+        if tissue not in self._known_parts:
+            self._known_parts[tissue] = ndimage.label(self.tissue_labels == tissue)[0]
+        return self._known_parts[tissue]
+
+    @cached_property
+    def _known_parts(self) -> dict[int, np.ndarray]:
+        return {}
 
     @property
     def lungs_found(self) -> bool:
@@ -90,7 +163,7 @@ class LungResult:
         description = {
             "scan": scan,
             "geometry": asdict(self.geometry),
-            "table": [asdict(row) for row in self.table],
+            "tissue_table": [asdict(row) for row in self.tissue_table],
             "chosen": self.chosen,
             "lungs": [asdict(lung) for lung in self.figures.lungs],
             "quality": self.figures.quality,
@@ -109,9 +182,9 @@ class LungResult:
         arrays = {path.stem: np.load(path) for path in folder.glob("*.npy")}
         return cls(
             lung_array=arrays["lung_array"],
-            cluster_array=arrays["cluster_array"],
+            tissue_array=arrays["tissue_array"],
+            tissue_table=tuple(Tissue(**row) for row in description["tissue_table"]),
             geometry=Geometry(**description["geometry"]),
-            table=tuple(ClusterStatistics(**row) for row in description["table"]),
             chosen=tuple(description["chosen"]),
             figures=LungFigures(
                 lungs=tuple(LungMeasurements(**lung) for lung in description["lungs"]),
@@ -124,4 +197,7 @@ class LungResult:
             warnings=tuple(description["warnings"]),
             scan=Scan.from_arrays(description["scan"], arrays),
             labels=arrays["labels"],
+            merges=arrays["merges"],
+            automatic=arrays["automatic"],
+            picks=arrays["picks"],
         )

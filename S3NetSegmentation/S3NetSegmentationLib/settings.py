@@ -9,6 +9,8 @@ from .s3net.settings import NetworkSettings
 
 MODES = ("volume", "slice")
 
+MAX_TISSUES = 32
+
 CHOICES = ("central", "darkest", "brightest")
 
 
@@ -37,6 +39,9 @@ class Settings(NetworkSettings):
     border : float
         Where the border of the lungs lies, as a share of the way from lung to what surrounds it,
         more than 0 and less than 1: it is midway, and many readers draw it at 0.7.
+    tissues : int
+        How many tissues the clusters are merged into for a person to choose from, at most, 4 to
+        32. Up to 8, there is one of each kind.
     """
 
     mode: str = "volume"
@@ -48,6 +53,7 @@ class Settings(NetworkSettings):
     remove_airways: bool = True
     fill_vessels: bool = True
     border: float = 0.5
+    tissues: int = 8
 
     OPTIONS = {"mode": MODES}
     MINIMA = {
@@ -55,10 +61,13 @@ class Settings(NetworkSettings):
         "gpu_memory_gb": 0,
         "working_size": 32,
         "fitted_slices": 1,
+        "tissues": 4,
     }
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.tissues > MAX_TISSUES:
+            raise InputError(f"The setting 'tissues' must be at most {MAX_TISSUES}.")
         if not 0 < self.border < 1:
             raise InputError("The setting 'border' must be more than 0 and less than 1.")
 

@@ -28,10 +28,7 @@ def as_dict(result: LungResult) -> dict:
         "slice_quality": figures.slice_quality.tolist(),
         "hints": list(figures.hints),
         "lungs": [asdict(lung) for lung in figures.lungs],
-        "clusters": [
-            {**asdict(row), "chosen": row.number in result.chosen} for row in result.table
-        ],
-        "chosen_clusters": list(result.chosen),
+        "tissues": [asdict(row) for row in result.tissue_table],
         "image": {
             "size": list(reversed(result.lung_array.shape)),
             "spacing_mm": list(result.geometry.spacing),

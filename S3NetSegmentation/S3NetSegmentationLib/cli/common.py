@@ -98,8 +98,8 @@ def picture_settings(arguments: argparse.Namespace) -> PictureSettings:
     InputError
         If an option is for scans only.
     """
-    for name, option in (("mode", "--mode"), ("gpu_memory", "--gpu-memory")):
-        if getattr(arguments, name) is not None:
+    for option in ("--mode", "--gpu-memory", "--tissues"):
+        if getattr(arguments, option[2:].replace("-", "_")) is not None:
             raise InputError(f"Only the lungs in CT take {option}; leave it out.")
     preset = PICTURE_PRESETS[arguments.preset or "skin"]
     return replace(preset, **_changes(arguments, PICTURE_OPTIONS))

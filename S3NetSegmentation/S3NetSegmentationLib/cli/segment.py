@@ -81,7 +81,19 @@ def add_segment(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="picture: take the central, the darkest or the brightest region",
     )
     add("--at", type=_point, metavar="X,Y", help="picture: take the region at this pixel")
-    add("--clusters", type=path_of, metavar="OUT", help="write the cluster map, too (label map)")
+    add(
+        "--tissues",
+        type=int,
+        metavar="N",
+        help="how many tissues the clusters are merged into, at most, 4 to 32 (default: 8, one of "
+        "each kind)",
+    )
+    add(
+        "--clusters",
+        type=path_of,
+        metavar="OUT",
+        help="write the tissues, too: clusters, merged (label map); of a picture its clusters",
+    )
     add(
         "--overview",
         type=path_of,
@@ -117,6 +129,8 @@ def _segment(arguments: argparse.Namespace) -> int:
     if arguments.at:
         raise InputError("Only a picture takes --at; a scan has more than one slice.")
     settings = scan_settings(arguments)
+    if arguments.tissues is not None:
+        settings = replace(settings, tissues=arguments.tissues)
     check_outputs(arguments)
     with interruptible() as cancelled:
         from ..io.dicom_seg import check_source
@@ -177,7 +191,7 @@ def _write(
 
     writers = (
         (arguments.output, write_lungs),
-        (arguments.clusters, lambda path: write_image(path, result.clusters)),
+        (arguments.clusters, lambda path: write_image(path, result.tissues)),
         (arguments.overview, lambda path: write_overview(path, scan.image, result.lungs)),
         (arguments.json, lambda path: write_json(path, as_dict(result))),
     )

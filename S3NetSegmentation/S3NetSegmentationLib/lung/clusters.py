@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,34 +31,8 @@ MIN_INSIDE_SHARE = 0.5
 0.8."""
 
 HISTOGRAM_HU = (-1100, 3100)
-"""Hounsfield units between which the figures of a cluster are counted: from below air to the end of
+"""Hounsfield units between which the voxels of a cluster are counted: from below air to the end of
 the common 12 bits."""
-
-
-@dataclass(frozen=True)
-class ClusterStatistics:
-    """Figures of one cluster over the whole scan.
-
-    Attributes
-    ----------
-    number : int
-        The cluster's value in the cluster map, from 1.
-    mean_hu, median_hu : float
-        Intensity in Hounsfield units.
-    volume_ml : float
-        Volume in milliliters.
-    body_fraction : float
-        Share of the cluster, before masking, that lies inside the body, 0 to 1.
-    touches_border : bool
-        Whether it reaches the in-plane border of the image.
-    """
-
-    number: int
-    mean_hu: float
-    median_hu: float
-    volume_ml: float
-    body_fraction: float
-    touches_border: bool
 
 
 def assign_clusters(
@@ -181,86 +154,61 @@ def cluster_map(labels: np.ndarray, scan: Scan) -> np.ndarray:
     return scan.grid.up_smoothly(whole)
 
 
-def describe_clusters(
-    labels: np.ndarray, scan: Scan, clusters: np.ndarray, hounsfield: np.ndarray, voxel_ml: float
-) -> tuple[ClusterStatistics, ...]:
-    """Figures of every cluster.
+def choose_lung_clusters(labels: np.ndarray, scan: Scan, hounsfield: np.ndarray) -> tuple[int, ...]:
+    """Numbers of the clusters that are lung, or air inside the body.
+
+    Lung is rarely one cluster: its darker and its brighter parts differ, and so do its borders.
 
     Parameters
     ----------
     labels : ndarray of uint8, (z, y, x)
         From `order_clusters`, on the working grid.
     scan : Scan
-    clusters : ndarray of uint8, (z, y, x)
-        From `cluster_map`.
     hounsfield : ndarray, (z, y, x)
         On the scan's own grid.
-    voxel_ml : float
-        Volume of one of its voxels in milliliters.
     """
     count = int(labels.max())
-    histogram = _joint_histogram(clusters, hounsfield, count)
-    levels = np.arange(*HISTOGRAM_HU)
+    medians = _medians(cluster_map(labels, scan), hounsfield, count)
     everywhere = np.bincount(labels.ravel(), minlength=count + 1)
-    inside = np.bincount(labels[scan.body], minlength=count + 1)
-    at_border = np.union1d(clusters[:, [0, -1]], clusters[..., [0, -1]])
-    table = []
-    for number in range(1, count + 1):
-        counts = histogram[number]
-        voxels = max(counts.sum(), 1)
-        table.append(
-            ClusterStatistics(
-                number=number,
-                mean_hu=float(counts @ levels / voxels),
-                median_hu=float(levels[np.searchsorted(np.cumsum(counts), voxels / 2)]),
-                volume_ml=float(counts.sum() * voxel_ml),
-                body_fraction=float(inside[number] / max(everywhere[number], 1)),
-                touches_border=bool(number in at_border),
-            )
-        )
-    return tuple(table)
+    inside = np.bincount(labels[scan.body], minlength=count + 1) / np.maximum(everywhere, 1)
+    return tuple(
+        number
+        for number in range(1, count + 1)
+        if medians[number] <= AERATED_HU and inside[number] >= MIN_INSIDE_SHARE
+    )
 
 
-def _joint_histogram(clusters: np.ndarray, hounsfield: np.ndarray, count: int) -> np.ndarray:
-    """How many voxels each cluster has at each Hounsfield unit, (count + 1, levels)."""
+def _medians(clusters: np.ndarray, hounsfield: np.ndarray, count: int) -> np.ndarray:
+    """Median intensity of each cluster, (count + 1,), by a histogram, as sorting takes long."""
     low, high = HISTOGRAM_HU
     histogram = np.zeros((count + 1) * (high - low), np.int64)
     for numbers, values in zip(clusters, hounsfield, strict=True):
         level = np.rint(values).clip(low, high - 1).astype(np.int32) - low
         both = numbers.astype(np.int32) * (high - low) + level
         histogram += np.bincount(both.ravel(), minlength=len(histogram))
-    return histogram.reshape(count + 1, -1)
+    below = np.cumsum(histogram.reshape(count + 1, -1), 1)
+    return low + np.array([np.searchsorted(each, each[-1] / 2) for each in below])
 
 
-def choose_lung_clusters(table: tuple[ClusterStatistics, ...]) -> tuple[int, ...]:
-    """Numbers of the clusters that are lung, or air inside the body.
-
-    Lung is rarely one cluster: its darker and its brighter parts differ, and so do its borders.
-    """
-    return tuple(
-        row.number
-        for row in table
-        if row.median_hu <= AERATED_HU and row.body_fraction >= MIN_INSIDE_SHARE
-    )
-
-
-def checked_numbers(numbers: Iterable[int], count: int) -> tuple[int, ...]:
-    """Numbers of clusters in order, each once, as Python's own integers.
+def checked_numbers(numbers: Iterable[int], count: int, kind: str = "cluster") -> tuple[int, ...]:
+    """Numbers of clusters, or what else there is, in order, each once, as Python's own integers.
 
     Parameters
     ----------
     numbers : iterable of int
         Of whatever type, numpy's too.
     count : int
-        How many clusters there are.
+        How many there are.
+    kind : str
+        What they are, for the message.
 
     Raises
     ------
     InputError
-        If one is not the number of a cluster.
+        If one is not among them.
     """
     chosen = set(numbers)
     for number in chosen:
         if number not in range(1, count + 1):
-            raise InputError(f"There is no cluster {number}; choose from 1 to {count}.")
+            raise InputError(f"There is no {kind} {number}; choose from 1 to {count}.")
     return tuple(sorted(int(number) for number in chosen))

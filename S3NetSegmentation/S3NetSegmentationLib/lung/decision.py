@@ -12,6 +12,7 @@ from ..settings import Settings
 from .block_grid import CROSS, extent
 from .gas import bowel_gas, is_gas
 from .haze import add_haze, opened, single
+from .levels import AIR_OR_LUNG_HU
 from .orientation import AxialOrientation
 from .scan import Scan
 from .sides import right_and_left
@@ -57,6 +58,9 @@ MIN_HAZE_MM, MIN_HAZE_VOXELS = 3.0, 3
 """Millimeters and voxels: what is less thick may be the border, half lung and half tissue. Flat
 from 1.8 to 4.8 and from 2 to 4."""
 
+TAKEN, GIVEN_BACK = 1, 2
+"""Marks of what a person has picked: lung, or not; 0 leaves it to the clusters."""
+
 UNSURE_OFFSET = 2
 """Added to the label of a lung in that band, to keep both apart in one array: the number of
 lungs."""
@@ -73,6 +77,7 @@ def decide_lungs(
     hounsfield: np.ndarray,
     order: AxialOrientation,
     settings: Settings,
+    picks: np.ndarray | None = None,
 ) -> np.ndarray:
     """Right and left lung from the clusters that were chosen as lung.
 
@@ -92,6 +97,8 @@ def decide_lungs(
         Of the scan.
     settings : Settings
         Its post-processing switches.
+    picks : ndarray of uint8, (z, y, x), optional
+        `TAKEN` or `GIVEN_BACK` where a person has decided, on the working grid.
 
     Returns
     -------
@@ -102,18 +109,22 @@ def decide_lungs(
         scan = scan.without_airways()
     lungs = np.isin(labels, list(chosen)) & scan.body & ~scan.beside_airways
     lungs = _without_islands_and_gas(lungs & ~bowel_gas(lungs, scan), scan)
+    found, lungs = lungs, lungs if picks is None else np.where(picks, picks == TAKEN, lungs)
     decided = np.zeros(hounsfield.shape, np.uint8)
     if lungs.any():
         sides = right_and_left(lungs, scan, order.leftward(lungs.shape, scan.grid.block))
         part, inside, fine = scan.around(lungs, BAND_PIXELS + 1)
         if settings.use_intensity:
-            decided[fine] = _decide_boundary(sides[inside], part, hounsfield[fine], settings.border)
+            levels = _border_levels(found if found.any() else lungs, scan, settings.border)
+            decided[fine] = _decide_boundary(sides[inside], part, hounsfield[fine], levels)
             add_haze(decided, scan, hounsfield)
         else:
             decided[fine] = part.paste(sides[inside])
         if settings.fill_vessels:
             _fill_each(decided, scan)
         _remove_lumen(decided, scan)
+        if picks is not None:
+            _keep_picks(decided, picks, sides, scan)
     return decided
 
 
@@ -165,6 +176,22 @@ def _remove_lumen(decided: np.ndarray, scan: Scan) -> None:
         decided[fine][grid.up(scan.lumen[box])] = 0
 
 
+def _keep_picks(decided: np.ndarray, picks: np.ndarray, sides: np.ndarray, scan: Scan) -> None:
+    """Let what was picked be as it was picked, in place.
+
+    What is as dark as lung keeps the border that its intensity gives it.
+    """
+    kept = picks * ((picks == GIVEN_BACK) | (scan.hounsfield > AIR_OR_LUNG_HU))
+    if not kept.any():
+        return
+    part, inside, fine = scan.around(kept > 0, 1)
+    marks, lungs = part.grid.up_smoothly(kept[inside]), decided[fine]
+    near = ndimage.grey_dilation(sides[inside], footprint=np.ones((1, 3, 3)))
+    lungs[marks == GIVEN_BACK] = 0
+    missing = (marks == TAKEN) & (lungs == 0)
+    lungs[missing] = part.grid.up(np.where(sides[inside], sides[inside], near))[missing]
+
+
 def _fill_vessels(decided: np.ndarray, side: int, scan: Scan) -> None:
     """Take the vessels of one lung in, in place; `decided` is on the scan's own grid."""
     lung = scan.grid.down(decided == side) > 0.5
@@ -208,27 +235,46 @@ def _close(lung: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
     return lung | closed[:, rows : rows + height, columns : columns + width]
 
 
+def _border_levels(lungs: np.ndarray, scan: Scan, border: float) -> tuple[float, float] | None:
+    """Hounsfield units from which on a voxel at the border is no lung: thin, and thick.
+
+    They lie between the medians on the two sides of the boundary, of which the pixels
+    right beside it, mixtures of both, say nothing. None where nothing lies beyond.
+    """
+    part, inside, _ = scan.around(lungs, BAND_PIXELS + 1)
+    lungs = lungs[inside]
+    beyond = _reach(lungs, part) & ~lungs
+    if not beyond.any():
+        return None
+    clear = beyond & ~ndimage.binary_dilation(lungs, CROSS)
+    outer = part.hounsfield[clear if clear.any() else beyond]
+    lung, tissue = np.median(part.hounsfield[lungs]), np.median(outer)
+    return lung + border * (tissue - lung), lung + HAZE_SHARE * (tissue - lung)
+
+
+def _reach(lungs: np.ndarray, scan: Scan) -> np.ndarray:
+    """The lungs with the band around them, inside the body and outside the airways."""
+    grown = ndimage.binary_dilation(lungs, CROSS, iterations=BAND_PIXELS)
+    return grown & scan.body & ~scan.airways
+
+
 def _decide_boundary(
-    sides: np.ndarray, scan: Scan, hounsfield: np.ndarray, border: float
+    sides: np.ndarray,
+    scan: Scan,
+    hounsfield: np.ndarray,
+    levels: tuple[float, float] | None,
 ) -> np.ndarray:
     """Decide each voxel near the boundary by its intensity.
 
-    The threshold lies between the medians on the two sides of the boundary, of which the pixels
-    right beside it, mixtures of both, say nothing. Lung that is hazy, as it often is
-    at the back of a patient who lies, is brighter, but thicker than a mixture.
+    Lung that is hazy, as it often is at the back of a patient who lies, is brighter than the first
+    of the levels, but thicker than a mixture.
     """
+    if levels is None:
+        return scan.paste(sides)
+    middle, brightest = levels
     lungs = sides > 0
     sure = ndimage.binary_erosion(lungs, CROSS, iterations=BAND_PIXELS, border_value=1)
-    reach = (
-        ndimage.binary_dilation(lungs, CROSS, iterations=BAND_PIXELS) & scan.body & ~scan.airways
-    )
-    beyond = reach & ~lungs
-    if not beyond.any():
-        return scan.paste(sides)
-    clear = beyond & ~ndimage.binary_dilation(lungs, CROSS)
-    outer = scan.hounsfield[clear if clear.any() else beyond]
-    lung, tissue = np.median(scan.hounsfield[lungs]), np.median(outer)
-    middle, brightest = (lung + share * (tissue - lung) for share in (border, HAZE_SHARE))
+    reach = _reach(lungs, scan)
     voxel = np.divide(scan.spacing, scan.grid.block)[1:]
     rows, columns = (max(MIN_HAZE_VOXELS, round(MIN_HAZE_MM / size)) for size in voxel)
     nearest = sides

@@ -52,6 +52,16 @@ class AxialOrientation:
         """The inverse of `apply`; the array is contiguous in storage order."""
         return np.ascontiguousarray(array[self._flips].transpose(np.argsort(self._axes)))
 
+    def to_axial(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Matrix (4, 4) from an index in storage order, of that shape, to axial order."""
+        matrix = np.eye(4)
+        matrix[:3, :3] = np.eye(3)[list(self._axes)]
+        for axis, (along, flip) in enumerate(zip(self._axes, self._flips, strict=True)):
+            if flip.step == -1:
+                matrix[axis] *= -1
+                matrix[axis, 3] = shape[along] - 1
+        return matrix
+
     def along_storage(self, profile: np.ndarray) -> np.ndarray:
         """Values of the axial slices (z,) in the order in which the slices are stored."""
         return profile[self._flips[0]]

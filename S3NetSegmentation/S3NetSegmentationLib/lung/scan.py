@@ -6,6 +6,7 @@ import base64
 import json
 import math
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -117,6 +118,21 @@ class Scan:
         whole[self.box] = array
         return whole
 
+    def centers(self, array: np.ndarray) -> np.ndarray:
+        """The voxel in the middle of each block inside `box`: the inverse of `paste`."""
+        return self.grid.centers(array)[self.box]
+
+    @cached_property
+    def to_working(self) -> np.ndarray:
+        """Matrix (4, 4) from an index of the scan to one inside `box`."""
+        matrix = np.diag([*(1 / size for size in self.grid.block), 1])
+        first = [part.start or 0 for part in self.box]
+        matrix[:3, 3] = [
+            (1 - size) / 2 / size - start
+            for size, start in zip(self.grid.block, first, strict=True)
+        ]
+        return matrix
+
     def around(self, mask: np.ndarray, margin: int) -> tuple[Scan, Box, Box]:
         """The part of the scan that holds a mask; work on it costs the less for it.
 
@@ -188,7 +204,7 @@ class Scan:
         """All but the intensities, so short that a node of a scene can keep it."""
         description, arrays = self.to_arrays()
         del arrays["hounsfield"]
-        masks = {name: (mask.shape, _packed(mask)) for name, mask in arrays.items()}
+        masks = {name: packed(mask) for name, mask in arrays.items()}
         return json.dumps({**description, "masks": masks})
 
     @classmethod
@@ -202,7 +218,7 @@ class Scan:
             The whole scan in axial order.
         """
         description = json.loads(text)
-        arrays = {name: _unpacked(*mask) for name, mask in description["masks"].items()}
+        arrays = {name: unpacked(*mask) for name, mask in description["masks"].items()}
         grid, box = _place(description)
         arrays["hounsfield"] = grid.down(hounsfield)[box]
         return cls.from_arrays(description, arrays)
@@ -214,13 +230,20 @@ def _place(description: dict) -> tuple[BlockGrid, Box]:
     return grid, by_axis(slice(*part) for part in description["box"])
 
 
-def _packed(mask: np.ndarray) -> str:
-    return base64.b64encode(zlib.compress(np.packbits(mask).tobytes())).decode("ascii")
+def packed(array: np.ndarray) -> tuple[str, tuple[int, ...], str]:
+    """An array of bool or uint8 as type, shape, and text."""
+    values = np.packbits(array) if array.dtype == bool else array
+    text = base64.b64encode(zlib.compress(values.tobytes())).decode("ascii")
+    return array.dtype.name, array.shape, text
 
 
-def _unpacked(shape: tuple[int, int, int], packed: str) -> np.ndarray:
-    bits = np.frombuffer(zlib.decompress(base64.b64decode(packed)), np.uint8)
-    return np.unpackbits(bits, count=math.prod(shape)).astype(bool).reshape(shape)
+def unpacked(kind: str, shape: Iterable[int], text: str) -> np.ndarray:
+    """The inverse of `packed`."""
+    shape = tuple(shape)
+    values = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
+    if kind == "bool":
+        values = np.unpackbits(values, count=math.prod(shape)).astype(bool)
+    return values.reshape(shape)
 
 
 def prepare(hounsfield: np.ndarray, spacing: tuple[float, float, float], working_size: int) -> Scan:

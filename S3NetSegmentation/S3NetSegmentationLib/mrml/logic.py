@@ -14,10 +14,11 @@ from ..batch.words import NAME_BY, SEGMENTATION
 from ..errors import Cancelled, InputError
 from ..jobs.job import wait_for
 from ..jobs.segmentation import SegmentationJob
-from ..lung.clusters import ClusterStatistics
-from ..manual_choice import choose_clusters, restore_result
+from ..lung.scan import packed, unpacked
+from ..lung.tissues import Tissue
+from ..manual_choice import as_text, choose_tissues, merge_tissues, pick, restore_result
 from ..progress import Progress
-from ..result import LungResult
+from ..result import LungResult, Part
 from ..settings import Settings
 from .edits import (
     Shapes,
@@ -32,28 +33,30 @@ from .edits import (
 from .measuring import writeFigures
 from .nodes import (
     BOX,
-    CLUSTER_COLORS,
-    CLUSTER_TABLE,
-    CLUSTERS,
     EDITS,
     HINTS,
+    NODES,
+    PICKS,
     QUALITY,
     RESULTS_TABLE,
     SCAN,
     SETTINGS,
+    TISSUE_COLORS,
+    TISSUE_TABLE,
+    TISSUES,
     WARNINGS,
     WRITTEN,
-    clusterMapOf,
     ensureNode,
     isFromAnotherScan,
     newNode,
     nodesOf,
     placeBeside,
     segmentationOf,
+    tissueMapOf,
     volumeOf,
 )
 from .segmentation import checkSegmentation, fillColors, readLungs, writeLabels, writeLungs
-from .tables import readClusterTable, writeClusterTable
+from .tables import readTissueTable, writeTissueTable
 from .transaction import Step, oneStep
 from .volume import (
     VoxelBox,
@@ -69,8 +72,12 @@ from .volume import (
 )
 
 NO_LUNGS_MESSAGE = (
-    "No lungs were found in this volume; choose their clusters, if it does show lungs."
+    "No lungs were found in this volume; choose their tissues, if it does show lungs."
 )
+
+
+MAX_UNDO = 5
+"""Steps that can be taken back; each takes as much memory as two copies of the lungs."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,27 @@ class Run:
     replaced: Shapes | None
 
 
+@dataclass(frozen=True)
+class _Done:
+    """A run or a choice that can be taken back.
+
+    Attributes
+    ----------
+    segmentationNode : vtkMRMLSegmentationNode
+    step : Step
+        What changed in the scene.
+    shapes : dict
+        Those of the lungs afterwards.
+    before : LungResult or None
+        Before a choice; None before a run.
+    """
+
+    segmentationNode: slicer.vtkMRMLSegmentationNode
+    step: Step
+    shapes: Shapes
+    before: LungResult | None
+
+
 class SegmentationLogic:
     """Segments the lungs of volume nodes; see `segment`.
 
@@ -111,7 +139,7 @@ class SegmentationLogic:
         gives what works as a `SegmentationJob`.
     """
 
-    # The latest result of any logic, from which other clusters are chosen at once.
+    # The latest result of any logic, from which other tissues are chosen at once.
     _latest: tuple[str, tuple, LungResult] | None = None
 
     def __init__(
@@ -119,7 +147,7 @@ class SegmentationLogic:
     ):
         super().__init__()
         self.startJob = startJob
-        self._done: tuple[slicer.vtkMRMLSegmentationNode, Step, Shapes] | None = None
+        self._done: list[_Done] = []
 
     def segment(
         self,
@@ -288,30 +316,115 @@ class SegmentationLogic:
         self._keep(segmentationNode, result, step)
         return segmentationNode
 
-    def chooseClusters(
-        self, segmentationNode: slicer.vtkMRMLSegmentationNode, clusterNumbers: Iterable[int]
+    def chooseTissues(
+        self, segmentationNode: slicer.vtkMRMLSegmentationNode, numbers: Iterable[int]
     ) -> None:
-        """Decide the lungs anew from other clusters, without fitting again.
+        """Decide the lungs anew from other tissues, without fitting again.
 
-        What was painted or erased by hand stays as it is.
+        What was painted or erased by hand stays as it is, and so does what was picked in tissues
+        whose choice does not change.
 
         Parameters
         ----------
         segmentationNode : vtkMRMLSegmentationNode
             From `segment`, perhaps of an earlier session.
-        clusterNumbers : iterable of int
+        numbers : iterable of int
 
         Raises
         ------
         InputError
-            If a cluster does not exist, or the volume or the clusters are gone.
+            If a tissue does not exist, or the volume or the tissues are gone.
         """
-        result, box = self._chosen(segmentationNode, clusterNumbers)
+        result, box = self._result(segmentationNode)
+        hounsfield = voxelsOf(volumeOf(segmentationNode), box)
+        self._change(segmentationNode, choose_tissues(result, hounsfield, numbers), box)
+
+    def pick(
+        self,
+        ras: Sequence[float],
+        segmentationNode: slicer.vtkMRMLSegmentationNode,
+        whole: bool = False,
+    ) -> None:
+        """Take the part of a tissue under a point as lung, or give it back if it mostly is.
+
+        Parameters
+        ----------
+        ras : sequence of float
+            World coordinates in mm; where there is no tissue, nothing changes.
+        segmentationNode : vtkMRMLSegmentationNode
+        whole : bool
+            Whether to pick the whole tissue in the body, not only the connected part.
+
+        Raises
+        ------
+        InputError
+            If the volume or the tissues are gone.
+        """
+        result, box = self._result(segmentationNode)
+        volumeNode = volumeOf(segmentationNode)
+        index = _indexAt(ras, volumeNode, box)
+        picked = pick(result, voxelsOf(volumeNode, box), index, whole)
+        if picked is not result:
+            self._change(segmentationNode, picked, box)
+
+    def partAt(
+        self,
+        ras: Sequence[float],
+        segmentationNode: slicer.vtkMRMLSegmentationNode,
+        whole: bool = False,
+    ) -> tuple[Part, np.ndarray, np.ndarray] | None:
+        """What `pick` would take or give back; None where there is no tissue.
+
+        Returns
+        -------
+        part : tuple of int
+        mask : ndarray of bool, (z, y, x)
+            Where it is on the working grid.
+        toMask : ndarray, (4, 4)
+            From the world (RAS, mm) to indices (z, y, x) of the mask.
+        """
+        result, box = self._result(segmentationNode)
+        volumeNode = volumeOf(segmentationNode)
+        part = result.part_at(_indexAt(ras, volumeNode, box), whole)
+        if part is None:
+            return None
+        toKji = np.eye(4)[[2, 1, 0, 3]]
+        toKji[:3, 3] = np.negative(box.start)
+        toMask = result.to_working @ toKji @ np.linalg.inv(ijkToWorld(volumeNode))
+        return part, result.part_mask(part), toMask
+
+    def mergeTissues(self, segmentationNode: slicer.vtkMRMLSegmentationNode, count: int) -> None:
+        """Merge the clusters to another number of tissues, without fitting again; the lungs stay.
+
+        Parameters
+        ----------
+        segmentationNode : vtkMRMLSegmentationNode
+        count : int
+            As of `Settings.tissues`.
+
+        Raises
+        ------
+        InputError
+            If there can't be so many, or the volume or the tissues are gone.
+        """
+        result, box = self._result(segmentationNode)
+        if count != result.settings.tissues:
+            self._change(segmentationNode, merge_tissues(result, count), box)
+
+    def _change(
+        self, segmentationNode: slicer.vtkMRMLSegmentationNode, result: LungResult, box: VoxelBox
+    ) -> None:
+        """Write another choice into the scene, as one step."""
+        before, _ = self._result(segmentationNode)
         edits = self._edits(segmentationNode)
-        _, *changing = nodesOf(segmentationNode, (CLUSTER_TABLE, RESULTS_TABLE, EDITS))
+        areNew = result.tissue_array is not before.tissue_array
+        roles = tuple(NODES) if areNew else (TISSUE_TABLE, RESULTS_TABLE, EDITS)
+        _, *changing = nodesOf(segmentationNode, roles)
         with oneStep(*changing, last=segmentationNode) as step:
+            if areNew:
+                _showTissues(segmentationNode, result, volumeOf(segmentationNode), box)
             _write(segmentationNode, result, volumeOf(segmentationNode), box, edits)
-        self._keep(segmentationNode, result, step)
+        self._keep(segmentationNode, result, step, before)
 
     def canUndo(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> bool:
         """Whether `undo` can take back what was last done to a segmentation.
@@ -319,60 +432,36 @@ class SegmentationLogic:
         Where the scene's own undo is switched on, that one is to be used.
         """
         return (
-            self._done is not None
-            and self._done[0] is segmentationNode
+            bool(self._done)
+            and self._done[-1].segmentationNode is segmentationNode
             and not slicer.mrmlScene.GetUndoFlag()
         )
 
     def undo(self) -> None:
-        """Take back the last run or choice; what was edited by hand since is kept as a copy."""
-        if self._done is None:
+        """Take back the last run or choice; what was edited by hand since is kept as a copy.
+
+        Again and again, it takes back the latest `MAX_UNDO`.
+        """
+        if not self._done:
             return
-        segmentationNode, step, shapes = self._done
-        if differing(shapesOf(segmentationNode), shapes):
-            keepCopy(segmentationNode)
-        step.takeBack()
-        self.forget()
+        done = self._done.pop()
+        node = done.segmentationNode
+        if differing(shapesOf(node), done.shapes):
+            keepCopy(node)
+        done.step.takeBack()
+        SegmentationLogic._latest = (node.GetID(), _key(node), done.before) if done.before else None
 
     def forget(self) -> None:
         """Let go of what is kept in memory for the next choice or undo, as the scene is closed."""
-        self._done = None
+        self._done = []
         SegmentationLogic._latest = None
 
-    def clusterAt(
-        self, ras: Sequence[float], segmentationNode: slicer.vtkMRMLSegmentationNode | None = None
-    ) -> int:
-        """The number of the cluster under a point, 0 where there is none.
-
-        Parameters
-        ----------
-        ras : sequence of float
-            World coordinates in mm.
-        segmentationNode : vtkMRMLSegmentationNode, optional
-            By default the one that was segmented last.
-        """
-        if segmentationNode is None and self._latest:
-            segmentationNode = slicer.mrmlScene.GetNodeByID(self._latest[0])
-        labelMapNode = clusterMapOf(segmentationNode)
-        if not labelMapNode:
-            return 0
-        position = np.linalg.inv(ijkToWorld(labelMapNode)) @ [*ras, 1]
-        i, j, k = np.rint(position[:3]).astype(int)
-        clusters = slicer.util.arrayFromVolume(labelMapNode)
-        inside = all(0 <= n < size for n, size in zip((k, j, i), clusters.shape, strict=True))
-        return int(clusters[k, j, i]) if inside else 0
-
-    def clusters(
+    def tissues(
         self, segmentationNode: slicer.vtkMRMLSegmentationNode | None
-    ) -> tuple[tuple[ClusterStatistics, ...], tuple[int, ...]]:
-        """The clusters of a segmentation and the numbers of those that are chosen.
-
-        Returns
-        -------
-        tuple of ClusterStatistics, tuple of int
-        """
-        tableNode = segmentationNode.GetNodeReference(CLUSTER_TABLE) if segmentationNode else None
-        return readClusterTable(tableNode) if tableNode else ((), ())
+    ) -> tuple[Tissue, ...]:
+        """The tissues of a segmentation, and how much of each is in the lungs."""
+        tableNode = segmentationNode.GetNodeReference(TISSUE_TABLE) if segmentationNode else None
+        return readTissueTable(tableNode) if tableNode else ()
 
     def warnings(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> tuple[str, ...]:
         """Sentences that the user should read: how it was made, and where to look."""
@@ -382,18 +471,23 @@ class SegmentationLogic:
         return tuple(sentence for each in kept if each for sentence in json.loads(each))
 
     def quality(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> float | None:
-        """Estimate of the quality of the chosen clusters, 0 to 1, before any edit by hand."""
+        """Estimate of the quality of the lungs, 0 to 1, before any edit by hand."""
         kept = segmentationNode.GetAttribute(QUALITY) if segmentationNode else None
         return json.loads(kept) if kept else None
 
     def _keep(
-        self, segmentationNode: slicer.vtkMRMLSegmentationNode, result: LungResult, step: Step
+        self,
+        segmentationNode: slicer.vtkMRMLSegmentationNode,
+        result: LungResult,
+        step: Step,
+        before: LungResult | None = None,
     ) -> None:
         SegmentationLogic._latest = (segmentationNode.GetID(), _key(segmentationNode), result)
-        isUndoneByTheScene = slicer.mrmlScene.GetUndoFlag()
-        self._done = (
-            None if isUndoneByTheScene else (segmentationNode, step, shapesOf(segmentationNode))
-        )
+        if slicer.mrmlScene.GetUndoFlag():
+            self._done = []
+        else:
+            done = _Done(segmentationNode, step, shapesOf(segmentationNode), before)
+            self._done = [*self._done, done][-MAX_UNDO:]
 
     def _checkUnchanged(self, run: Run) -> None:
         """Refuse to place a result on a volume that is gone or has become another one."""
@@ -426,8 +520,7 @@ class SegmentationLogic:
             return None
         before = slicer.util.arrayFromVolume(editsNode) if editsNode else None
         volumeNode = volumeOf(segmentationNode)
-        _, chosen = self.clusters(segmentationNode)
-        result, box = self._chosen(segmentationNode, chosen)
+        result, box = self._result(segmentationNode)
         shape = slicer.util.arrayFromVolume(volumeNode).shape
         written = withEdits(box.paste(result.lung_array, shape), before)
         return editsSince(written, readLungs(segmentationNode, volumeNode), before)
@@ -437,62 +530,75 @@ class SegmentationLogic:
     ) -> None:
         """Fill the segmentation and the nodes it refers to, making those that are missing."""
         placeBeside(segmentationNode, run.volumeNode)
-        for role in (CLUSTERS, CLUSTER_COLORS, CLUSTER_TABLE, RESULTS_TABLE):
+        for role in (TISSUES, TISSUE_COLORS, TISSUE_TABLE, RESULTS_TABLE):
             ensureNode(segmentationNode, role, run.volumeNode)
-        segmentationNode.SetAttribute(SETTINGS, json.dumps(result.settings.as_dict()))
         segmentationNode.SetAttribute(BOX, json.dumps(cornersOfBox(run.volumeNode, run.box)))
-        segmentationNode.SetAttribute(SCAN, result.scan.to_text())
+        segmentationNode.SetAttribute(SCAN, as_text(result))
         segmentationNode.SetAttribute(WARNINGS, json.dumps(result.warnings))
-        self._showClusters(run, result, segmentationNode)
+        _showTissues(segmentationNode, result, run.volumeNode, run.box)
         _write(segmentationNode, result, run.volumeNode, run.box)
 
-    def _showClusters(
-        self, run: Run, result: LungResult, segmentationNode: slicer.vtkMRMLSegmentationNode
-    ) -> None:
-        labelMapNode = segmentationNode.GetNodeReference(CLUSTERS)
-        colorNode = segmentationNode.GetNodeReference(CLUSTER_COLORS)
-        shape = slicer.util.arrayFromVolume(run.volumeNode).shape
-        clusters = run.box.paste(result.cluster_array, shape)
-        writeLabels(labelMapNode, clusters, run.volumeNode)
-        fillColors(colorNode, len(result.table))
-        labelMapNode.GetDisplayNode().SetAndObserveColorNodeID(colorNode.GetID())
-
-    def _chosen(
-        self, segmentationNode: slicer.vtkMRMLSegmentationNode, numbers: Iterable[int]
+    def _result(
+        self, segmentationNode: slicer.vtkMRMLSegmentationNode
     ) -> tuple[LungResult, VoxelBox]:
-        """The result with other clusters, and its box: from memory or the scene."""
-        volumeNode, labelMapNode = volumeOf(segmentationNode), clusterMapOf(segmentationNode)
+        """The result that a segmentation shows, and its box: from memory or the scene."""
+        volumeNode, labelMapNode = volumeOf(segmentationNode), tissueMapOf(segmentationNode)
         if not volumeNode or not labelMapNode:
             raise InputError(
-                "The volume or the clusters of this segmentation are gone; apply again."
+                "The volume or the tissues of this segmentation are gone; apply again."
             )
         checkVolume(volumeNode)
         checkSegmentation(segmentationNode, volumeNode)
         box = boxFromCorners(labelMapNode, json.loads(segmentationNode.GetAttribute(BOX)))
-        if self._latest and self._latest[:2] == (segmentationNode.GetID(), _key(segmentationNode)):
-            return choose_clusters(self._latest[2], voxelsOf(volumeNode, box), numbers), box
-        clusters = slicer.util.arrayFromVolume(labelMapNode)
-        sameShape = clusters.shape == slicer.util.arrayFromVolume(volumeNode).shape
+        key = _key(segmentationNode)
+        if self._latest and self._latest[:2] == (segmentationNode.GetID(), key):
+            return self._latest[2], box
+        tissues = slicer.util.arrayFromVolume(labelMapNode)
+        sameShape = tissues.shape == slicer.util.arrayFromVolume(volumeNode).shape
         if not sameShape or not sameAxes(volumeNode, labelMapNode):
-            raise InputError("The volume no longer fits its clusters; apply again.")
-        settings = Settings.from_dict(json.loads(segmentationNode.GetAttribute(SETTINGS)))
-        table, _ = self.clusters(segmentationNode)
+            raise InputError("The volume no longer fits its tissues; apply again.")
         result = restore_result(
             voxelsOf(volumeNode, box),
             geometryOf(volumeNode, box),
-            clusters[box.slices],
-            table,
-            numbers,
-            settings,
+            tissues[box.slices].copy(),
+            Settings.from_dict(json.loads(segmentationNode.GetAttribute(SETTINGS))),
             segmentationNode.GetAttribute(SCAN),
+            unpacked(*json.loads(segmentationNode.GetAttribute(PICKS))),
         )
+        SegmentationLogic._latest = (segmentationNode.GetID(), key, result)
         return result, box
 
 
 def _key(segmentationNode: slicer.vtkMRMLSegmentationNode) -> tuple:
-    """Changes whenever the voxels of the volume or of the clusters do."""
-    nodes = (volumeOf(segmentationNode), clusterMapOf(segmentationNode))
-    return tuple((node.GetID(), node.GetImageData().GetMTime()) for node in nodes if node)
+    """Changes whenever the voxels of the volume or of the tissues do, or what was picked."""
+    nodes = (volumeOf(segmentationNode), tissueMapOf(segmentationNode))
+    states = [(node.GetID(), node.GetImageData().GetMTime()) for node in nodes if node]
+    return (*states, *(segmentationNode.GetAttribute(name) for name in (PICKS, SETTINGS)))
+
+
+def _indexAt(
+    ras: Sequence[float], volumeNode: slicer.vtkMRMLScalarVolumeNode, box: VoxelBox
+) -> tuple[int, int, int]:
+    """The voxel (k, j, i) of a box at a point; it may lie outside."""
+    position = np.linalg.inv(ijkToWorld(volumeNode)) @ [*ras, 1]
+    k, j, i = (np.rint(position[2::-1]).astype(int) - box.start).tolist()
+    return k, j, i
+
+
+def _showTissues(
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+    result: LungResult,
+    volumeNode: slicer.vtkMRMLScalarVolumeNode,
+    box: VoxelBox,
+) -> None:
+    """The colored label map of the tissues."""
+    labelMapNode = segmentationNode.GetNodeReference(TISSUES)
+    colorNode = segmentationNode.GetNodeReference(TISSUE_COLORS)
+    shape = slicer.util.arrayFromVolume(volumeNode).shape
+    writeLabels(labelMapNode, box.paste(result.tissue_array, shape), volumeNode)
+    fillColors(colorNode, result.tissue_table)
+    labelMapNode.GetDisplayNode().SetAndObserveColorNodeID(colorNode.GetID())
+    segmentationNode.SetAttribute(SETTINGS, json.dumps(result.settings.as_dict()))
 
 
 def _write(
@@ -509,12 +615,13 @@ def _write(
     if edits is not None:
         writeLabels(ensureNode(segmentationNode, EDITS, volumeNode), edits, volumeNode)
         now = shapesIn(lungs, volumeNode)
-    writeClusterTable(segmentationNode.GetNodeReference(CLUSTER_TABLE), result.table, result.chosen)
+    writeTissueTable(segmentationNode.GetNodeReference(TISSUE_TABLE), result.tissue_table)
     figuresNode = segmentationNode.GetNodeReference(RESULTS_TABLE)
     writeFigures(figuresNode, lungs, volumeNode, now, differing(now, written))
     writeLungs(segmentationNode, lungs, volumeNode)
     found = () if result.lungs_found else (NO_LUNGS_MESSAGE,)
     with slicer.util.NodeModify(segmentationNode):
         segmentationNode.SetAttribute(HINTS, json.dumps([*found, *result.figures.hints]))
+        segmentationNode.SetAttribute(PICKS, json.dumps(packed(result.picks)))
         segmentationNode.SetAttribute(QUALITY, json.dumps(result.figures.quality))
         segmentationNode.SetAttribute(WRITTEN, json.dumps(written))

@@ -6,36 +6,38 @@ from collections.abc import Iterable
 
 import slicer
 
-CLUSTERS, CLUSTER_COLORS, CLUSTER_TABLE, RESULTS_TABLE, EDITS = (
-    "S3Net.clusters",
-    "S3Net.clusterColors",
-    "S3Net.clusterTable",
+TISSUES, TISSUE_COLORS, TISSUE_TABLE, RESULTS_TABLE, EDITS = (
+    "S3Net.tissues",
+    "S3Net.tissueColors",
+    "S3Net.tissueTable",
     "S3Net.resultsTable",
     "S3Net.edits",
 )
 """Roles of the nodes that a segmentation refers to."""
 
 NODES = {
-    CLUSTERS: ("vtkMRMLLabelMapVolumeNode", "clusters"),
-    CLUSTER_COLORS: ("vtkMRMLColorTableNode", "clusters colors"),
-    CLUSTER_TABLE: ("vtkMRMLTableNode", "clusters table"),
+    TISSUES: ("vtkMRMLLabelMapVolumeNode", "tissues"),
+    TISSUE_COLORS: ("vtkMRMLColorTableNode", "tissues colors"),
+    TISSUE_TABLE: ("vtkMRMLTableNode", "tissues table"),
     RESULTS_TABLE: ("vtkMRMLTableNode", "lung figures"),
     EDITS: ("vtkMRMLLabelMapVolumeNode", "lung edits"),
 }
 """Class of each, and what follows the volume's name in its own."""
 
-SETTINGS, BOX, SCAN, WARNINGS, HINTS, QUALITY, WRITTEN = (
+SETTINGS, BOX, SCAN, PICKS, WARNINGS, HINTS, QUALITY, WRITTEN = (
     "S3Net.settings",
     "S3Net.box",
     "S3Net.scan",
+    "S3Net.picks",
     "S3Net.warnings",
     "S3Net.hints",
     "S3Net.quality",
     "S3Net.written",
 )
 """Attributes of a segmentation: how it was made, the corners of the box that it was made from,
-where body and airways are in it, what the user should know of the run, where to look in its lungs,
-how far they can be trusted, and their shapes before any edit by hand."""
+where body, airways and clusters are in it, what was picked by hand, what the user should know of
+the run, where to look in its lungs, how far they can be trusted, and their shapes before any edit
+by hand."""
 
 
 HIDDEN = "SubjectHierarchy.ExcludeFromPotentialNodesList"
@@ -79,11 +81,11 @@ def isFromAnotherScan(
     return other is not volumeNode and segmentationNode.GetSegmentation().GetNumberOfSegments() > 0
 
 
-def clusterMapOf(
+def tissueMapOf(
     segmentationNode: slicer.vtkMRMLSegmentationNode | None,
 ) -> slicer.vtkMRMLLabelMapVolumeNode | None:
-    """The label map of the clusters of a segmentation, or None."""
-    return segmentationNode.GetNodeReference(CLUSTERS) if segmentationNode else None
+    """The label map of the tissues of a segmentation, or None."""
+    return segmentationNode.GetNodeReference(TISSUES) if segmentationNode else None
 
 
 def resultsTableOf(

@@ -1,8 +1,8 @@
-"""Nodes that show a result: the lungs as segments, the clusters as a colored label map."""
+"""Nodes that show a result: the lungs as segments, the tissues as a colored label map."""
 
 from __future__ import annotations
 
-import colorsys
+from collections.abc import Iterable
 
 import numpy as np
 import slicer
@@ -11,14 +11,7 @@ from vtk.util import numpy_support
 
 from ..errors import InputError, S3NetError
 from ..io.segments import LUNG_SEGMENTS, LungSegment
-
-GOLDEN = 0.618034
-"""Hues this far apart on the color circle stay distinct however many there are."""
-
-
-def clusterColor(number: int) -> tuple[float, float, float]:
-    """Red, green, blue (0 to 1) of a cluster."""
-    return colorsys.hsv_to_rgb(number * GOLDEN % 1, 0.55 + 0.4 * (number % 2), 0.95)
+from ..lung.tissues import Tissue, colors_of
 
 
 def checkSegmentation(
@@ -180,10 +173,11 @@ def writeLabels(
     labelMapNode.CreateDefaultDisplayNodes()
 
 
-def fillColors(colorNode: slicer.vtkMRMLColorTableNode, count: int) -> None:
-    """Give each of `count` clusters a color and a name."""
+def fillColors(colorNode: slicer.vtkMRMLColorTableNode, table: Iterable[Tissue]) -> None:
+    """Give each tissue its color and its name."""
+    table = list(table)
     colorNode.SetTypeToUser()
-    colorNode.SetNumberOfColors(count + 1)
+    colorNode.SetNumberOfColors(len(table) + 1)
     colorNode.SetColor(0, "background", 0, 0, 0, 0)
-    for number in range(1, count + 1):
-        colorNode.SetColor(number, f"cluster {number}", *clusterColor(number), 1)
+    for tissue, color in zip(table, colors_of(table), strict=True):
+        colorNode.SetColor(tissue.number, tissue.name, *color, 1)

@@ -1,4 +1,4 @@
-"""Table nodes: the clusters and the figures of the lungs."""
+"""Table nodes: the tissues and the figures of the lungs."""
 
 from __future__ import annotations
 
@@ -7,58 +7,51 @@ from collections.abc import Collection, Iterable
 import slicer
 import vtk
 
-from ..lung.clusters import ClusterStatistics
 from ..lung.levels import EMPHYSEMA_HU
 from ..lung.measure import LungMeasurements
+from ..lung.tissues import Tissue
 
-CHOSEN, CLUSTER, MEAN, MEDIAN, VOLUME = (
-    "Chosen",
-    "Cluster",
+NUMBER, NAME, MEAN, VOLUME, IN_LUNGS = (
+    "Number",
+    "Tissue",
     "Mean (HU)",
-    "Median (HU)",
     "Volume (mL)",
+    "Share in the lungs",
 )
-INSIDE, AT_BORDER = "Inside the body", "At the border"
 EDITED = "Edited"
 
 
-def writeClusterTable(
-    tableNode: slicer.vtkMRMLTableNode, table: Iterable[ClusterStatistics], chosen: Iterable[int]
-) -> None:
-    """Fill a table node: a row for each cluster, and whether it is taken as lung."""
-    table, chosen = list(table), set(chosen)
+def writeTissueTable(tableNode: slicer.vtkMRMLTableNode, table: Iterable[Tissue]) -> None:
+    """Fill a table node: a row for each tissue."""
+    table = list(table)
     _fill(
         tableNode,
         {
-            CHOSEN: [int(row.number in chosen) for row in table],
-            CLUSTER: [row.number for row in table],
+            NUMBER: [row.number for row in table],
+            NAME: [row.name for row in table],
             MEAN: [row.mean_hu for row in table],
-            MEDIAN: [row.median_hu for row in table],
             VOLUME: [row.volume_ml for row in table],
-            INSIDE: [row.body_fraction for row in table],
-            AT_BORDER: [int(row.touches_border) for row in table],
+            IN_LUNGS: [row.lung_fraction for row in table],
         },
     )
 
 
-def readClusterTable(
-    tableNode: slicer.vtkMRMLTableNode,
-) -> tuple[tuple[ClusterStatistics, ...], tuple[int, ...]]:
-    """The clusters of a table node, and which of them are chosen."""
+def readTissueTable(tableNode: slicer.vtkMRMLTableNode) -> tuple[Tissue, ...]:
+    """The tissues of a table node."""
     columns = tableNode.GetTable()
 
-    def values(name: str) -> list[float]:
+    def values(name: str) -> list[vtk.vtkVariant]:
         column = columns.GetColumnByName(name)
-        return [column.GetVariantValue(row).ToDouble() for row in range(columns.GetNumberOfRows())]
+        return [column.GetVariantValue(row) for row in range(columns.GetNumberOfRows())]
 
-    table = tuple(
-        ClusterStatistics(int(number), mean, median, volume, inside, bool(border))
-        for number, mean, median, volume, inside, border in zip(
-            *map(values, (CLUSTER, MEAN, MEDIAN, VOLUME, INSIDE, AT_BORDER)), strict=True
+    return tuple(
+        Tissue(
+            number.ToInt(), name.ToString(), mean.ToDouble(), volume.ToDouble(), share.ToDouble()
+        )
+        for number, name, mean, volume, share in zip(
+            *map(values, (NUMBER, NAME, MEAN, VOLUME, IN_LUNGS)), strict=True
         )
     )
-    chosen = tuple(row.number for row, taken in zip(table, values(CHOSEN), strict=True) if taken)
-    return table, chosen
 
 
 def writeResultsTable(

@@ -1,4 +1,4 @@
-"""The table of clusters: see what each is, take it as lung or not, pick it in a slice view."""
+"""The table of tissues: see what each is, take it as lung or not, pick a part in a slice view."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..lung.clusters import ClusterStatistics
+from ..errors import S3NetError
+from ..lung.tissues import Tissue, colors_of
 from ..mrml.logic import SegmentationLogic
-from ..mrml.nodes import clusterMapOf, volumeOf
-from ..mrml.segmentation import clusterColor
+from ..mrml.nodes import tissueMapOf, volumeOf
 from .log import Log, waiting
+from .outline import Outline
 from .picking import SliceViewPicker
 
 OPACITY = 0.5
-"""Of the clusters over the scan."""
+"""Of the tissues over the scan."""
 
 
-class ClusterPanel:
-    """Shows the clusters of a segmentation; the lungs follow every choice at once.
+class TissuePanel:
+    """Shows the tissues of a segmentation; the lungs follow every choice at once.
 
     Parameters
     ----------
     ui
-        The panel's widgets: `clusterTable`, `pickButton`, `showClustersCheckBox`.
+        The panel's widgets: `tissueTable`, `tissueSpinBox`, `pickButton`, `showTissuesCheckBox`.
     logic : SegmentationLogic
     log : Log
     onChosen : callable
@@ -43,80 +44,108 @@ class ClusterPanel:
         self._ui, self._logic, self._log = ui, logic, log
         self._onChosen = onChosen
         self._segmentationNode: slicer.vtkMRMLSegmentationNode | None = None
-        self._picker = SliceViewPicker(self._onPicked)
-        self._table = ui.clusterTable
-        self._table.setColumnCount(3)
-        self._table.setHorizontalHeaderLabels([_("Lung"), _("Mean (HU)"), _("Volume (mL)")])
-        self._table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.Stretch)
+        self._outline = Outline()
+        self._picker = SliceViewPicker(self._onPicked, self._onHovered, self._outline.hide)
+        self._table = ui.tissueTable
+        self._table.setColumnCount(4)
+        self._table.setHorizontalHeaderLabels(
+            [_("Tissue"), _("Mean\n(HU)"), _("Volume\n(mL)"), _("In lungs\n(%)")]
+        )
+        header = self._table.horizontalHeader()
+        header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
         self._table.connect("itemChanged(QTableWidgetItem*)", self._onItemChanged)
+        ui.tissueSpinBox.connect("valueChanged(int)", self._onCountChanged)
         ui.pickButton.connect("toggled(bool)", self._onPickToggled)
-        ui.showClustersCheckBox.connect("toggled(bool)", self._onShowToggled)
+        ui.showTissuesCheckBox.connect("toggled(bool)", self._onShowToggled)
         self.show(None)
 
     def show(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> None:
-        """Show the clusters of a segmentation; None, or one without clusters, empties the table."""
+        """Show the tissues of a segmentation; None, or one without tissues, empties the table."""
         self._segmentationNode = segmentationNode
-        clusters, chosen = self._logic.clusters(segmentationNode)
-        if not clusterMapOf(segmentationNode) or not volumeOf(segmentationNode):
-            clusters = ()  # without them nothing can be chosen
+        self._outline.hide()
+        tissues = self._logic.tissues(segmentationNode)
+        if not tissueMapOf(segmentationNode) or not volumeOf(segmentationNode):
+            tissues = ()  # without them nothing can be chosen
         wasBlocked = self._table.blockSignals(True)
-        self._table.setRowCount(len(clusters))
-        for row, cluster in enumerate(clusters):
-            self._fillRow(row, cluster, cluster.number in chosen)
+        self._table.setRowCount(len(tissues))
+        for row, (tissue, color) in enumerate(zip(tissues, colors_of(tissues), strict=True)):
+            self._fillRow(row, tissue, color)
         self._table.blockSignals(wasBlocked)
-        self._table.visible = bool(clusters)
-        for widget in (self._ui.pickButton, self._ui.showClustersCheckBox):
-            widget.enabled = bool(clusters)
-        if not clusters:
+        self._table.visible = bool(tissues)
+        for widget in (self._ui.pickButton, self._ui.showTissuesCheckBox):
+            widget.enabled = bool(tissues)
+        if not tissues:
             self.release()
-        elif self._ui.showClustersCheckBox.checked:
+        elif self._ui.showTissuesCheckBox.checked:
             self._onShowToggled(True)
 
     def release(self) -> None:
-        """Leave the slice views alone: no picking, no clusters over the scan."""
+        """Leave the slice views alone: no picking, no tissues over the scan."""
         self._ui.pickButton.checked = False
-        self._ui.showClustersCheckBox.checked = False
+        self._ui.showTissuesCheckBox.checked = False
 
-    def _fillRow(self, row: int, cluster: ClusterStatistics, isChosen: bool) -> None:
-        name = qt.QTableWidgetItem(_("cluster {number}").format(number=cluster.number))
+    def _fillRow(self, row: int, tissue: Tissue, color: tuple[float, float, float]) -> None:
+        name = qt.QTableWidgetItem(tissue.name)
         name.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsUserCheckable)
-        name.setCheckState(qt.Qt.Checked if isChosen else qt.Qt.Unchecked)
-        red, green, blue = (round(255 * part) for part in clusterColor(cluster.number))
+        name.setCheckState(qt.Qt.Checked if tissue.is_lung else qt.Qt.Unchecked)
+        red, green, blue = (round(255 * part) for part in color)
         name.setData(qt.Qt.DecorationRole, qt.QColor(red, green, blue))
-        name.setData(qt.Qt.UserRole, cluster.number)
+        name.setData(qt.Qt.UserRole, tissue.number)
         self._table.setItem(row, 0, name)
-        for column, figure in ((1, cluster.mean_hu), (2, cluster.volume_ml)):
+        figures = (tissue.mean_hu, tissue.volume_ml, 100 * tissue.lung_fraction)
+        for column, figure in enumerate(figures, 1):
             item = qt.QTableWidgetItem(f"{figure:.0f}")
             item.setFlags(qt.Qt.ItemIsEnabled)
             item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
             self._table.setItem(row, column, item)
 
     def _onItemChanged(self, item: qt.QTableWidgetItem) -> None:
-        rows = range(self._table.rowCount)
-        names = [self._table.item(row, 0) for row in rows]
+        names = [self._table.item(row, 0) for row in range(self._table.rowCount)]
         self._choose(
             name.data(qt.Qt.UserRole) for name in names if name.checkState() == qt.Qt.Checked
         )
 
-    def _onPicked(self, ras: Sequence[float]) -> None:
-        with self._log.reporting():
-            number = self._logic.clusterAt(ras, self._segmentationNode)
-        if number:
-            chosen = set(self._logic.clusters(self._segmentationNode)[1])
-            self._choose(chosen ^ {number})
-
     def _choose(self, numbers: Iterable[int]) -> None:
         with self._log.reporting(), waiting():
-            self._logic.chooseClusters(self._segmentationNode, numbers)
+            self._logic.chooseTissues(self._segmentationNode, numbers)
         self._onChosen()
+
+    def _onCountChanged(self, count: int) -> None:
+        if self._table.rowCount:
+            with self._log.reporting(), waiting():
+                self._logic.mergeTissues(self._segmentationNode, count)
+            self._onChosen()
+
+    def _onPicked(self, ras: Sequence[float], whole: bool) -> None:
+        with self._log.reporting(), waiting():
+            self._logic.pick(ras, self._segmentationNode, whole)
+        self._onChosen()
+
+    def _onHovered(
+        self,
+        sliceView: slicer.qMRMLSliceView,
+        sliceNode: slicer.vtkMRMLSliceNode,
+        ras: Sequence[float],
+        whole: bool,
+    ) -> None:
+        try:
+            found = self._logic.partAt(ras, self._segmentationNode, whole)
+        except S3NetError:  # a click will say so
+            found = None
+        if found is None:
+            self._outline.hide()
+        else:
+            self._outline.show(sliceView, sliceNode, *found)
 
     def _onPickToggled(self, isOn: bool) -> None:
         if isOn:
-            self._ui.showClustersCheckBox.checked = True
+            self._ui.showTissuesCheckBox.checked = True
             self._picker.start()
         else:
             self._picker.stop()
+            self._outline.hide()
 
     def _onShowToggled(self, isOn: bool) -> None:
-        clusters = clusterMapOf(self._segmentationNode) if isOn else None
-        slicer.util.setSliceViewerLayers(label=clusters, labelOpacity=OPACITY)
+        tissues = tissueMapOf(self._segmentationNode) if isOn else None
+        slicer.util.setSliceViewerLayers(label=tissues, labelOpacity=OPACITY)

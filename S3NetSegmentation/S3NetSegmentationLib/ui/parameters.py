@@ -9,7 +9,7 @@ from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmen
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
-from ..settings import Settings
+from ..settings import MAX_TISSUES, Settings
 
 DEFAULT = Settings()
 
@@ -41,7 +41,7 @@ class S3NetSegmentationParameterNode:
         Updated by a run; a run without it makes one.
     roi, limitToSlab, slabBottom, slabTop
         What limits the work; the slab in mm, inferior to superior.
-    mode, workingSize, seed, removeAirways, fillVessels
+    mode, workingSize, seed, removeAirways, fillVessels, tissues
         As of `Settings`.
     """
 
@@ -56,6 +56,7 @@ class S3NetSegmentationParameterNode:
     seed: Annotated[int, WithinRange(0, 999999)] = DEFAULT.seed
     removeAirways: bool = DEFAULT.remove_airways
     fillVessels: bool = DEFAULT.fill_vessels
+    tissues: Annotated[int, WithinRange(4, MAX_TISSUES)] = DEFAULT.tissues
 
     if TYPE_CHECKING:  # what the wrapper adds
 
@@ -80,6 +81,7 @@ def settingsOf(parameters: S3NetSegmentationParameterNode, device: str) -> Setti
         seed=parameters.seed,
         remove_airways=parameters.removeAirways,
         fill_vessels=parameters.fillVessels,
+        tissues=parameters.tissues,
     )
 
 
@@ -100,7 +102,7 @@ def suggestSlab(parameters: S3NetSegmentationParameterNode) -> None:
 
 TO_RESET = (
     *("limitToSlab", "slabBottom", "slabTop"),
-    *("mode", "workingSize", "seed", "removeAirways", "fillVessels"),
+    *("mode", "workingSize", "seed", "removeAirways", "fillVessels", "tissues"),
 )
 
 

@@ -1,4 +1,4 @@
-"""Clicks in the slice views, as positions in the world."""
+"""The cursor and its clicks in the slice views, as positions in the world."""
 
 from __future__ import annotations
 
@@ -16,17 +16,35 @@ BEFORE_OTHERS = 10.0
 
 
 class SliceViewPicker:
-    """Calls a function for each click with the left button in any slice view.
+    """Calls a function for each click with the left button in any slice view, and before it.
 
     Parameters
     ----------
     picked : callable
-        Receives the position in the world, (x, y, z) in RAS millimeters.
+        Receives the position in the world, (x, y, z) in RAS millimeters, and whether the Ctrl key
+        was pressed.
+    hovered : callable
+        Called while the cursor is over a view; receives the view, its node, and both of these.
+    left : callable
+        Called when the cursor leaves a view.
     """
 
-    def __init__(self, picked: Callable[[tuple[float, float, float]], None]):
-        self._picked = picked
-        self._observed: list[tuple[vtk.vtkRenderWindowInteractor, int]] = []
+    def __init__(
+        self,
+        picked: Callable[[tuple[float, float, float], bool], None],
+        hovered: Callable[
+            [
+                slicer.qMRMLSliceView,
+                slicer.vtkMRMLSliceNode,
+                tuple[float, float, float],
+                bool,
+            ],
+            None,
+        ],
+        left: Callable[[], None],
+    ):
+        self._picked, self._hovered, self._left = picked, hovered, left
+        self._observed: list[tuple[vtk.vtkObject, int]] = []
         self._pressed: tuple[int, int] | None = None
 
     def start(self) -> None:
@@ -49,26 +67,38 @@ class SliceViewPicker:
         layoutManager = slicer.app.layoutManager()
         for name in layoutManager.sliceViewNames():
             sliceNode = layoutManager.sliceWidget(name).mrmlSliceNode()
-            interactor = layoutManager.sliceWidget(name).sliceView().interactor()
+            sliceView = layoutManager.sliceWidget(name).sliceView()
+            onMove = partial(self._onMove, sliceView=sliceView, sliceNode=sliceNode)
+            onRelease = partial(self._onRelease, sliceNode=sliceNode)
+            interactor = sliceView.interactor()
             self._observe(interactor, "LeftButtonPressEvent", self._onPress)
-            self._observe(
-                interactor,
-                "LeftButtonReleaseEvent",
-                partial(self._onRelease, sliceNode=sliceNode),
-            )
+            self._observe(interactor, "LeftButtonReleaseEvent", onRelease)
+            self._observe(interactor, "MouseMoveEvent", onMove)
+            self._observe(interactor, "LeaveEvent", self._onLeave)
+            self._observe(sliceNode, "ModifiedEvent", self._onLeave)  # until the cursor moves
 
     def _forget(self) -> None:
-        for interactor, tag in self._observed:
-            interactor.RemoveObserver(tag)
+        for observed, tag in self._observed:
+            observed.RemoveObserver(tag)
         self._observed = []
 
     def _observe(
+        self, observed: vtk.vtkObject, event: str, callback: Callable[[vtk.vtkObject, str], None]
+    ) -> None:
+        self._observed.append((observed, observed.AddObserver(event, callback, BEFORE_OTHERS)))
+
+    def _onMove(
         self,
         interactor: vtk.vtkRenderWindowInteractor,
         event: str,
-        callback: Callable[[vtk.vtkRenderWindowInteractor, str], None],
+        sliceView: slicer.qMRMLSliceView,
+        sliceNode: slicer.vtkMRMLSliceNode,
     ) -> None:
-        self._observed.append((interactor, interactor.AddObserver(event, callback, BEFORE_OTHERS)))
+        ras = xyToRas(sliceNode, *interactor.GetEventPosition())
+        self._hovered(sliceView, sliceNode, ras, bool(interactor.GetControlKey()))
+
+    def _onLeave(self, caller: vtk.vtkObject, event: str) -> None:
+        self._left()
 
     def _onPress(self, interactor: vtk.vtkRenderWindowInteractor, event: str) -> None:
         self._pressed = interactor.GetEventPosition()
@@ -82,7 +112,7 @@ class SliceViewPicker:
         pressed, self._pressed = self._pressed, None
         x, y = interactor.GetEventPosition()
         if pressed and max(abs(x - pressed[0]), abs(y - pressed[1])) <= STILL:
-            self._picked(xyToRas(sliceNode, x, y))
+            self._picked(xyToRas(sliceNode, x, y), bool(interactor.GetControlKey()))
 
 
 def xyToRas(sliceNode: slicer.vtkMRMLSliceNode, x: float, y: float) -> tuple[float, float, float]:

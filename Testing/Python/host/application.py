@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import slicer
 import slicer_scene
 import vtk
 from PySide6 import QtCore, QtWidgets
+from vtk.util import numpy_support
 
 from . import pythonqt, scripted, widgets
 
@@ -51,6 +53,7 @@ class SliceView:
         self._composite = scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
         self._composite.SetLayoutName("Red")
         self._interactor = vtk.vtkGenericRenderWindowInteractor()
+        self._renderer = vtk.vtkRenderer()
 
     def mrmlSliceNode(self):
         """The real node of the view."""
@@ -68,16 +71,51 @@ class SliceView:
         """A real interactor, to which the tests send events."""
         return self._interactor
 
-    def click(self, ras, dragged: int = 0) -> None:
+    def renderWindow(self):
+        """The window on the screen, of which the renderers are used."""
+        renderers = vtk.vtkRendererCollection()
+        renderers.AddItem(self._renderer)
+        return SimpleNamespace(GetRenderers=lambda: renderers)
+
+    def scheduleRender(self):
+        """Nobody looks."""
+
+    @property
+    def lines(self):
+        """What is drawn over the view: the points of the lines in pixels, (n, 2)."""
+        actors = self._renderer.GetViewProps()
+        drawn = [actors.GetItemAsObject(index) for index in range(actors.GetNumberOfItems())]
+        points = [
+            numpy_support.vtk_to_numpy(each.GetMapper().GetInput().GetPoints().GetData())
+            for each in drawn
+        ]
+        return np.concatenate(points)[:, :2] if points else np.empty((0, 2))
+
+    def click(self, ras, dragged: int = 0, ctrl: bool = False) -> None:
         """Press the left button at a position in the world and release it, maybe elsewhere."""
+        x, y = self.pixel(ras)
+        self._interactor.SetEventInformation(x, y, ctrl, 0, "\0", 0, None)
+        self._interactor.InvokeEvent("LeftButtonPressEvent")
+        self._interactor.SetEventInformation(x + dragged, y, ctrl, 0, "\0", 0, None)
+        self._interactor.InvokeEvent("LeftButtonReleaseEvent")
+
+    def hover(self, ras, ctrl: bool = False) -> None:
+        """Move the cursor to a position in the world."""
+        x, y = self.pixel(ras)
+        self._interactor.SetEventInformation(x, y, ctrl, 0, "\0", 0, None)
+        self._interactor.InvokeEvent("MouseMoveEvent")
+
+    def leave(self) -> None:
+        """Move the cursor out of the view."""
+        self._interactor.InvokeEvent("LeaveEvent")
+
+    def pixel(self, ras) -> tuple[int, int]:
+        """Show the slice of a position in the world; where it is in the view."""
         self._node.SetSliceOffset(ras[2])
         inverse = vtk.vtkMatrix4x4()
         vtk.vtkMatrix4x4.Invert(self._node.GetXYToRAS(), inverse)
         x, y = (round(value) for value in inverse.MultiplyPoint((*ras, 1))[:2])
-        self._interactor.SetEventInformation(x, y, 0, 0, "\0", 0, None)
-        self._interactor.InvokeEvent("LeftButtonPressEvent")
-        self._interactor.SetEventInformation(x + dragged, y, 0, 0, "\0", 0, None)
-        self._interactor.InvokeEvent("LeftButtonReleaseEvent")
+        return x, y
 
 
 class ThreeDView:

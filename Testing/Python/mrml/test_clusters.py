@@ -1,16 +1,16 @@
-"""Choosing clusters, finding the one under a point, and both after a scene was loaded again."""
+"""Choosing tissues, picking parts of them, and both after a scene was loaded again."""
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import slicer
-import vtk
 from engine_here import JobHere, segmented, small_chest
 from quick import QUICK
 from S3NetSegmentationLib.errors import InputError, S3NetError
-from S3NetSegmentationLib.manual_choice import choose_clusters
+from S3NetSegmentationLib.manual_choice import choose_tissues, merge_tissues, pick
 from S3NetSegmentationLib.mrml.logic import SegmentationLogic
-from S3NetSegmentationLib.mrml.nodes import clusterMapOf, volumeOf
+from S3NetSegmentationLib.mrml.nodes import tissueMapOf, volumeOf
+from scipy import ndimage
 from slicer_scene import (
     add_transform,
     add_volume,
@@ -24,7 +24,11 @@ from slicer_scene import (
 
 
 def chosen_lungs(image, numbers):
-    return choose_clusters(segmented(image), sitk.GetArrayViewFromImage(image), numbers).lung_array
+    return choose_tissues(segmented(image), sitk.GetArrayViewFromImage(image), numbers).lung_array
+
+
+def chosen_in(logic, segmentation):
+    return [tissue.number for tissue in logic.tissues(segmentation) if tissue.is_lung]
 
 
 @pytest.mark.parametrize("geometry", ["axial", "left-handed", "oblique"])
@@ -32,14 +36,14 @@ def test_a_choice_gives_what_the_engine_gives(logic, geometry):
     image = small_chest(geometry).image
     volume = add_volume(image)
     segmentation = logic.segment(volume, QUICK)
-    chosen = segmented(image).chosen
-    for numbers in ([*chosen, len(segmented(image).table)], chosen[:1], [], chosen):
-        logic.chooseClusters(segmentation, numbers)
+    chosen = segmented(image).chosen_tissues
+    for numbers in ([*chosen, len(segmented(image).tissue_table)], [], chosen):
+        logic.chooseTissues(segmentation, numbers)
         assert (lungs_array(segmentation, volume) == chosen_lungs(image, numbers)).all()
-        assert logic.clusters(segmentation)[1] == tuple(sorted(numbers))
+        assert chosen_in(logic, segmentation) == sorted(numbers)
         results = segmentation.GetNodeReference("S3Net.resultsTable").GetTable()
         hounsfield = sitk.GetArrayViewFromImage(image)
-        lung = choose_clusters(segmented(image), hounsfield, numbers).figures.lungs[0]
+        lung = choose_tissues(segmented(image), hounsfield, numbers).figures.lungs[0]
         assert results.GetValue(0, 1).ToString() == f"{lung.volume_ml:.0f}"
 
 
@@ -47,18 +51,17 @@ def test_a_choice_that_cannot_be_made_changes_nothing(logic, scene):
     volume = add_volume(small_chest().image)
     segmentation = logic.segment(volume, QUICK)
     before = state()
-    with pytest.raises(InputError, match="no cluster 99"):
-        logic.chooseClusters(segmentation, [99])
+    with pytest.raises(InputError, match="no tissue 99"):
+        logic.chooseTissues(segmentation, [99])
     assert state() == before
     stranger = scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
     with pytest.raises(InputError, match="gone; apply again"):
-        logic.chooseClusters(stranger, [1])
-    assert logic.clusters(stranger) == ((), ())
-    assert logic.clusters(None) == ((), ())
+        logic.chooseTissues(stranger, [1])
+    assert logic.tissues(stranger) == logic.tissues(None) == ()
     assert logic.warnings(stranger) == logic.warnings(None) == ()
     scene.RemoveNode(volume)
     with pytest.raises(InputError, match="gone; apply again"):
-        logic.chooseClusters(segmentation, [1])
+        logic.chooseTissues(segmentation, [1])
 
 
 def test_a_choice_that_slicer_does_not_take_changes_nothing(logic, monkeypatch):
@@ -68,7 +71,7 @@ def test_a_choice_that_slicer_does_not_take_changes_nothing(logic, monkeypatch):
     def shown():
         results = segmentation.GetNodeReference("S3Net.resultsTable").GetTable()
         volumes = [results.GetValue(row, 1).ToString() for row in range(2)]
-        return lungs_array(segmentation, volume).tobytes(), logic.clusters(segmentation), volumes
+        return lungs_array(segmentation, volume).tobytes(), logic.tissues(segmentation), volumes
 
     class Refusing:
         ImportLabelmapToSegmentationNode = staticmethod(lambda *arguments: False)
@@ -76,7 +79,7 @@ def test_a_choice_that_slicer_does_not_take_changes_nothing(logic, monkeypatch):
     before = shown()
     monkeypatch.setattr(slicer, "vtkSlicerSegmentationsModuleLogic", Refusing)
     with pytest.raises(S3NetError, match="choose another one"):
-        logic.chooseClusters(segmentation, [1])
+        logic.chooseTissues(segmentation, [1])
     assert shown() == before
 
 
@@ -86,15 +89,15 @@ def test_a_choice_on_a_volume_that_became_another_is_refused(logic):
     slicer.util.updateVolumeFromArray(
         volume, sitk.GetArrayFromImage(small_chest("anisotropic").image)
     )
-    before = lungs_array(segmentation, clusterMapOf(segmentation))
+    before = lungs_array(segmentation, tissueMapOf(segmentation))
     with pytest.raises(InputError, match="no longer fits.*apply again"):
-        logic.chooseClusters(segmentation, [1])
-    assert (lungs_array(segmentation, clusterMapOf(segmentation)) == before).all()
+        logic.chooseTissues(segmentation, [1])
+    assert (lungs_array(segmentation, tissueMapOf(segmentation)) == before).all()
 
 
 @pytest.mark.parametrize("geometry", ["axial", "oblique", "left-handed", "sagittal storage"])
 @pytest.mark.parametrize("transformed", [False, True])
-def test_the_cluster_under_a_point(logic, geometry, transformed):
+def test_the_part_under_a_point(logic, geometry, transformed):
     image = small_chest(geometry).image
     volume, matrix = add_volume(image), ijk_to_ras(image)
     if transformed:
@@ -102,22 +105,107 @@ def test_the_cluster_under_a_point(logic, geometry, transformed):
         volume.SetAndObserveTransformNodeID(add_transform(turn).GetID())
         matrix = turn @ matrix
     segmentation = logic.segment(volume, QUICK)
-    clusters = slicer.util.arrayFromVolume(clusterMapOf(segmentation))
+    tissues = slicer.util.arrayFromVolume(tissueMapOf(segmentation))
     random = np.random.default_rng(0)
-    for index in random.integers(0, clusters.shape, (40, 3)):
+    for index in random.integers(0, tissues.shape, (40, 3)):
         # Anywhere in the voxel, not only at its center.
         inside = index[::-1] + random.uniform(-0.45, 0.45, 3)
         ras = (matrix @ [*inside, 1])[:3]
-        assert logic.clusterAt(ras, segmentation) == clusters[tuple(index)]
-        assert logic.clusterAt(ras) == clusters[tuple(index)], "by default the latest"
-    assert logic.clusterAt((matrix @ [0, 0, 0, 1])[:3], segmentation) == 0
-    for outside in ([-1, 0, 0], [clusters.shape[2], 5, 5], [5, 5, -0.6], [5e6, 0, 0]):
-        assert logic.clusterAt((matrix @ [*outside, 1])[:3], segmentation) == 0
+        found = logic.partAt(ras, segmentation)
+        if not tissues[tuple(index)]:
+            assert found is None
+        else:
+            part, mask, to_mask = found
+            assert part == segmented(image).part_at(index)
+            assert logic.partAt(ras, segmentation, whole=True)[0] == (part[0], 0)
+            assert part[0] == tissues[tuple(index)]
+            place = (to_mask @ [*ras, 1])[:3]
+            z, y, x = np.rint(place).astype(int)
+            assert mask[z, y - 1 : y + 2, x - 1 : x + 2].any()
+    for outside in ([-1, 0, 0], [tissues.shape[2], 5, 5], [5, 5, -0.6], [5e6, 0, 0]):
+        assert logic.partAt((matrix @ [*outside, 1])[:3], segmentation) is None
 
 
-def test_no_cluster_where_nothing_was_segmented(logic, scene):
-    assert logic.clusterAt((0, 0, 0), scene.AddNewNodeByClass("vtkMRMLSegmentationNode")) == 0
-    assert logic.clusterAt((0, 0, 0), None) == 0
+def a_point_in(image, name):
+    """A voxel deep inside a tissue, and its place in the world."""
+    result = segmented(image)
+    (number,) = (row.number for row in result.tissue_table if row.name == name)
+    distance = ndimage.distance_transform_edt(result.tissue_array == number)
+    index = np.unravel_index(distance.argmax(), distance.shape)
+    return index, (ijk_to_ras(image) @ [*index[::-1], 1])[:3]
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_a_pick_gives_what_the_engine_gives(logic, limited):
+    image = small_chest("oblique").image
+    volume = add_volume(image)
+    segmentation = logic.segment(volume, QUICK)
+    before = lungs_array(segmentation, volume)
+    index, ras = a_point_in(image, "soft tissue")
+    logic.pick(ras, segmentation, whole=limited)
+    expected = pick(segmented(image), sitk.GetArrayViewFromImage(image), index, limited)
+    assert (lungs_array(segmentation, volume) == expected.lung_array).all()
+    assert logic.tissues(segmentation) == expected.tissue_table
+    logic.pick(ras, segmentation, whole=limited)
+    assert (lungs_array(segmentation, volume) == before).all()
+    state_before = state()
+    logic.pick((5e6, 0, 0), segmentation)
+    assert state() == state_before
+
+
+def test_picks_are_taken_back_one_by_one(logic, scene):
+    scene.SetUndoOff()
+    image = small_chest().image
+    volume = add_volume(image)
+    segmentation = logic.segment(volume, QUICK)
+    states = []
+    for name in ("soft tissue", "fat", "aerated lung"):
+        states.append((lungs_array(segmentation, volume), logic.tissues(segmentation)))
+        logic.pick(a_point_in(image, name)[1], segmentation)
+    for lungs, tissues in reversed(states):
+        assert logic.canUndo(segmentation)
+        assert (lungs_array(segmentation, volume) != lungs).any()
+        logic.undo()
+        assert (lungs_array(segmentation, volume) == lungs).all()
+        assert logic.tissues(segmentation) == tissues
+    logic.pick(a_point_in(image, "fat")[1], segmentation)
+    logic.pick(a_point_in(image, "fat")[1], segmentation)
+    assert (lungs_array(segmentation, volume) == states[0][0]).all()
+
+
+def test_slicers_own_undo_takes_a_pick_back_for_the_next_one_too(logic, scene):
+    scene.SetUndoOn()
+    image = small_chest().image
+    volume = add_volume(image)
+    segmentation = logic.segment(volume, QUICK)
+    before = lungs_array(segmentation, volume)
+    logic.pick(a_point_in(image, "fat")[1], segmentation)
+    scene.Undo()
+    assert (lungs_array(segmentation, volume) == before).all()
+    index, ras = a_point_in(image, "soft tissue")
+    logic.pick(ras, segmentation)
+    expected = pick(segmented(image), sitk.GetArrayViewFromImage(image), index)
+    assert (lungs_array(segmentation, volume) == expected.lung_array).all()
+
+
+def test_another_number_of_tissues_keeps_the_lungs(logic, scene):
+    scene.SetUndoOff()
+    image = small_chest().image
+    volume = add_volume(image)
+    segmentation = logic.segment(volume, QUICK)
+    before, tissues = lungs_array(segmentation, volume), logic.tissues(segmentation)
+    logic.mergeTissues(segmentation, 16)
+    expected = merge_tissues(segmented(image), 16)
+    assert logic.tissues(segmentation) == expected.tissue_table
+    shown = tissueMapOf(segmentation)
+    assert (slicer.util.arrayFromVolume(shown) == expected.tissue_array).all()
+    colors = shown.GetDisplayNode().GetColorNode()
+    assert colors.GetNumberOfColors() == len(expected.tissue_table) + 1
+    assert (lungs_array(segmentation, volume) == before).all()
+    logic.undo()
+    assert logic.tissues(segmentation) == tissues
+    logic.pick(a_point_in(image, "fat")[1], segmentation)
+    assert len(logic.tissues(segmentation)) == len(tissues)
 
 
 def save_and_load(scene, application, folder):
@@ -140,11 +228,13 @@ def test_a_loaded_scene_goes_on_where_it_was(
     low, high = -150, 60
     limits = {"sliceRange": (low, high)} if limited else {}
     segmentation = logic.segment(volume, QUICK, **limits)
-    table, chosen = logic.clusters(segmentation)
-    fewer = chosen[1:] or [*chosen, len(table)]
-    logic.chooseClusters(segmentation, fewer)
+    table, chosen = logic.tissues(segmentation), chosen_in(logic, segmentation)
+    # What is picked in the scene that is saved stays picked in the one that is loaded.
+    _, ras = a_point_in(image, "soft tissue")
+    logic.pick(ras, segmentation)
+    logic.chooseTissues(segmentation, [])
     expected = lungs_array(segmentation, volume)
-    logic.chooseClusters(segmentation, chosen)
+    logic.chooseTissues(segmentation, chosen)
     first = lungs_array(segmentation, volume)
     folder = tmp_path / "scene with space and ü 肺"
     folder.mkdir()
@@ -153,21 +243,20 @@ def test_a_loaded_scene_goes_on_where_it_was(
     flip = slice(None, None, -1 if geometry == "left-handed" else 1)
     assert (lungs_array(segmentation, volume)[flip] == first).all()
     logic = SegmentationLogic(JobHere)
-    loaded, taken = logic.clusters(segmentation)
-    assert taken == chosen
-    assert [row.number for row in loaded] == [row.number for row in table]
+    assert chosen_in(logic, segmentation) == chosen
+    loaded = logic.tissues(segmentation)
+    assert [row.name for row in loaded] == [row.name for row in table]
     np.testing.assert_allclose(
         [row.volume_ml for row in loaded], [row.volume_ml for row in table], rtol=1e-4
     )
-    logic.chooseClusters(segmentation, fewer)
+    logic.chooseTissues(segmentation, [])
     assert (lungs_array(segmentation, volume)[flip] == expected).all()
-    logic.chooseClusters(segmentation, chosen)
+    logic.chooseTissues(segmentation, chosen)
     assert (lungs_array(segmentation, volume)[flip] == first).all()
-    colors = clusterMapOf(segmentation).GetDisplayNode().GetColorNode()
-    assert colors.GetColorName(1) == "cluster 1"
-    matrix = vtk.vtkMatrix4x4()
-    volume.GetIJKToRASMatrix(matrix)
-    middle = [n // 2 for n in slicer.util.arrayFromVolume(volume).shape]
-    ras = matrix.MultiplyPoint([*middle[::-1], 1])[:3]
-    clusters = slicer.util.arrayFromVolume(clusterMapOf(segmentation))
-    assert logic.clusterAt(ras, segmentation) == clusters[tuple(middle)]
+    colors = tissueMapOf(segmentation).GetDisplayNode().GetColorNode()
+    assert colors.GetColorName(1) == table[0].name
+    logic.mergeTissues(segmentation, 16)
+    assert len(logic.tissues(segmentation)) > len(table)
+    logic.pick(ras, segmentation)
+    logic.pick(ras, segmentation)
+    assert (lungs_array(segmentation, volume)[flip] == first).all()

@@ -88,7 +88,7 @@ def test_views_that_miss_the_lungs_go_to_them(logic, views, scans):
     after = offsets()
     assert after["Red"] == pytest.approx(900, abs=60)
     assert (after["Green"], after["Yellow"]) == (0, 0), "these showed the lungs before"
-    logic.chooseClusters(segmentation, [])
+    logic.chooseTissues(segmentation, [])
     centerOnLungs(segmentation)
     assert offsets() == after
 

@@ -6,7 +6,7 @@ import SimpleITK as sitk
 import slicer
 from engine_here import JobHere, segmented, small_chest
 from quick import QUICK
-from S3NetSegmentationLib.manual_choice import choose_clusters
+from S3NetSegmentationLib.manual_choice import choose_tissues
 from S3NetSegmentationLib.mrml.edits import editedLungs
 from S3NetSegmentationLib.mrml.logic import SegmentationLogic
 from S3NetSegmentationLib.mrml.measuring import updateFigures
@@ -39,20 +39,20 @@ def paint_and_erase(segmentation, volume):
 
 
 def engine_lungs(image, numbers):
-    return choose_clusters(segmented(image), sitk.GetArrayViewFromImage(image), numbers).lung_array
+    return choose_tissues(segmented(image), sitk.GetArrayViewFromImage(image), numbers).lung_array
 
 
 @pytest.mark.parametrize("geometry", ["axial", "oblique", "left-handed"])
 def test_a_choice_keeps_what_was_painted_and_what_was_erased(logic, geometry):
     image = small_chest(geometry).image
-    volume, chosen = add_volume(image), segmented(image).chosen
+    volume, chosen = add_volume(image), segmented(image).chosen_tissues
     segmentation = logic.segment(volume, QUICK)
     assert editedLungs(segmentation) == ()
     painted, erased = paint_and_erase(segmentation, volume)
     assert editedLungs(segmentation) == ("right_lung",)
-    # Where no cluster is chosen, nothing distinguishes what was erased from what was never lung.
+    # Where no tissue is chosen, nothing distinguishes what was erased from what was never lung.
     for numbers in ([], chosen[:1], chosen):
-        logic.chooseClusters(segmentation, numbers)
+        logic.chooseTissues(segmentation, numbers)
         expected = engine_lungs(image, numbers).copy()
         expected[painted], expected[erased] = 1, 0
         assert (lungs_array(segmentation, volume) == expected).all()
@@ -64,17 +64,17 @@ def test_a_choice_in_a_loaded_scene_keeps_the_edits_too(
     logic, scene, application, tmp_path, geometry
 ):
     image = small_chest(geometry).image
-    volume, chosen = add_volume(image), segmented(image).chosen
+    volume, chosen = add_volume(image), segmented(image).chosen_tissues
     segmentation = logic.segment(volume, QUICK)
     painted, erased = paint_and_erase(segmentation, volume)
-    logic.chooseClusters(segmentation, [])
+    logic.chooseTissues(segmentation, [])
     path = save_scene(tmp_path)
     application.close_scene()
     load_scene_into = application.fresh_scene()
     load_scene(path)
     segmentation = load_scene_into.GetFirstNodeByClass("vtkMRMLSegmentationNode")
     volume = volumeOf(segmentation)
-    SegmentationLogic(JobHere).chooseClusters(segmentation, chosen)
+    SegmentationLogic(JobHere).chooseTissues(segmentation, chosen)
     expected = engine_lungs(image, chosen).copy()
     expected[painted], expected[erased] = 1, 0
     flip = slice(None, None, -1 if geometry == "left-handed" else 1)
@@ -107,13 +107,17 @@ def test_a_new_run_keeps_the_edits_as_a_copy(logic, scene):
     paint_and_erase(segmentation, volume)
     edited = lungs_array(segmentation, volume)
     assert logic.segment(volume, QUICK) is segmentation
-    assert (lungs_array(segmentation, volume) == engine_lungs(image, segmented(image).chosen)).all()
+    assert (
+        lungs_array(segmentation, volume) == engine_lungs(image, segmented(image).chosen_tissues)
+    ).all()
     (copy,) = copies(scene, segmentation)
     assert (lungs_array(copy, volume) == edited).all()
     assert not copy.GetDisplayNode().GetVisibility()
     assert segmentationOf(volume) is segmentation
-    logic.chooseClusters(segmentation, segmented(image).chosen)
-    assert (lungs_array(segmentation, volume) == engine_lungs(image, segmented(image).chosen)).all()
+    logic.chooseTissues(segmentation, segmented(image).chosen_tissues)
+    assert (
+        lungs_array(segmentation, volume) == engine_lungs(image, segmented(image).chosen_tissues)
+    ).all()
     logic.segment(volume, QUICK)
     assert copies(scene, segmentation) == [copy], "without new edits there is nothing to keep"
 
@@ -172,7 +176,7 @@ def test_the_figures_follow_the_segments(logic, geometry):
     edit(segmentation, volume, "left_lung", lambda array: array.__imul__(0))
     updateFigures(segmentation)
     assert figures(segmentation)[1]["Volume (mL)"] == "0"
-    logic.chooseClusters(segmentation, segmented(image).chosen)
+    logic.chooseTissues(segmentation, segmented(image).chosen_tissues)
     assert [row["Edited"] for row in figures(segmentation)] == ["by hand", "by hand"]
     assert figures(segmentation)[1]["Volume (mL)"] == "0"
 
@@ -195,14 +199,14 @@ def test_figures_without_a_volume_stay(logic, scene):
     assert figures(segmentation) == before
 
 
-def test_quality_and_hints_are_those_of_the_clusters_that_are_chosen(logic):
+def test_quality_and_hints_are_those_of_the_tissues_that_are_chosen(logic):
     image = small_chest().image
     segmentation = logic.segment(add_volume(image), QUICK)
     assert logic.quality(segmentation) == segmented(image).figures.quality
-    logic.chooseClusters(segmentation, [])
+    logic.chooseTissues(segmentation, [])
     assert logic.quality(segmentation) == 0
     assert "No lungs were found" in logic.warnings(segmentation)[0]
-    logic.chooseClusters(segmentation, segmented(image).chosen)
+    logic.chooseTissues(segmentation, segmented(image).chosen_tissues)
     assert logic.quality(segmentation) == segmented(image).figures.quality
     assert logic.warnings(segmentation) == segmented(image).figures.hints
 
@@ -210,10 +214,10 @@ def test_quality_and_hints_are_those_of_the_clusters_that_are_chosen(logic):
 def test_undo_keeps_what_was_edited_since_as_a_copy_and_brings_older_edits_back(logic, scene):
     scene.SetUndoOff()
     image = small_chest().image
-    volume, chosen = add_volume(image), segmented(image).chosen
+    volume, chosen = add_volume(image), segmented(image).chosen_tissues
     segmentation = logic.segment(volume, QUICK)
     paint_and_erase(segmentation, volume)
-    logic.chooseClusters(segmentation, chosen[:1])
+    logic.chooseTissues(segmentation, chosen[:1])
     chosen_once = lungs_array(segmentation, volume)
     logic.segment(volume, QUICK, overwrite=True)
     edit(segmentation, volume, "left_lung", lambda array: array.__imul__(0))
@@ -221,6 +225,6 @@ def test_undo_keeps_what_was_edited_since_as_a_copy_and_brings_older_edits_back(
     assert (lungs_array(segmentation, volume) == chosen_once).all()
     (copy,) = copies(scene, segmentation)
     assert not segment_array(copy, "left_lung", volume).any()
-    logic.chooseClusters(segmentation, [])
-    logic.chooseClusters(segmentation, chosen[:1])
+    logic.chooseTissues(segmentation, [])
+    logic.chooseTissues(segmentation, chosen[:1])
     assert (lungs_array(segmentation, volume) == chosen_once).all()

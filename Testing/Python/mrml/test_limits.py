@@ -7,7 +7,7 @@ import slicer
 from engine_here import segmented, small_chest
 from quick import QUICK
 from S3NetSegmentationLib.errors import InputError
-from S3NetSegmentationLib.mrml.nodes import clusterMapOf
+from S3NetSegmentationLib.mrml.nodes import tissueMapOf
 from S3NetSegmentationLib.mrml.volume import voxelBox
 from slicer_scene import (
     add_transform,
@@ -43,7 +43,7 @@ def check_against_the_crop(segmentation, volume, image, slices):
     expected = np.zeros(slicer.util.arrayFromVolume(volume).shape, np.uint8)
     for found, result in (
         (lungs_array(segmentation, volume), segmented(crop).lungs),
-        (slicer.util.arrayFromVolume(clusterMapOf(segmentation)), segmented(crop).clusters),
+        (slicer.util.arrayFromVolume(tissueMapOf(segmentation)), segmented(crop).tissues),
     ):
         expected[:] = 0
         expected[slices] = sitk.GetArrayFromImage(result)

@@ -36,7 +36,7 @@ def test_the_process_gives_what_the_engine_gives(scene, application, temporary):
     segmentation = logic.segment(volume, QUICK, onProgress=progress.append)
     expected = segmented(image)
     assert (lungs_array(segmentation, volume) == sitk.GetArrayFromImage(expected.lungs)).all()
-    assert logic.clusters(segmentation) == (expected.table, expected.chosen)
+    assert logic.tissues(segmentation) == expected.tissue_table
     assert logic.warnings(segmentation) == expected.warnings
     fractions = [report.fraction for report in progress]
     assert fractions == sorted(fractions)

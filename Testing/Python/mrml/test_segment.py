@@ -12,10 +12,10 @@ from S3NetSegmentationLib.errors import InputError
 from S3NetSegmentationLib.evaluation.overlap import dice
 from S3NetSegmentationLib.io.segments import LUNG_SEGMENTS
 from S3NetSegmentationLib.mrml.nodes import (
-    clusterMapOf,
     nodesOf,
     removeNodesOf,
     resultsTableOf,
+    tissueMapOf,
     volumeOf,
 )
 from slicer_scene import (
@@ -52,11 +52,9 @@ def test_voxel_exact_in_every_geometry(logic, name):
     assert (lungs == sitk.GetArrayFromImage(expected.lungs)).all()
     truth = sitk.GetArrayFromImage(found.lungs)
     assert min(dice(lungs == label, truth == label) for label in (1, 2)) > 0.97
-    clusters = clusterMapOf(segmentation)
-    assert (
-        slicer.util.arrayFromVolume(clusters) == sitk.GetArrayFromImage(expected.clusters)
-    ).all()
-    np.testing.assert_array_equal(matrix_of(clusters), matrix_of(volume))
+    tissues = tissueMapOf(segmentation)
+    assert (slicer.util.arrayFromVolume(tissues) == sitk.GetArrayFromImage(expected.tissues)).all()
+    np.testing.assert_array_equal(matrix_of(tissues), matrix_of(volume))
 
 
 TRANSFORMS = {
@@ -88,7 +86,7 @@ def test_the_lungs_lie_on_a_volume_under_a_linear_transform(logic, chest, name):
         # Slicer's center is half a voxel off in each direction.
         half = np.linalg.norm(chest.image.GetSpacing()) / 2
         assert np.linalg.norm(found - world[:3]) < half + 0.01
-    assert clusterMapOf(segmentation).GetParentTransformNode() is node
+    assert tissueMapOf(segmentation).GetParentTransformNode() is node
 
 
 def test_volumes_are_those_in_the_world_under_a_transform_that_scales_and_shears(logic, chest):
@@ -216,14 +214,14 @@ def test_export_to_a_label_map_has_the_grid_of_the_volume(logic, scene, name):
 def test_the_tables_hold_the_figures(logic, chest):
     segmentation = logic.segment(add_volume(chest.image), QUICK)
     expected = segmented(chest.image)
-    assert logic.clusters(segmentation) == (expected.table, expected.chosen)
-    table = segmentation.GetNodeReference("S3Net.clusterTable").GetTable()
+    assert logic.tissues(segmentation) == expected.tissue_table
+    table = segmentation.GetNodeReference("S3Net.tissueTable").GetTable()
     assert [table.GetColumnName(n) for n in range(5)] == [
-        "Chosen",
-        "Cluster",
+        "Number",
+        "Tissue",
         "Mean (HU)",
-        "Median (HU)",
         "Volume (mL)",
+        "Share in the lungs",
     ]
     results = segmentation.GetNodeReference("S3Net.resultsTable").GetTable()
     rows = [
@@ -237,10 +235,11 @@ def test_the_tables_hold_the_figures(logic, chest):
         assert float(row[3]) == pytest.approx(100 * lung.emphysema_fraction, abs=0.051)
 
 
-def test_clusters_have_a_color_each(logic, chest):
+def test_tissues_have_a_color_and_a_name_each(logic, chest):
     segmentation = logic.segment(add_volume(chest.image), QUICK)
-    colors = clusterMapOf(segmentation).GetDisplayNode().GetColorNode()
-    count = len(segmented(chest.image).table)
+    colors = tissueMapOf(segmentation).GetDisplayNode().GetColorNode()
+    table = segmented(chest.image).tissue_table
+    count = len(table)
     assert colors.GetNumberOfColors() == count + 1
     seen = set()
     for number in range(count + 1):
@@ -249,7 +248,9 @@ def test_clusters_have_a_color_each(logic, chest):
         seen.add(tuple(color))
         assert color[3] == (number > 0)
     assert len(seen) == count + 1
-    assert colors.GetColorName(1) == "cluster 1"
+    names = [colors.GetColorName(number) for number in range(1, count + 1)]
+    assert names == [tissue.name for tissue in table]
+    assert len(set(names)) == count
 
 
 def test_no_lungs_yield_empty_segments_and_tables_without_figures(logic):
@@ -269,7 +270,7 @@ def test_running_again_updates_the_same_nodes(logic, chest):
     volume = add_volume(chest.image)
     segmentation = logic.segment(volume, QUICK)
     before = set(nodes())
-    logic.chooseClusters(segmentation, [])
+    logic.chooseTissues(segmentation, [])
     assert logic.segment(volume, QUICK, segmentation) is segmentation
     assert logic.segment(volume, QUICK) is segmentation
     assert set(nodes()) == before
@@ -302,11 +303,11 @@ def test_one_run_adds_only_what_belongs_to_it(logic, chest):
 def test_what_was_deleted_is_made_again(logic, scene, chest):
     volume = add_volume(chest.image)
     segmentation = logic.segment(volume, QUICK)
-    for role in ("clusters", "clusterColors", "clusterTable"):
+    for role in ("tissues", "tissueColors", "tissueTable"):
         scene.RemoveNode(segmentation.GetNodeReference(f"S3Net.{role}"))
     segmentation.GetSegmentation().RemoveSegment("left_lung")
     logic.segment(volume, QUICK, segmentation)
-    assert logic.clusters(segmentation)[1] == segmented(chest.image).chosen
+    assert logic.tissues(segmentation) == segmented(chest.image).tissue_table
     assert segment_array(segmentation, "left_lung", volume).any()
 
 
@@ -332,7 +333,7 @@ def test_only_the_two_lungs_of_a_users_segmentation_are_overwritten(logic, scene
     segments = segmentation.GetSegmentation()
     assert segments.GetNumberOfSegments() == 3
     assert segments.GetSegment("right_lung").GetName() == "my right lung"
-    logic.chooseClusters(segmentation, [])
+    logic.chooseTissues(segmentation, [])
     assert (segment_array(segmentation, "tumor", volume) == tumor).all()
     assert segmentation.GetName() == "mine"
 
@@ -360,17 +361,17 @@ def test_a_surface_that_is_shown_follows(logic, chest):
 
     first = points("right_lung")
     assert first > 1000
-    logic.chooseClusters(segmentation, [])
+    logic.chooseTissues(segmentation, [])
     assert points("right_lung") == 0
-    logic.chooseClusters(segmentation, segmented(chest.image).chosen)
+    logic.chooseTissues(segmentation, segmented(chest.image).chosen_tissues)
     assert points("right_lung") == first
 
 
 def content(segmentation, volume):
-    tables = [segmentation.GetNodeReference(f"S3Net.{k}Table").GetTable() for k in ("cluster",)]
+    tables = [segmentation.GetNodeReference(f"S3Net.{k}Table").GetTable() for k in ("tissue",)]
     return (
         lungs_array(segmentation, volume).tobytes(),
-        slicer.util.arrayFromVolume(clusterMapOf(segmentation)).tobytes(),
+        slicer.util.arrayFromVolume(tissueMapOf(segmentation)).tobytes(),
         [[t.GetValue(r, 0).ToString() for r in range(t.GetNumberOfRows())] for t in tables],
         {name: segmentation.GetAttribute(name) for name in segmentation.GetAttributeNames()},
     )
@@ -396,7 +397,7 @@ def test_undo_takes_a_second_run_and_a_choice_back(logic, scene, chest):
     logic.segment(volume, QUICK, segmentation)
     second = content(segmentation, volume)
     assert second != first
-    logic.chooseClusters(segmentation, [])
+    logic.chooseTissues(segmentation, [])
     third = content(segmentation, volume)
     assert third != second
     before = set(nodes())
@@ -439,7 +440,7 @@ def test_an_error_while_writing_leaves_everything_as_it_was(logic, chest, monkey
     first, before = content(segmentation, volume), set(nodes())
     monkeypatch.setattr(module, "writeResultsTable", out_of_memory)
     with pytest.raises(MemoryError):
-        logic.chooseClusters(segmentation, [])
+        logic.chooseTissues(segmentation, [])
     assert content(segmentation, volume) == first
     assert set(nodes()) == before
 
@@ -448,7 +449,7 @@ def test_without_undo_as_slicer_is_installed_all_works(logic, scene, chest):
     scene.SetUndoOff()
     volume = add_volume(chest.image)
     segmentation = logic.segment(volume, QUICK)
-    logic.chooseClusters(segmentation, [])
+    logic.chooseTissues(segmentation, [])
     assert not lungs_array(segmentation, volume).any()
     assert scene.GetNumberOfUndoLevels() == 0
 
@@ -478,7 +479,7 @@ def test_where_slicers_undo_is_off_the_logic_takes_back_a_choice_and_a_second_ru
     volume = add_volume(chest.image)
     segmentation = logic.segment(volume, QUICK)
     first, before = content(segmentation, volume), set(nodes())
-    logic.chooseClusters(segmentation, [])
+    logic.chooseTissues(segmentation, [])
     logic.undo()
     assert content(segmentation, volume) == first
     other = small_chest(lungs="right")

@@ -23,7 +23,7 @@ from S3NetSegmentationLib import pipeline, sample_data
 from S3NetSegmentationLib.cli import main
 from S3NetSegmentationLib.errors import Cancelled, FitError
 from S3NetSegmentationLib.io import write
-from S3NetSegmentationLib.manual_choice import choose_clusters
+from S3NetSegmentationLib.manual_choice import choose_tissues
 from S3NetSegmentationLib.result import LungResult
 from S3NetSegmentationLib.settings import PRESETS, Settings
 
@@ -119,9 +119,10 @@ def test_json_has_the_figures_but_no_path(folder, quick):
     assert left["volume_ml"] == pytest.approx((labels == 2).sum() * 2 * 2 * 5 / 1000)
     assert right["mean_hu"] == pytest.approx(-850, abs=20)
     assert 0 <= left["emphysema_fraction"] < 0.01
-    chosen = [row["number"] for row in content["clusters"] if row["chosen"]]
-    assert chosen
-    assert content["chosen_clusters"] == chosen
+    lung = [row for row in content["tissues"] if row["lung_fraction"] > 0.5]
+    assert [row["name"] for row in lung] == ["aerated lung"]
+    tissues = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "out" / "clusters.nii.gz")))
+    assert tissues.max() == len(content["tissues"])
     assert content["settings"]["device"] == "cpu"
     assert content["timings_s"]["total"] > 0
     assert content["versions"]["s3net"] == S3NetSegmentationLib.__version__
@@ -174,10 +175,11 @@ def test_settings_reach_the_engine(folder, monkeypatch):
         raise Cancelled
 
     monkeypatch.setattr(pipeline, "segment_lungs", record)
-    options = ("--mode", "slice", "--device", "cpu", "--seed", 7, "--gpu-memory", 12.5)
+    options = ("--mode", "slice", "--device", "cpu", "--seed", 7)
+    options = (*options, "--gpu-memory", 12.5, "--tissues", 16)
     assert main(arguments(folder, *options)) == 130
     assert main(arguments(folder, "--preset", "lung-ct-paper")) == 130
-    assert seen[0] == Settings(mode="slice", device="cpu", seed=7, gpu_memory_gb=12.5)
+    assert seen[0] == Settings(mode="slice", device="cpu", seed=7, gpu_memory_gb=12.5, tissues=16)
     assert seen[1] == PRESETS["lung-ct-paper"]
 
 
@@ -190,7 +192,7 @@ def test_progress_names_the_stage(folder, capsys, quick):
 def test_scan_without_lungs(folder, capsys, monkeypatch, allowed):
     def nothing_found(image, settings, **rest):
         result = engine(image, settings, **rest)
-        return choose_clusters(result, sitk.GetArrayViewFromImage(image), [])
+        return choose_tissues(result, sitk.GetArrayViewFromImage(image), [])
 
     monkeypatch.setattr(pipeline, "segment_lungs", nothing_found)
     more = ["--allow-empty"] if allowed else []

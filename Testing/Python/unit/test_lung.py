@@ -4,13 +4,13 @@ import numpy as np
 import phantom
 import pytest
 import SimpleITK as sitk
+from blocks import scan_of
 from S3NetSegmentationLib.geometry import Geometry
 from S3NetSegmentationLib.labels import LEFT, RIGHT
 from S3NetSegmentationLib.lung.airways import find_airways
 from S3NetSegmentationLib.lung.block_grid import BlockGrid
 from S3NetSegmentationLib.lung.body import body_mask, field_of_view
 from S3NetSegmentationLib.lung.clusters import (
-    ClusterStatistics,
     assign_clusters,
     choose_lung_clusters,
     order_clusters,
@@ -304,11 +304,17 @@ def test_a_cluster_of_lung_and_tissue_is_split(plain):
 
 
 def test_lung_clusters_are_dark_and_inside():
-    def cluster(number, median, inside):
-        return ClusterStatistics(number, median, median, 100.0, inside, False)
-
-    table = (cluster(1, -900, 1.0), cluster(2, -870, 0.1), cluster(3, -600, 0.9), cluster(4, 40, 1))
-    assert choose_lung_clusters(table) == (1, 3)
+    hounsfield = np.empty((2, 40, 10), np.float32)
+    labels = np.empty(hounsfield.shape, np.uint8)
+    body = np.ones(hounsfield.shape, bool)
+    for number, median, inside in ((1, -900, 1.0), (2, -870, 0.1), (3, -600, 0.9), (4, 40, 1.0)):
+        rows = np.s_[:, 10 * number - 10 : 10 * number]
+        labels[rows], body[rows] = number, np.arange(10) < 10 * inside
+        # A few voxels are something else: the median says nothing of them.
+        hounsfield[rows] = np.where(np.arange(10) < 8, median, 300)
+    body[:, 20:30, 9] = False
+    scan = scan_of(hounsfield, (5.0, 5.0, 5.0), body)
+    assert choose_lung_clusters(labels, scan, hounsfield) == (1, 3)
 
 
 def test_matching_gives_shuffled_slices_one_meaning():

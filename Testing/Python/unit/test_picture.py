@@ -368,5 +368,6 @@ def test_a_region_that_is_named_is_looked_for_in_any_picture(tmp_path, quick):
 def test_command_says_which_options_a_picture_does_not_take(tmp_path, capsys):
     sitk.WriteImage(sitk.GetImageFromArray(lesion()[0], isVector=True), str(tmp_path / "in.png"))
     arguments = ["segment", str(tmp_path / "in.png"), "-o", str(tmp_path / "out.png")]
-    assert main([*arguments, "--preset", "skin", "--mode", "slice"]) == 2
-    assert "--mode" in capsys.readouterr().err
+    for option in (("--mode", "slice"), ("--tissues", "6")):
+        assert main([*arguments, "--preset", "skin", *option]) == 2
+        assert option[0] in capsys.readouterr().err

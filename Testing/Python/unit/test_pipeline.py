@@ -13,7 +13,7 @@ from S3NetSegmentationLib import Settings, segment_lungs
 from S3NetSegmentationLib.errors import Cancelled, InputError
 from S3NetSegmentationLib.evaluation.overlap import dice
 from S3NetSegmentationLib.io.write import write_json
-from S3NetSegmentationLib.manual_choice import choose_clusters
+from S3NetSegmentationLib.manual_choice import choose_tissues
 from S3NetSegmentationLib.result import LungResult
 from S3NetSegmentationLib.summary import as_dict
 from scipy import ndimage
@@ -46,7 +46,7 @@ def test_both_lungs_in_every_geometry(name):
     result = segment_lungs(found.image, QUICK)
     assert min(side_dice(result, found)) > 0.98
     assert same_geometry(result.lungs, found.image)
-    assert same_geometry(result.clusters, found.image)
+    assert same_geometry(result.tissues, found.image)
     airways = sitk.GetArrayFromImage(found.airways) > 0
     assert (sitk.GetArrayFromImage(result.lungs)[airways] > 0).mean() < 0.1
 
@@ -56,7 +56,7 @@ def test_slice_mode_finds_the_same_lungs():
     result = segment_lungs(found.image, replace(QUICK, mode="slice", iterations=16))
     assert min(side_dice(result, found)) > 0.97
     # A cluster means the same on every slice: one value for soft tissue throughout.
-    clusters = sitk.GetArrayFromImage(result.clusters)
+    clusters = result.cluster_array
     tissue = np.abs(sitk.GetArrayFromImage(found.image) - phantom.TISSUE) < 40
     common = [np.bincount(axial[inside]).argmax() for axial, inside in zip(clusters, tissue)]  # noqa: B905
     assert len(set(common)) == 1
@@ -89,7 +89,7 @@ def test_no_lungs_where_there_are_none(image):
 def test_same_seed_same_result_bit_for_bit(plain):
     found, result = plain
     again = segment_lungs(found.image, QUICK)
-    for name in ("clusters", "lungs"):
+    for name in ("tissues", "lungs"):
         first, second = (sitk.GetArrayFromImage(getattr(r, name)) for r in (result, again))
         assert (first == second).all()
 
@@ -114,57 +114,48 @@ def test_measurements_are_those_of_the_truth(plain):
         assert 0 <= lung.emphysema_fraction < 0.01
 
 
-def test_clusters_are_described(plain):
+def test_lung_is_in_the_clusters_that_are_chosen(plain):
     found, result = plain
-    clusters = sitk.GetArrayFromImage(result.clusters)
     hounsfield = sitk.GetArrayFromImage(found.image)
-    medians = [row.median_hu for row in result.table]
-    assert medians == sorted(medians)
-    assert [row.number for row in result.table] == list(range(1, clusters.max() + 1))
-    for row in result.table:
-        inside = hounsfield[clusters == row.number]
-        assert row.volume_ml == pytest.approx(inside.size * 56 / 1000)
-        assert row.mean_hu == pytest.approx(inside.mean(), abs=0.01)
-        assert row.median_hu == pytest.approx(np.median(inside), abs=1)
     lung = ndimage.binary_erosion(sitk.GetArrayFromImage(found.lungs), iterations=2)
     airy = lung & (hounsfield < -700)
-    assert np.isin(clusters[airy], result.chosen).mean() > 0.99
+    assert np.isin(result.cluster_array[airy], result.chosen).mean() > 0.99
 
 
-def test_choosing_other_clusters_needs_no_fit(plain):
+def test_choosing_other_tissues_needs_no_fit(plain):
     found, result = plain
-    nothing = choose_clusters(result, found.hounsfield, [])
+    nothing = choose_tissues(result, found.hounsfield, [])
     assert not nothing.lungs_found
-    assert nothing.chosen == ()
-    back = choose_clusters(nothing, found.hounsfield, result.chosen)
+    assert nothing.chosen_tissues == ()
+    back = choose_tissues(nothing, found.hounsfield, result.chosen_tissues)
     assert (sitk.GetArrayFromImage(back.lungs) == sitk.GetArrayFromImage(result.lungs)).all()
     for number in (99, 1.5, "1"):
-        with pytest.raises(InputError, match=f"no cluster {number}"):
-            choose_clusters(result, found.hounsfield, [number])
+        with pytest.raises(InputError, match=f"no tissue {number}"):
+            choose_tissues(result, found.hounsfield, [number])
     with pytest.raises(InputError, match="not the image"):
-        choose_clusters(result, np.zeros((20, 20, 20)), result.chosen)
+        choose_tissues(result, np.zeros((20, 20, 20)), result.chosen_tissues)
 
 
-def test_clusters_are_chosen_by_numbers_of_any_type(plain, tmp_path):
-    """Those that numpy finds under a mask can be kept in a file like any others."""
+def test_tissues_are_chosen_by_numbers_of_any_type(plain, tmp_path):
+    """Those of numpy can be kept in a file like any others."""
     found, result = plain
-    under = np.unique(result.cluster_array[result.lung_array > 0])
-    chosen = choose_clusters(result, found.hounsfield, under)
+    under = np.array(result.chosen_tissues)
+    chosen = choose_tissues(result, found.hounsfield, under)
     chosen.save(tmp_path)
-    assert LungResult.load(tmp_path).chosen == tuple(under)
+    assert LungResult.load(tmp_path).chosen_tissues == tuple(under)
     write_json(tmp_path / "figures.json", as_dict(chosen))
 
 
 def test_results_can_be_kept_in_lists_and_sets(plain):
     found, result = plain
-    other = choose_clusters(result, found.hounsfield, [])
+    other = choose_tissues(result, found.hounsfield, [])
     assert [result, other].index(other) == 1
     assert len({result, other, result}) == 2
 
 
-def test_choosing_more_clusters_takes_more_in(plain):
+def test_choosing_more_tissues_takes_more_in(plain):
     found, result = plain
-    more = choose_clusters(result, found.hounsfield, [row.number for row in result.table])
+    more = choose_tissues(result, found.hounsfield, [row.number for row in result.tissue_table])
     assert (sitk.GetArrayFromImage(more.lungs) > 0).sum() > (
         sitk.GetArrayFromImage(result.lungs) > 0
     ).sum()
@@ -176,14 +167,14 @@ def test_a_result_survives_a_folder(plain, tmp_path):
     folder.mkdir()
     result.save(folder)
     again = LungResult.load(folder)
-    assert again.table == result.table
     assert again.settings == result.settings
     assert again.chosen == result.chosen
+    assert again.tissue_table == result.tissue_table
     assert same_geometry(again.lungs, result.lungs)
-    for name in ("clusters", "lungs"):
+    for name in ("tissues", "lungs"):
         first, second = (sitk.GetArrayFromImage(getattr(r, name)) for r in (result, again))
         assert (first == second).all()
-    chosen = choose_clusters(again, found.hounsfield, result.chosen)
+    chosen = choose_tissues(again, found.hounsfield, result.chosen_tissues)
     assert (sitk.GetArrayFromImage(chosen.lungs) == sitk.GetArrayFromImage(result.lungs)).all()
 
 

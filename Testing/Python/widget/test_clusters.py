@@ -1,19 +1,20 @@
-"""Clusters to choose and to pick, figures, surfaces, Segment Editor, undo."""
+"""Tissues to choose and to pick, figures, surfaces, Segment Editor, undo."""
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import slicer
 from PySide6.QtCore import Qt
-from S3NetSegmentationLib.manual_choice import choose_clusters
-from S3NetSegmentationLib.mrml.nodes import clusterMapOf
-from S3NetSegmentationLib.mrml.segmentation import clusterColor
+from S3NetSegmentationLib.lung.tissues import colors_of
+from S3NetSegmentationLib.manual_choice import choose_tissues, pick
+from S3NetSegmentationLib.mrml.nodes import tissueMapOf
+from scipy import ndimage
 from slicer_scene import ijk_to_ras, lungs_array
 
 
 def rows(done):
-    table = done.ui.clusterTable
-    return [[table.item(row, column) for column in range(3)] for row in range(table.rowCount)]
+    table = done.ui.tissueTable
+    return [[table.item(row, column) for column in range(4)] for row in range(table.rowCount)]
 
 
 def chosen(done):
@@ -21,33 +22,42 @@ def chosen(done):
 
 
 def expected(done, numbers):
-    return choose_clusters(done.result, done.chest.hounsfield, numbers).lung_array
+    return choose_tissues(done.result, done.chest.hounsfield, numbers).lung_array
 
 
 def a_point_in(done, number):
-    """A position in the world well inside a cluster."""
-    clusters = sitk.GetArrayFromImage(done.result.clusters)
-    k, j, i = np.argwhere(clusters == number)[len(np.argwhere(clusters == number)) // 2]
+    """A position in the world deep inside a tissue."""
+    k, j, i = a_voxel_in(done, number)
     return (ijk_to_ras(done.chest.image) @ [i, j, k, 1])[:3]
 
 
-def test_the_table_shows_every_cluster(done):
-    table = done.result.table
+def a_voxel_in(done, number):
+    distance = ndimage.distance_transform_edt(done.result.tissue_array == number)
+    return np.unravel_index(distance.argmax(), distance.shape)
+
+
+def number_of(done, name):
+    (number,) = (row.number for row in done.result.tissue_table if row.name == name)
+    return number
+
+
+def test_the_table_shows_every_tissue(done):
+    table = done.result.tissue_table
     assert len(rows(done)) == len(table)
-    for row, cluster in zip(rows(done), table, strict=True):
-        assert row[0].text() == f"cluster {cluster.number}"
-        assert row[1].text() == f"{cluster.mean_hu:.0f}"
-        assert row[2].text() == f"{cluster.volume_ml:.0f}"
+    for row, tissue, color in zip(rows(done), table, colors_of(table), strict=True):
+        assert row[0].text() == tissue.name
+        assert row[1].text() == f"{tissue.mean_hu:.0f}"
+        assert row[2].text() == f"{tissue.volume_ml:.0f}"
+        assert row[3].text() == f"{100 * tissue.lung_fraction:.0f}"
         swatch = row[0].data(Qt.DecorationRole)
-        color = [round(255 * part) for part in clusterColor(cluster.number)]
-        assert [swatch.red(), swatch.green(), swatch.blue()] == color
-    assert chosen(done) == list(done.result.chosen)
+        assert [swatch.red(), swatch.green(), swatch.blue()] == [round(255 * c) for c in color]
+    assert chosen(done) == list(done.result.chosen_tissues)
 
 
 def test_a_check_mark_changes_the_lungs_at_once(done):
-    first = done.result.chosen[0]
+    first = done.result.chosen_tissues[0]
     rows(done)[first - 1][0].setCheckState(Qt.Unchecked)
-    others = [number for number in done.result.chosen if number != first]
+    others = [number for number in done.result.chosen_tissues if number != first]
     assert chosen(done) == others
     assert (lungs_array(done.segmentation, done.volume) == expected(done, others)).all()
     rows(done)[first - 1][0].setCheckState(Qt.Checked)
@@ -56,24 +66,79 @@ def test_a_check_mark_changes_the_lungs_at_once(done):
     ).all()
 
 
-def test_a_click_in_a_slice_view_toggles_the_cluster_under_it(done, application):
+def test_a_click_in_a_slice_view_picks_the_part_under_it(done, application):
     view = application.layoutManager().red
-    tissue = len(done.result.table)
+    tissue = number_of(done, "soft tissue")
     point = a_point_in(done, tissue)
+    before = lungs_array(done.segmentation, done.volume)
+    expected = pick(done.result, done.chest.hounsfield, a_voxel_in(done, tissue)).lung_array
+
+    def lungs():
+        return lungs_array(done.segmentation, done.volume)
+
     view.click(point)
-    assert chosen(done) == list(done.result.chosen), "picking is not on"
+    assert (lungs() == before).all(), "picking is not on"
     done.ui.pickButton.click()
     view.click(point)
-    assert chosen(done) == [*done.result.chosen, tissue]
+    assert (lungs() == expected).all()
     view.click(point, dragged=20)
-    assert tissue in chosen(done), "a drag is no click"
+    assert (lungs() == expected).all(), "a drag is no click"
     view.click(point)
-    assert chosen(done) == list(done.result.chosen)
+    assert (lungs() == before).all()
     view.click((5000, 0, 0))
-    assert chosen(done) == list(done.result.chosen), "there is nothing to pick"
+    assert (lungs() == before).all(), "there is nothing to pick"
     done.ui.pickButton.click()
     view.click(point)
-    assert chosen(done) == list(done.result.chosen), "picking is off again"
+    assert (lungs() == before).all(), "picking is off again"
+
+
+def test_a_click_with_ctrl_picks_the_whole_tissue(done, application):
+    tissue = number_of(done, "fat")
+    done.ui.pickButton.click()
+    application.layoutManager().red.click(a_point_in(done, tissue), ctrl=True)
+    assert chosen(done) == sorted([*done.result.chosen_tissues, tissue])
+    wanted = expected(done, chosen(done))
+    assert (lungs_array(done.segmentation, done.volume) == wanted).all()
+
+
+def test_the_part_under_the_cursor_is_outlined(done, application):
+    view = application.layoutManager().red
+    point = a_point_in(done, number_of(done, "aerated lung"))
+    view.hover(point)
+    assert not len(view.lines), "picking is not on"
+    done.ui.pickButton.click()
+    view.hover(point)
+    lung = view.lines
+    assert len(lung)
+    # It runs where the tissue ends, to a pixel of the working grid.
+    matrix = slicer.util.arrayFromVTKMatrix(view.mrmlSliceNode().GetXYToRAS())
+    to_ijk = np.linalg.inv(ijk_to_ras(done.chest.image)) @ matrix
+    places = to_ijk @ np.stack([*lung.T, np.zeros(len(lung)), np.ones(len(lung))])
+    i, j, k = np.rint(places[:3]).astype(int)
+    inside = done.result.tissue_array == number_of(done, "aerated lung")
+    rim = ndimage.binary_dilation(inside, iterations=2) & ~ndimage.binary_erosion(
+        inside, iterations=2
+    )
+    assert rim[k, j, i].mean() > 0.95
+    view.hover(a_point_in(done, number_of(done, "fat")))
+    assert len(view.lines) != len(lung)
+    view.hover((190, 190, point[2]))
+    assert not len(view.lines), "there is nothing under the cursor"
+    for gone in (view.leave, done.ui.pickButton.click):
+        view.hover(point)
+        assert len(view.lines)
+        gone()
+        assert not len(view.lines)
+
+
+def test_another_number_of_tissues_is_shown_at_once(done):
+    before = lungs_array(done.segmentation, done.volume)
+    done.ui.tissueSpinBox.value = 16
+    assert len(rows(done)) > len(done.result.tissue_table)
+    assert (lungs_array(done.segmentation, done.volume) == before).all()
+    assert done.panel.logic.getParameterNode().tissues == 16
+    done.ui.tissueSpinBox.value = 8
+    assert len(rows(done)) == len(done.result.tissue_table)
 
 
 def test_picking_goes_on_in_views_of_another_layout(done, application):
@@ -81,8 +146,8 @@ def test_picking_goes_on_in_views_of_another_layout(done, application):
     layout = application.layoutManager()
     layout.red = type(layout.red)(slicer.mrmlScene)
     layout.emit("layoutChanged(int)", 4)
-    tissue = len(done.result.table)
-    layout.red.click(a_point_in(done, tissue))
+    tissue = number_of(done, "fat")
+    layout.red.click(a_point_in(done, tissue), ctrl=True)
     assert tissue in chosen(done)
 
 
@@ -92,12 +157,12 @@ def test_picking_that_began_without_a_slice_view_ends_too(done, application, mon
         only3D.setattr(layout, "sliceViewNames", tuple)
         done.ui.pickButton.click()
     layout.emit("layoutChanged(int)", 2)
-    tissue = len(done.result.table)
-    layout.red.click(a_point_in(done, tissue))
+    tissue = number_of(done, "fat")
+    layout.red.click(a_point_in(done, tissue), ctrl=True)
     assert tissue in chosen(done)
     done.ui.pickButton.click()
     layout.emit("layoutChanged(int)", 4)
-    layout.red.click(a_point_in(done, tissue))
+    layout.red.click(a_point_in(done, tissue), ctrl=True)
     assert tissue in chosen(done)
 
 
@@ -105,15 +170,15 @@ def test_leaving_the_module_ends_picking(done, application):
     done.ui.pickButton.click()
     done.panel.exit()
     assert not done.ui.pickButton.checked
-    application.layoutManager().red.click(a_point_in(done, len(done.result.table)))
-    assert chosen(done) == list(done.result.chosen)
+    application.layoutManager().red.click(a_point_in(done, number_of(done, "fat")), ctrl=True)
+    assert chosen(done) == list(done.result.chosen_tissues)
 
 
-def test_clusters_are_shown_over_the_scan(done, application):
+def test_tissues_are_shown_over_the_scan(done, application):
     layers = application.layoutManager().red.mrmlSliceCompositeNode()
-    done.ui.showClustersCheckBox.click()
-    assert layers.GetLabelVolumeID() == clusterMapOf(done.segmentation).GetID()
-    done.ui.showClustersCheckBox.click()
+    done.ui.showTissuesCheckBox.click()
+    assert layers.GetLabelVolumeID() == tissueMapOf(done.segmentation).GetID()
+    done.ui.showTissuesCheckBox.click()
     assert not layers.GetLabelVolumeID()
 
 
@@ -129,7 +194,7 @@ def test_figures_of_both_lungs(done):
 
 def test_figures_follow_the_choice(done):
     before = done.ui.resultsTable.item(0, 1).text()
-    rows(done)[done.result.chosen[-1] - 1][0].setCheckState(Qt.Unchecked)
+    rows(done)[done.result.chosen_tissues[-1] - 1][0].setCheckState(Qt.Unchecked)
     assert done.ui.resultsTable.item(0, 1).text() != before
 
 
@@ -161,35 +226,35 @@ def test_edit_in_segment_editor(done, application):
 def test_undo_takes_the_run_back_and_the_panel_follows(done):
     slicer.mrmlScene.Undo()
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
-    assert done.ui.clusterTable.rowCount == 0
+    assert done.ui.tissueTable.rowCount == 0
     assert not done.ui.pickButton.enabled
     assert not done.ui.editButton.enabled
 
 
 def test_undo_takes_a_choice_back_and_the_panel_follows(done):
-    rows(done)[done.result.chosen[0] - 1][0].setCheckState(Qt.Unchecked)
+    rows(done)[done.result.chosen_tissues[0] - 1][0].setCheckState(Qt.Unchecked)
     slicer.mrmlScene.Undo()
-    assert chosen(done) == list(done.result.chosen)
+    assert chosen(done) == list(done.result.chosen_tissues)
 
 
-def test_a_segmentation_of_someone_else_has_no_clusters(done):
+def test_a_segmentation_of_someone_else_has_no_tissues(done):
     other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
     done.ui.outputSelector.setCurrentNode(other)
-    assert done.ui.clusterTable.rowCount == 0
+    assert done.ui.tissueTable.rowCount == 0
     done.ui.outputSelector.setCurrentNode(done.segmentation)
-    assert chosen(done) == list(done.result.chosen)
+    assert chosen(done) == list(done.result.chosen_tissues)
 
 
 def test_a_removed_segmentation_leaves_an_empty_panel(done):
     slicer.mrmlScene.RemoveNode(done.segmentation)
-    assert done.ui.clusterTable.isHidden()
+    assert done.ui.tissueTable.isHidden()
     assert done.ui.resultsTable.isHidden()
 
 
-@pytest.mark.parametrize("gone", ["volume", "clusters"])
-def test_without_its_volume_or_its_clusters_there_is_nothing_to_choose(done, wait, gone):
-    node = done.volume if gone == "volume" else clusterMapOf(done.segmentation)
+@pytest.mark.parametrize("gone", ["volume", "tissues"])
+def test_without_its_volume_or_its_tissues_there_is_nothing_to_choose(done, wait, gone):
+    node = done.volume if gone == "volume" else tissueMapOf(done.segmentation)
     slicer.mrmlScene.RemoveNode(node)
     wait(lambda: not done.ui.pickButton.enabled, seconds=5)
-    assert done.ui.clusterTable.isHidden()
-    assert not done.ui.showClustersCheckBox.enabled
+    assert done.ui.tissueTable.isHidden()
+    assert not done.ui.showTissuesCheckBox.enabled

@@ -44,9 +44,9 @@ def test_without_edits_nothing_is_asked(done, wait):
 
 def test_a_check_mark_keeps_the_edits_without_a_question(done):
     edited = paint(done)
-    item = done.ui.clusterTable.item(done.result.chosen[0] - 1, 0)
+    item = done.ui.tissueTable.item(done.result.chosen_tissues[0] - 1, 0)
     item.setCheckState(Qt.Unchecked)
-    item = done.ui.clusterTable.item(done.result.chosen[0] - 1, 0)
+    item = done.ui.tissueTable.item(done.result.chosen_tissues[0] - 1, 0)
     item.setCheckState(Qt.Checked)
     assert QMessageBox.asked == []
     assert (lungs_array(done.segmentation, done.volume) == edited).all()

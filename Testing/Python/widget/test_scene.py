@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import slicer
+from PySide6 import QtGui
 from PySide6.QtCore import Qt
 from slicer_scene import add_volume, lungs_array, nodes
 
@@ -44,18 +45,18 @@ def test_a_segmentation_that_is_deleted_leaves_nothing_behind(done):
 
 
 def test_a_scene_that_is_closed_leaves_no_result_in_memory(done, monkeypatch):
-    from S3NetSegmentationLib.manual_choice import choose_clusters
+    from S3NetSegmentationLib.manual_choice import choose_tissues
     from S3NetSegmentationLib.mrml import logic
 
     kept = []
 
     def watched(*arguments):
-        result = choose_clusters(*arguments)
+        result = choose_tissues(*arguments)
         kept.append(weakref.ref(result.lung_array))
         return result
 
-    monkeypatch.setattr(logic, "choose_clusters", watched)
-    done.ui.clusterTable.item(0, 0).setCheckState(Qt.Unchecked)
+    monkeypatch.setattr(logic, "choose_tissues", watched)
+    done.ui.tissueTable.item(0, 0).setCheckState(Qt.Unchecked)
     (array,) = kept
     slicer.mrmlScene.Clear()
     gc.collect()
@@ -70,12 +71,23 @@ def without_undo(panel):
 def test_the_undo_button_takes_back_a_choice_where_slicers_undo_is_off(without_undo, done):
     assert not done.ui.undoButton.isHidden()
     before = lungs_array(done.segmentation, done.volume)
-    done.ui.clusterTable.item(done.result.chosen[0] - 1, 0).setCheckState(Qt.Unchecked)
+    done.ui.tissueTable.item(done.result.chosen_tissues[0] - 1, 0).setCheckState(Qt.Unchecked)
     assert np.any(lungs_array(done.segmentation, done.volume) != before)
     done.ui.undoButton.click()
     assert (lungs_array(done.segmentation, done.volume) == before).all()
-    assert done.ui.clusterTable.item(done.result.chosen[0] - 1, 0).checkState() == Qt.Checked
-    assert not done.ui.undoButton.enabled
+    assert done.ui.tissueTable.item(done.result.chosen_tissues[0] - 1, 0).checkState() == Qt.Checked
+    assert done.ui.undoButton.enabled, "the run can be taken back, too"
+
+
+def test_ctrl_z_takes_back_a_choice(without_undo, done, application):
+    before = lungs_array(done.segmentation, done.volume)
+    done.ui.tissueTable.item(done.result.chosen_tissues[0] - 1, 0).setCheckState(Qt.Unchecked)
+    every = application.window.findChildren(QtGui.QShortcut)
+    (undo,) = (each for each in every if each.enabled and each.key.toString() == "Ctrl+Z")
+    undo.activated.emit()
+    assert (lungs_array(done.segmentation, done.volume) == before).all()
+    done.panel.exit()
+    assert not undo.enabled, "it is for other modules again"
 
 
 def test_the_undo_button_takes_back_the_run(without_undo, done):

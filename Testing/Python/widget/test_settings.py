@@ -114,7 +114,7 @@ def test_a_loaded_scene_shows_what_was_set_and_found(done, tmp_path):
     assert done.ui.seedSpinBox.value == 42
     assert done.ui.inputSelector.currentNode().GetName() == "chest"
     assert done.ui.outputSelector.currentNode().GetName() == "chest lungs"
-    assert done.ui.clusterTable.rowCount == len(done.result.table)
+    assert done.ui.tissueTable.rowCount == len(done.result.tissue_table)
     assert done.ui.applyButton.enabled
 
 

@@ -63,8 +63,8 @@ def test_a_segmentation_that_is_removed_takes_its_words_along(done):
 
 
 def test_without_lungs_there_is_no_quality(done):
-    for number in done.result.chosen:
-        done.ui.clusterTable.item(number - 1, 0).setCheckState(Qt.Unchecked)
+    for number in done.result.chosen_tissues:
+        done.ui.tissueTable.item(number - 1, 0).setCheckState(Qt.Unchecked)
     assert status(done) == "No lungs."
     assert "No lungs were found" in done.ui.hintsLabel.text
 
@@ -139,7 +139,7 @@ def test_hints_are_links_to_a_slice_in_millimeters(done, hint, application):
 
 def test_an_empty_panel_has_no_empty_tables(panel):
     assert panel.ui.resultsTable.isHidden()
-    assert panel.ui.clusterTable.isHidden()
+    assert panel.ui.tissueTable.isHidden()
     assert panel.ui.hintsLabel.isHidden()
     assert panel.ui.statusLabel.text == "Select a chest CT."
 
