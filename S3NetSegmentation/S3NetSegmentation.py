@@ -176,6 +176,7 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self._refreshTimer.stop()
         self.logic.forget()
         self.tissues.release()
+        self.results.release()
         for shortcut in self._shortcuts:
             shortcut.enabled = False
             shortcut.deleteLater()

@@ -192,7 +192,7 @@ def restore_result(
         tissue_table=(),
         geometry=geometry,
         chosen=tuple(description["chosen"]),
-        figures=LungFigures(lungs=(), quality=0.0, slice_quality=np.empty(0), hints=()),
+        figures=LungFigures(numbers={}, quality=0.0, slice_quality=np.empty(0), hints=()),
         settings=settings,
         timings={},
         warnings=(),

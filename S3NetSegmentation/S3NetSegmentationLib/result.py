@@ -15,7 +15,6 @@ from scipy import ndimage
 from .geometry import Geometry
 from .lung.clusters import cluster_map
 from .lung.figures import LungFigures
-from .lung.measure import LungMeasurements
 from .lung.orientation import AxialOrientation
 from .lung.scan import Scan
 from .lung.tissues import Tissue
@@ -165,7 +164,7 @@ class LungResult:
             "geometry": asdict(self.geometry),
             "tissue_table": [asdict(row) for row in self.tissue_table],
             "chosen": self.chosen,
-            "lungs": [asdict(lung) for lung in self.figures.lungs],
+            "numbers": self.figures.numbers,
             "quality": self.figures.quality,
             "hints": self.figures.hints,
             "settings": self.settings.as_dict(),
@@ -187,7 +186,7 @@ class LungResult:
             geometry=Geometry(**description["geometry"]),
             chosen=tuple(description["chosen"]),
             figures=LungFigures(
-                lungs=tuple(LungMeasurements(**lung) for lung in description["lungs"]),
+                numbers=description["numbers"],
                 quality=description["quality"],
                 slice_quality=arrays["slice_quality"],
                 hints=tuple(description["hints"]),

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 
 from . import __version__
-from .lung.levels import EMPHYSEMA_HU
+from .lung.densitometry import BRIEF, REGIONS, WHOLE
+from .lung.sentences import methods_text, report_text
 from .picture.result import PictureResult
 from .result import LungResult
 
@@ -27,8 +28,10 @@ def as_dict(result: LungResult) -> dict:
         "quality": figures.quality,
         "slice_quality": figures.slice_quality.tolist(),
         "hints": list(figures.hints),
-        "lungs": [asdict(lung) for lung in figures.lungs],
         "tissues": [asdict(row) for row in result.tissue_table],
+        "numbers": figures.numbers,
+        "report_text": report_text(figures.numbers),
+        "methods_text": methods_text(result.settings),
         "image": {
             "size": list(reversed(result.lung_array.shape)),
             "spacing_mm": list(result.geometry.spacing),
@@ -46,10 +49,6 @@ def picture_as_dict(result: PictureResult) -> dict:
     return {
         "mask_share": float(result.mask.mean()),
         "quality": result.quality,
-        "clusters": [
-            {**asdict(region), "chosen": region.number in result.chosen} for region in result.table
-        ],
-        "chosen_clusters": list(result.chosen),
         "image": {"size": [width, height]},
         "settings": result.settings.as_dict(),
         "timings_s": result.timings,
@@ -82,14 +81,12 @@ def versions() -> dict[str, str | None]:
 def as_lines(result: LungResult) -> list[str]:
     """A short summary for a person."""
     lines = []
-    for lung in result.figures.lungs:
-        if lung.volume_ml:
-            lines.append(
-                f"{lung.name:<11} {lung.volume_ml:6.0f} mL, mean {lung.mean_hu:5.0f} HU, "
-                f"{lung.emphysema_fraction:6.1%} below {EMPHYSEMA_HU} HU"
-            )
-        else:
-            lines.append(f"{lung.name:<11} not found")
+    for region in WHOLE:
+        numbers = result.figures.numbers[region]
+        found = ", ".join(
+            f"{each.name} {each.text(numbers[each.key])} {each.unit}" for each in BRIEF
+        )
+        lines.append(f"{REGIONS[region]:<11} {found if numbers['volume_ml'] else 'not found'}")
     lines.append(f"{'quality':<11} {result.figures.quality:6.2f} (estimated; 1 is best)")
     lines += [f"{'':<11} {hint}" for hint in result.figures.hints]
     lines.append(f"{'time':<11} {result.timings['total']:6.1f} s on {result.settings.device}")

@@ -40,6 +40,7 @@ class Application:
             "Segmentations": slicer.vtkSlicerSegmentationsModuleLogic(),
             "Volumes": slicer.vtkSlicerVolumesLogic(),
             "Tables": slicer.vtkSlicerTablesLogic(),
+            "Plots": slicer.vtkSlicerPlotsLogic(),
             "Markups": slicer.vtkSlicerMarkupsLogic(),
             "Transforms": slicer.vtkSlicerTransformLogic(),
         }
@@ -99,7 +100,15 @@ def _keep_hierarchy(scene, hierarchy) -> list[int]:
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def added(caller, event, node):
-        kinds = ("Volume", "Segmentation", "Table", "Transform", "Markups")
+        kinds = (
+            "Volume",
+            "Segmentation",
+            "Table",
+            "PlotChart",
+            "PlotSeries",
+            "Transform",
+            "Markups",
+        )
         if any(node.IsA(f"vtkMRML{kind}Node") for kind in kinds) and not node.GetHideFromEditors():
             hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection
 
+from ..lung.densitometry import QUANTITIES, REGIONS
+
 MAX_FIGURE = 1e300
 """More than any figure; larger ones can't be printed."""
 
@@ -41,7 +43,7 @@ def is_record(
         "quality": _is_figure,
         "seconds": _is_figure,
         "attempts": _is_figure,
-        "lungs": _are_lungs,
+        "numbers": _are_numbers,
         "image": lambda value: (
             isinstance(value, dict) and all(map(_all(_is_number), value.values()))
         ),
@@ -55,19 +57,17 @@ def is_record(
     )
 
 
-def _are_lungs(value: object) -> bool:
-    """Whether it is the figures of the right and the left lung."""
+def _are_numbers(value: object) -> bool:
+    """Whether it is every quantity of every region, and volumes are there in any case."""
     return (
-        isinstance(value, list)
-        and len(value) == 2
+        isinstance(value, dict)
+        and value.keys() == REGIONS.keys()
         and all(
-            isinstance(lung, dict)
-            and _is_text(lung.get("name"))
-            and _is_number(lung.get("volume_ml"))
-            and {"mean_hu", "emphysema_fraction"} <= lung.keys()
-            and _is_figure(lung["mean_hu"])
-            and _is_figure(lung["emphysema_fraction"])
-            for lung in value
+            isinstance(numbers, dict)
+            and numbers.keys() == {each.key for each in QUANTITIES}
+            and _is_number(numbers["volume_ml"])
+            and all(map(_is_figure, numbers.values()))
+            for numbers in value.values()
         )
     )
 

@@ -10,23 +10,16 @@ from urllib.parse import quote
 
 from .. import __version__
 from ..io.write import replacing
-from ..lung.levels import EMPHYSEMA_HU
+from ..lung.densitometry import BRIEF, QUANTITIES, WHOLE
 from .words import DONE
 
+MORE = tuple(quantity for quantity in QUANTITIES if quantity not in BRIEF)
+"""Quantities that are shown on demand."""
+
 HEADINGS = (
-    "Lungs",
-    "Name",
-    "Status",
-    "Quality",
-    "Right mL",
-    "Left mL",
-    "Both mL",
-    "Right HU",
-    "Left HU",
-    f"Right < {EMPHYSEMA_HU} HU",
-    f"Left < {EMPHYSEMA_HU} HU",
-    "Seconds",
-    "Notes",
+    *("Lungs", "Name", "Status", "Quality", "Right mL", "Left mL"),
+    *(quantity.title for quantity in (*BRIEF, *MORE)),
+    *("Seconds", "Notes"),
 )
 
 PAGE = """\
@@ -53,6 +46,8 @@ td:last-child {{ min-width: 14rem; max-width: 26rem; }}
 th:first-child {{ cursor: default; text-align: left; }}
 img {{ width: 200px; min-height: 20px; display: block; cursor: zoom-in; }}
 img.large {{ width: 640px; cursor: zoom-out; }}
+table:not(.all) :is(td, th):nth-child(n+{first_of_more}):nth-child(-n+{last_of_more}) {{
+  display: none; }}
 .failed td:nth-child(3) {{ color: #b3261e; font-weight: 600; }}
 .warned td:last-child, .no-lungs td:nth-child(3) {{ color: #8a5300; }}
 @page {{ size: A4 landscape; margin: 8mm; }}
@@ -70,7 +65,9 @@ img.large {{ width: 640px; cursor: zoom-out; }}
 <body>
 <h1>Lungs by S3-Net</h1>
 <p>{summary}<br>S3NetExtension {version}, {time}. Look at the lungs before you use them;
-this is no diagnosis. Click a heading to sort, an overview to enlarge it.</p>
+this is no diagnosis. Click a heading to sort, an overview to enlarge it.<br>
+The other numbers are of both lungs; <label><input type="checkbox" id="all"> show all</label>.
+Those of each lung and its thirds are in <code>results.csv</code>.</p>
 <table>
 <thead><tr>{headings}</tr></thead>
 <tbody>
@@ -95,6 +92,8 @@ for (const [column, heading] of document.querySelectorAll("th").entries()) {{
     body.append(...(up ? filled : filled.reverse()), ...empty);
   }};
 }}
+document.querySelector("#all").onchange = event =>
+  document.querySelector("table").classList.toggle("all", event.target.checked);
 for (const overview of document.images) {{
   overview.onclick = () => overview.classList.toggle("large");
 }}
@@ -129,6 +128,8 @@ def write_report(
         summary=escape(summary(records, asked, left_out)),
         version=escape(__version__),
         time=datetime.now().strftime("%Y-%m-%d %H:%M"),
+        first_of_more=1 + HEADINGS.index(MORE[0].title),
+        last_of_more=1 + HEADINGS.index(MORE[-1].title),
         headings="".join(f"<th>{escape(heading)}</th>" for heading in HEADINGS),
         rows="\n".join(
             _row(record, _image(overviews[record["name"]], path.parent)) for record in records
@@ -162,17 +163,16 @@ def summary(records: Iterable[dict], asked: int, left_out: int = 0) -> str:
 
 def _row(record: dict, image: str) -> str:
     nothing: dict[str, float] = {}
-    right, left = record.get("lungs") or (nothing, nothing)
-    both = (right["volume_ml"] + left["volume_ml"]) if right else None
+    right, left, both = (record.get("numbers", {}).get(side, nothing) for side in WHOLE)
+    volume, *_ = QUANTITIES
     notes = (*record["warnings"], *record.get("hints", ()))
     cells = [
         image,
         _text(record["name"]),
         _text(record["status"]),
         _number(record.get("quality"), ".2f"),
-        *(_number(value, ".0f") for value in (right.get("volume_ml"), left.get("volume_ml"), both)),
-        *(_number(lung.get("mean_hu"), ".0f") for lung in (right, left)),
-        *(_number(lung.get("emphysema_fraction"), ".1%") for lung in (right, left)),
+        *(_text(volume.text(lung.get(volume.key))) for lung in (right, left)),
+        *(_text(quantity.text(both.get(quantity.key))) for quantity in (*BRIEF, *MORE)),
         _number(record.get("seconds"), ".1f"),
         _text(" ".join(filter(None, [record["error"], *notes]))),
     ]

@@ -8,13 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..io.write import replacing
+from ..lung.densitometry import QUANTITIES, REGIONS, WHOLE
 from ..settings import Settings
 from .find import FORMULA
 
-FIGURES = ("volume_ml", "mean_hu", "emphysema_fraction")
-"""Of each lung: its volume, its mean intensity, and its share of emphysema."""
-
-SIDES = ("right", "left")
+_NUMBERS = {region: {each.key: f"{region}_{each.key}" for each in QUANTITIES} for region in REGIONS}
+"""The column of each quantity of each region."""
 
 
 def write_table(path: Path, records: Iterable[dict]) -> None:
@@ -38,8 +37,7 @@ _COLUMNS = (
     "name",
     "status",
     "quality",
-    "total_volume_ml",
-    *(f"{side}_{figure}" for side in SIDES for figure in FIGURES),
+    *(column for region in WHOLE for column in _NUMBERS[region].values()),
     "size",
     "spacing_mm",
     "seconds",
@@ -49,6 +47,7 @@ _COLUMNS = (
     "error",
     *(f"settings.{name}" for name in Settings().as_dict()),
     "versions",
+    *(column for region in REGIONS if region not in WHOLE for column in _NUMBERS[region].values()),
 )
 
 
@@ -58,11 +57,8 @@ def _row(record: dict) -> dict:
     row["warnings"] = _text(*record["warnings"])
     row["hints"] = _text(*record.get("hints", ()))
     row["error"] = _text(record["error"])
-    lungs = record.get("lungs", ())
-    for side, lung in zip(SIDES, lungs, strict=False):
-        row.update({f"{side}_{figure}": _number(lung[figure]) for figure in FIGURES})
-    if lungs:
-        row["total_volume_ml"] = _number(sum(lung["volume_ml"] for lung in lungs))
+    for region, numbers in record.get("numbers", {}).items():
+        row.update({_NUMBERS[region][key]: _number(value) for key, value in numbers.items()})
     for key, values in record.get("image", {}).items():
         row[key] = " ".join(f"{value:.6g}" for value in values)
     row.update({f"settings.{key}": value for key, value in record.get("settings", {}).items()})

@@ -101,7 +101,10 @@ def add_segment(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="write a picture for a quick visual check of the lungs",
     )
     add(
-        "--json", type=path_of, metavar="FILE", help="write volumes, clusters, settings and timings"
+        "--json",
+        type=path_of,
+        metavar="FILE",
+        help="write all numbers, texts to copy, clusters, settings and timings",
     )
     add(
         "--allow-empty",

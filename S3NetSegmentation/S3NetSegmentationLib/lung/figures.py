@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..labels import LUNG_NAMES
-from .measure import LungMeasurements, measure_lungs
+from .densitometry import REGIONS, Numbers, distributions, numbers_of
 from .orientation import AxialOrientation
 from .quality import assess, interruptions, left_out, ranges
 from .scan import Scan
@@ -32,8 +32,9 @@ class LungFigures:
 
     Attributes
     ----------
-    lungs : tuple of LungMeasurements
-        Of the right and of the left lung.
+    numbers : dict of str to dict of str to float
+        Volume, mass, intensities and shares, as of `densitometry`; for example
+        ``numbers["right"]["volume_ml"]``.
     quality : float
         How far the lungs can be trusted, estimated from the scan alone, 0 to 1.
     slice_quality : ndarray of float, (slices,)
@@ -42,7 +43,7 @@ class LungFigures:
         Sentences that say where to look; empty where nothing is doubtful.
     """
 
-    lungs: tuple[LungMeasurements, ...]
+    numbers: Numbers
     quality: float
     slice_quality: np.ndarray
     hints: tuple[str, ...]
@@ -68,22 +69,22 @@ def measure(
     length = order.spacing[0] * len(lungs)
     working = scan.grid.down(lungs > 0)[scan.box] > 0.5
     quality = assess(working, scan)
-    measured = measure_lungs(lungs, hounsfield, voxel_ml)
+    numbers = numbers_of(distributions(lungs, hounsfield, voxel_ml))
     return LungFigures(
-        lungs=measured,
+        numbers=numbers,
         quality=quality.score,
         slice_quality=order.along_storage(quality.slices),
         hints=(
-            *_unlikely_volume(measured, length),
-            *_large_gaps(measured, left_out(working, scan), order, len(lungs)),
+            *_unlikely_volume(numbers, length),
+            *_large_gaps(numbers, left_out(working, scan), order, len(lungs)),
             *_hints(lungs, quality.doubtful, order),
         ),
     )
 
 
-def _unlikely_volume(measured: tuple[LungMeasurements, ...], length: float) -> list[str]:
+def _unlikely_volume(numbers: Numbers, length: float) -> list[str]:
     """What to say of lungs that are larger or smaller than anyone's."""
-    volume = sum(each.volume_ml for each in measured)
+    volume = numbers["both"]["volume_ml"]
     if volume > MAX_LUNG_ML:
         return [
             f"The lungs hold {volume / 1000:.1f} L, more than anyone's; check the voxel size of "
@@ -98,7 +99,7 @@ def _unlikely_volume(measured: tuple[LungMeasurements, ...], length: float) -> l
 
 
 def _large_gaps(
-    lungs: tuple[LungMeasurements, ...],
+    numbers: Numbers,
     pieces: list[tuple[float, slice]],
     order: AxialOrientation,
     count: int,
@@ -113,11 +114,13 @@ def _large_gaps(
             f"Look at {_slices(first, last)} of {count}: {volume:.0f} mL there look like lung and "
             "were left out."
         )
-    small, large = sorted(lungs, key=lambda lung: lung.volume_ml)
-    if 0 < small.volume_ml < MIN_OTHER_LUNG_SHARE * large.volume_ml:
+    (small, name), (large, other) = sorted(
+        (numbers[side]["volume_ml"], REGIONS[side]) for side in ("right", "left")
+    )
+    if 0 < small < MIN_OTHER_LUNG_SHARE * large:
         sentences.append(
-            f"The {small.name} has {small.volume_ml:.0f} mL, the {large.name} "
-            f"{large.volume_ml:.0f} mL; check whether a part of it is missing."
+            f"The {name} has {small:.0f} mL, the {other} {large:.0f} mL; check whether a part of "
+            "it is missing."
         )
     return sentences
 

@@ -100,3 +100,18 @@ def jumpTo(ras: Sequence[float]) -> None:
         normal = slicer.util.arrayFromVTKMatrix(sliceNode.GetSliceToRAS())[:3, 2]
         if abs(normal[2]) > PARALLEL:
             sliceNode.JumpSliceByOffsetting(*ras)
+
+
+def showTable(tableNode: slicer.vtkMRMLTableNode) -> None:
+    """Show a table beside the slice views."""
+    layoutManager = slicer.app.layoutManager()
+    tables = slicer.modules.tables.logic()
+    layoutManager.setLayout(tables.GetLayoutWithTable(layoutManager.layout))
+    applicationLogic = slicer.app.applicationLogic()
+    applicationLogic.GetSelectionNode().SetActiveTableID(tableNode.GetID())
+    applicationLogic.PropagateTableSelection()
+
+
+def showChart(chartNode: slicer.vtkMRMLPlotChartNode) -> None:
+    """Show a chart beside the slice views."""
+    slicer.modules.plots.logic().ShowChartInLayout(chartNode)

@@ -15,7 +15,8 @@ from ..errors import Cancelled, InputError
 from ..jobs.job import wait_for
 from ..jobs.segmentation import SegmentationJob
 from ..lung.scan import packed, unpacked
-from ..lung.tissues import Tissue
+from ..lung.sentences import methods_text, report_text
+from ..lung.tissues import Tissue, colors_of
 from ..manual_choice import as_text, choose_tissues, merge_tissues, pick, restore_result
 from ..progress import Progress
 from ..result import LungResult, Part
@@ -30,13 +31,25 @@ from .edits import (
     shapesOf,
     withEdits,
 )
-from .measuring import writeFigures
+from .measuring import (
+    MEASURED,
+    aerationOf,
+    histogramOf,
+    namesOfEdited,
+    numbersOf,
+    regionsOf,
+    writeFigures,
+)
 from .nodes import (
+    AERATION,
     BOX,
     EDITS,
     HINTS,
-    NODES,
+    HISTOGRAM,
+    MADE_BY_RUN,
+    MAP,
     PICKS,
+    PLOT,
     QUALITY,
     RESULTS_TABLE,
     SCAN,
@@ -51,6 +64,7 @@ from .nodes import (
     newNode,
     nodesOf,
     placeBeside,
+    removeNodesOf,
     segmentationOf,
     tissueMapOf,
     volumeOf,
@@ -418,7 +432,7 @@ class SegmentationLogic:
         before, _ = self._result(segmentationNode)
         edits = self._edits(segmentationNode)
         areNew = result.tissue_array is not before.tissue_array
-        roles = tuple(NODES) if areNew else (TISSUE_TABLE, RESULTS_TABLE, EDITS)
+        roles = MADE_BY_RUN if areNew else (TISSUE_TABLE, RESULTS_TABLE, EDITS)
         _, *changing = nodesOf(segmentationNode, roles)
         with oneStep(*changing, last=segmentationNode) as step:
             if areNew:
@@ -448,6 +462,7 @@ class SegmentationLogic:
         node = done.segmentationNode
         if differing(shapesOf(node), done.shapes):
             keepCopy(node)
+        removeNodesOf(node, (*PLOT, *MAP))  # made anew when they are asked for
         done.step.takeBack()
         SegmentationLogic._latest = (node.GetID(), _key(node), done.before) if done.before else None
 
@@ -474,6 +489,19 @@ class SegmentationLogic:
         """Estimate of the quality of the lungs, 0 to 1, before any edit by hand."""
         kept = segmentationNode.GetAttribute(QUALITY) if segmentationNode else None
         return json.loads(kept) if kept else None
+
+    numbers = staticmethod(numbersOf)
+    histogram = staticmethod(histogramOf)
+    aerationMap = staticmethod(aerationOf)
+
+    def reportText(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> str:
+        """The most important numbers in sentences, for a radiology report; errors of `numbers`."""
+        return report_text(self.numbers(segmentationNode), namesOfEdited(segmentationNode))
+
+    def methodsText(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> str:
+        """How the lungs were segmented and measured, for the methods section of a paper."""
+        settings = Settings.from_dict(json.loads(segmentationNode.GetAttribute(SETTINGS)))
+        return methods_text(settings, namesOfEdited(segmentationNode))
 
     def _keep(
         self,
@@ -530,6 +558,8 @@ class SegmentationLogic:
     ) -> None:
         """Fill the segmentation and the nodes it refers to, making those that are missing."""
         placeBeside(segmentationNode, run.volumeNode)
+        if isFromAnotherScan(segmentationNode, run.volumeNode):
+            removeNodesOf(segmentationNode, (*PLOT, *MAP))
         for role in (TISSUES, TISSUE_COLORS, TISSUE_TABLE, RESULTS_TABLE):
             ensureNode(segmentationNode, role, run.volumeNode)
         segmentationNode.SetAttribute(BOX, json.dumps(cornersOfBox(run.volumeNode, run.box)))
@@ -596,7 +626,8 @@ def _showTissues(
     colorNode = segmentationNode.GetNodeReference(TISSUE_COLORS)
     shape = slicer.util.arrayFromVolume(volumeNode).shape
     writeLabels(labelMapNode, box.paste(result.tissue_array, shape), volumeNode)
-    fillColors(colorNode, result.tissue_table)
+    names = [tissue.name for tissue in result.tissue_table]
+    fillColors(colorNode, dict(zip(names, colors_of(result.tissue_table), strict=True)))
     labelMapNode.GetDisplayNode().SetAndObserveColorNodeID(colorNode.GetID())
     segmentationNode.SetAttribute(SETTINGS, json.dumps(result.settings.as_dict()))
 
@@ -617,7 +648,9 @@ def _write(
         now = shapesIn(lungs, volumeNode)
     writeTissueTable(segmentationNode.GetNodeReference(TISSUE_TABLE), result.tissue_table)
     figuresNode = segmentationNode.GetNodeReference(RESULTS_TABLE)
-    writeFigures(figuresNode, lungs, volumeNode, now, differing(now, written))
+    for node in nodesOf(segmentationNode, (HISTOGRAM, AERATION))[1:]:
+        node.RemoveAttribute(MEASURED)  # the scan may have changed, too
+    writeFigures(figuresNode, regionsOf(lungs, volumeNode), now, differing(now, written))
     writeLungs(segmentationNode, lungs, volumeNode)
     found = () if result.lungs_found else (NO_LUNGS_MESSAGE,)
     with slicer.util.NodeModify(segmentationNode):

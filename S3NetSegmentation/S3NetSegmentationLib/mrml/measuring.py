@@ -1,41 +1,95 @@
-"""The table of the lungs' figures, kept in step with the segments."""
+"""The figures of the lungs, as a table, a histogram and a map, kept in step with the segments."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import slicer
 
+from ..errors import InputError
 from ..io.segments import LUNG_SEGMENTS
-from ..lung.measure import measure_lungs
+from ..lung.densitometry import (
+    COMPARTMENTS,
+    Distribution,
+    Numbers,
+    aeration_map,
+    distributions,
+    numbers_of,
+)
+from ..lung.orientation import AxialOrientation
 from .edits import Shapes, differing, shapesOf, writtenShapes
-from .nodes import resultsTableOf, volumeOf
-from .segmentation import readLungs
+from .histogram import makeChart, writeHistogram
+from .nodes import (
+    AERATION,
+    CHART,
+    HISTOGRAM,
+    MAP,
+    PLOT,
+    RESULTS_TABLE,
+    ensureNode,
+    volumeOf,
+)
+from .segmentation import fillColors, readLungs, writeLabels
 from .tables import writeResultsTable
 from .volume import geometryOf, voxelBox
 
 MEASURED = "S3Net.measured"
-"""Attribute of a results table: the shapes of the lungs that it is about."""
+"""Attribute of what shows figures: the shapes of the lungs that it is about."""
+
+AERATION_RGB = ((0.27, 0.47, 0.67), (0.13, 0.53, 0.2), (0.8, 0.73, 0.27), (0.67, 0.2, 0.47))
+"""Colors of the compartments (Paul Tol's "bright"); the color-blind tell them apart, too."""
 
 
 def updateFigures(segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
-    """Measure the lungs anew where they are no longer those that the table is about."""
-    tableNode, volumeNode = resultsTableOf(segmentationNode), volumeOf(segmentationNode)
-    if not tableNode or not volumeNode or not volumeNode.GetImageData():
+    """Measure the lungs anew for what is no longer about the lungs as they are."""
+    volumeNode = volumeOf(segmentationNode)
+    if not volumeNode or not volumeNode.GetImageData():
         return
     now = shapesOf(segmentationNode)
-    if differing(now, json.loads(tableNode.GetAttribute(MEASURED) or "{}")):
-        lungs = readLungs(segmentationNode, volumeNode)
+    stale = {
+        role: node
+        for role in (RESULTS_TABLE, HISTOGRAM, AERATION)
+        if (node := segmentationNode.GetNodeReference(role))
+        and differing(now, json.loads(node.GetAttribute(MEASURED) or "{}"))
+    }
+    if not stale:
+        return
+    lungs = readLungs(segmentationNode, volumeNode)
+    regions = regionsOf(lungs, volumeNode)
+    if RESULTS_TABLE in stale:
         edited = differing(now, writtenShapes(segmentationNode))
-        writeFigures(tableNode, lungs, volumeNode, now, edited)
+        writeFigures(stale[RESULTS_TABLE], regions, now, edited)
+    if HISTOGRAM in stale:
+        writeHistogram(segmentationNode, regions)
+    if AERATION in stale:
+        hounsfield = slicer.util.arrayFromVolume(volumeNode)
+        writeLabels(stale[AERATION], aeration_map(lungs, hounsfield), volumeNode)
+    for node in stale.values():
+        node.SetAttribute(MEASURED, json.dumps(now))
+
+
+def regionsOf(
+    lungs: np.ndarray, volumeNode: slicer.vtkMRMLScalarVolumeNode
+) -> dict[str, Distribution]:
+    """The intensities in each region of lungs.
+
+    Parameters
+    ----------
+    lungs : ndarray of uint8, (k, j, i)
+        On the voxels of the volume: 1 right lung, 2 left lung.
+    volumeNode : vtkMRMLScalarVolumeNode
+    """
+    geometry = geometryOf(volumeNode, voxelBox(volumeNode))
+    apply = AxialOrientation(geometry).apply
+    hounsfield = slicer.util.arrayFromVolume(volumeNode)
+    return distributions(apply(lungs), apply(hounsfield), geometry.voxel_ml)
 
 
 def writeFigures(
     tableNode: slicer.vtkMRMLTableNode,
-    lungs: np.ndarray,
-    volumeNode: slicer.vtkMRMLScalarVolumeNode,
+    regions: Mapping[str, Distribution],
     shapes: Shapes,
     edited: Collection[str],
 ) -> None:
@@ -44,18 +98,79 @@ def writeFigures(
     Parameters
     ----------
     tableNode : vtkMRMLTableNode
-    lungs : ndarray of uint8, (k, j, i)
-        On the voxels of the volume: 1 right lung, 2 left lung.
-    volumeNode : vtkMRMLScalarVolumeNode
+    regions : mapping of str to Distribution
+        From `regionsOf`.
     shapes : dict
         Those of the lungs.
     edited : collection of str
         Ids of those that were edited by hand.
     """
-    voxel_ml = geometryOf(volumeNode, voxelBox(volumeNode)).voxel_ml
-    writeResultsTable(
-        tableNode,
-        measure_lungs(lungs, slicer.util.arrayFromVolume(volumeNode), voxel_ml),
-        [lung.name for lung in LUNG_SEGMENTS if lung.segment_id in edited],
-    )
+    writeResultsTable(tableNode, numbers_of(regions), _names(edited))
     tableNode.SetAttribute(MEASURED, json.dumps(shapes))
+
+
+def numbersOf(segmentationNode: slicer.vtkMRMLSegmentationNode) -> Numbers:
+    """Every quantity of every region of the lungs as they are, not rounded.
+
+    For example ``numbers["right"]["volume_ml"]``; `lung.densitometry` says what there is.
+
+    Raises
+    ------
+    InputError
+        If the scan is gone.
+    """
+    volumeNode = _scanOf(segmentationNode)
+    return numbers_of(regionsOf(readLungs(segmentationNode, volumeNode), volumeNode))
+
+
+def namesOfEdited(segmentationNode: slicer.vtkMRMLSegmentationNode) -> list[str]:
+    """Names of the lungs that were edited by hand."""
+    return _names(differing(shapesOf(segmentationNode), writtenShapes(segmentationNode)))
+
+
+def histogramOf(segmentationNode: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLPlotChartNode:
+    """The chart with the histogram of the lungs; made where it is missing.
+
+    Raises
+    ------
+    InputError
+        If the scan is gone.
+    """
+    volumeNode = _scanOf(segmentationNode)
+    for role in PLOT:
+        ensureNode(segmentationNode, role, volumeNode)
+    updateFigures(segmentationNode)
+    makeChart(segmentationNode)
+    return segmentationNode.GetNodeReference(CHART)
+
+
+def aerationOf(
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+) -> slicer.vtkMRMLLabelMapVolumeNode:
+    """The map of the compartments of aeration; made where it is missing.
+
+    Raises
+    ------
+    InputError
+        If the scan is gone.
+    """
+    volumeNode = _scanOf(segmentationNode)
+    colorNode, labelMapNode = (ensureNode(segmentationNode, role, volumeNode) for role in MAP)
+    updateFigures(segmentationNode)
+    names = (name.replace("_", " ") for name in COMPARTMENTS)
+    fillColors(colorNode, dict(zip(names, AERATION_RGB, strict=True)))
+    labelMapNode.GetDisplayNode().SetAndObserveColorNodeID(colorNode.GetID())
+    return labelMapNode
+
+
+def _scanOf(
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+) -> slicer.vtkMRMLScalarVolumeNode:
+    volumeNode = volumeOf(segmentationNode)
+    if not volumeNode or not volumeNode.GetImageData():
+        raise InputError("The volume of this segmentation is gone; its lungs can't be measured.")
+    return volumeNode
+
+
+def _names(segmentIds: Collection[str]) -> list[str]:
+    return [lung.name for lung in LUNG_SEGMENTS if lung.segment_id in segmentIds]

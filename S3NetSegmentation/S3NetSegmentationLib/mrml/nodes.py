@@ -13,6 +13,15 @@ TISSUES, TISSUE_COLORS, TISSUE_TABLE, RESULTS_TABLE, EDITS = (
     "S3Net.resultsTable",
     "S3Net.edits",
 )
+CHART, HISTOGRAM, MARKS, RIGHT_SERIES, LEFT_SERIES, MARK_SERIES = (
+    "S3Net.chart",
+    "S3Net.histogram",
+    "S3Net.marks",
+    "S3Net.rightSeries",
+    "S3Net.leftSeries",
+    "S3Net.markSeries",
+)
+AERATION, AERATION_COLORS = "S3Net.aeration", "S3Net.aerationColors"
 """Roles of the nodes that a segmentation refers to."""
 
 NODES = {
@@ -21,8 +30,22 @@ NODES = {
     TISSUE_TABLE: ("vtkMRMLTableNode", "tissues table"),
     RESULTS_TABLE: ("vtkMRMLTableNode", "lung figures"),
     EDITS: ("vtkMRMLLabelMapVolumeNode", "lung edits"),
+    HISTOGRAM: ("vtkMRMLTableNode", "lung histogram table"),
+    MARKS: ("vtkMRMLTableNode", "lung thresholds table"),
+    RIGHT_SERIES: ("vtkMRMLPlotSeriesNode", "right lung series"),
+    LEFT_SERIES: ("vtkMRMLPlotSeriesNode", "left lung series"),
+    MARK_SERIES: ("vtkMRMLPlotSeriesNode", "lung thresholds series"),
+    CHART: ("vtkMRMLPlotChartNode", "lung histogram"),
+    AERATION: ("vtkMRMLLabelMapVolumeNode", "lung aeration"),
+    AERATION_COLORS: ("vtkMRMLColorTableNode", "lung aeration colors"),
 }
 """Class of each, and what follows the volume's name in its own."""
+
+PLOT = (HISTOGRAM, MARKS, RIGHT_SERIES, LEFT_SERIES, MARK_SERIES, CHART)
+MAP = (AERATION_COLORS, AERATION)
+"""Roles of the nodes that exist only after the histogram, or the map, was asked for."""
+
+MADE_BY_RUN = tuple(role for role in NODES if role not in (*PLOT, *MAP))
 
 SETTINGS, BOX, SCAN, PICKS, WARNINGS, HINTS, QUALITY, WRITTEN = (
     "S3Net.settings",
@@ -96,7 +119,7 @@ def resultsTableOf(
 
 
 def nodesOf(
-    segmentationNode: slicer.vtkMRMLSegmentationNode | None, roles: Iterable[str] = tuple(NODES)
+    segmentationNode: slicer.vtkMRMLSegmentationNode | None, roles: Iterable[str] = MADE_BY_RUN
 ) -> list[slicer.vtkMRMLNode]:
     """A segmentation and the nodes that it refers to, those that are there."""
     if not segmentationNode:
@@ -125,7 +148,7 @@ def ensureNode(
     elif isFromAnotherScan(segmentationNode, volumeNode):
         node.SetName(slicer.mrmlScene.GenerateUniqueName(name))
     _placeUnder(node, segmentationNode)
-    if role != RESULTS_TABLE:  # the others say nothing to a user
+    if role not in (RESULTS_TABLE, CHART):  # the others say nothing to a user
         node.SetAttribute(HIDDEN, "1")
     return node
 
@@ -138,9 +161,11 @@ def _placeUnder(node: slicer.vtkMRMLNode, segmentationNode: slicer.vtkMRMLSegmen
         hierarchy.SetItemParent(item, parent)
 
 
-def removeNodesOf(segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
-    """Remove what a segmentation refers to, as it is removed itself."""
-    for node in nodesOf(segmentationNode)[1:]:
+def removeNodesOf(
+    segmentationNode: slicer.vtkMRMLSegmentationNode, roles: Iterable[str] = tuple(NODES)
+) -> None:
+    """Remove what a segmentation refers to; all of it, as it is removed itself."""
+    for node in nodesOf(segmentationNode, roles)[1:]:
         if node.IsA("vtkMRMLDisplayableNode") and node.GetDisplayNode():
             slicer.mrmlScene.RemoveNode(node.GetDisplayNode())
         slicer.mrmlScene.RemoveNode(node)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import numpy as np
 import slicer
@@ -11,7 +11,6 @@ from vtk.util import numpy_support
 
 from ..errors import InputError, S3NetError
 from ..io.segments import LUNG_SEGMENTS, LungSegment
-from ..lung.tissues import Tissue, colors_of
 
 
 def checkSegmentation(
@@ -90,17 +89,48 @@ def readLungs(
     return lungs
 
 
+def voxelsOfSegment(
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+    segmentId: str,
+    volumeNode: slicer.vtkMRMLScalarVolumeNode,
+) -> np.ndarray | None:
+    """Which voxels of a volume lie in a segment, (k, j, i); None where it is empty.
+
+    The two may lie on other voxels and under other transforms.
+    """
+    labels = labelsOf(segmentationNode.GetSegmentation(), segmentId)
+    if labels is None:
+        return None
+    image, label = labels
+    transform = None
+    if segmentationNode.GetParentTransformNode() is not volumeNode.GetParentTransformNode():
+        transform = vtk.vtkGeneralTransform()
+        slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(
+            segmentationNode.GetParentTransformNode(),
+            volumeNode.GetParentTransformNode(),
+            transform,
+        )
+    return _onVoxelsOf(volumeNode, image, transform) == label
+
+
 def _onVoxelsOf(
-    volumeNode: slicer.vtkMRMLScalarVolumeNode, image: slicer.vtkOrientedImageData
+    volumeNode: slicer.vtkMRMLScalarVolumeNode,
+    image: slicer.vtkOrientedImageData,
+    transform: vtk.vtkAbstractTransform | None = None,
 ) -> np.ndarray:
-    """The labels of an image, sampled at the voxels of a volume, (k, j, i)."""
+    """The labels of an image, sampled at the voxels of a volume, (k, j, i).
+
+    A transform, if there is any, leads from the image's world to that of the volume.
+    """
     reference = _orientedImage(slicer.util.arrayFromVolume(volumeNode), volumeNode)
     resample = slicer.vtkOrientedImageDataResample
-    if not (
+    if transform or not (
         resample.DoGeometriesMatch(image, reference) and image.GetExtent() == reference.GetExtent()
     ):
         found = slicer.vtkOrientedImageData()
-        resample.ResampleOrientedImageToReferenceOrientedImage(image, reference, found)
+        resample.ResampleOrientedImageToReferenceOrientedImage(
+            image, reference, found, False, False, transform
+        )
         image = found
     return voxelsOfImage(image)
 
@@ -173,11 +203,12 @@ def writeLabels(
     labelMapNode.CreateDefaultDisplayNodes()
 
 
-def fillColors(colorNode: slicer.vtkMRMLColorTableNode, table: Iterable[Tissue]) -> None:
-    """Give each tissue its color and its name."""
-    table = list(table)
+def fillColors(
+    colorNode: slicer.vtkMRMLColorTableNode, colors: Mapping[str, tuple[float, float, float]]
+) -> None:
+    """Let a color node name and color the labels from 1 on; each is red, green, blue, 0 to 1."""
     colorNode.SetTypeToUser()
-    colorNode.SetNumberOfColors(len(table) + 1)
+    colorNode.SetNumberOfColors(len(colors) + 1)
     colorNode.SetColor(0, "background", 0, 0, 0, 0)
-    for tissue, color in zip(table, colors_of(table), strict=True):
-        colorNode.SetColor(tissue.number, tissue.name, *color, 1)
+    for label, (name, color) in enumerate(colors.items(), 1):
+        colorNode.SetColor(label, name, *color, 1)

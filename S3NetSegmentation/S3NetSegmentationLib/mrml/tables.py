@@ -7,8 +7,7 @@ from collections.abc import Collection, Iterable
 import slicer
 import vtk
 
-from ..lung.levels import EMPHYSEMA_HU
-from ..lung.measure import LungMeasurements
+from ..lung.densitometry import QUANTITIES, REGIONS, Numbers
 from ..lung.tissues import Tissue
 
 NUMBER, NAME, MEAN, VOLUME, IN_LUNGS = (
@@ -18,13 +17,13 @@ NUMBER, NAME, MEAN, VOLUME, IN_LUNGS = (
     "Volume (mL)",
     "Share in the lungs",
 )
-EDITED = "Edited"
+LUNG, EDITED = "Lung", "Edited"
 
 
 def writeTissueTable(tableNode: slicer.vtkMRMLTableNode, table: Iterable[Tissue]) -> None:
     """Fill a table node: a row for each tissue."""
     table = list(table)
-    _fill(
+    fill(
         tableNode,
         {
             NUMBER: [row.number for row in table],
@@ -55,36 +54,32 @@ def readTissueTable(tableNode: slicer.vtkMRMLTableNode) -> tuple[Tissue, ...]:
 
 
 def writeResultsTable(
-    tableNode: slicer.vtkMRMLTableNode,
-    lungs: Iterable[LungMeasurements],
-    edited: Collection[str] = (),
+    tableNode: slicer.vtkMRMLTableNode, numbers: Numbers, edited: Collection[str] = ()
 ) -> None:
-    """Fill a table node: a row for each lung; what an empty lung lacks is left out.
+    """Fill a table node: a row for each region, first the right, the left and both lungs.
 
     Parameters
     ----------
     tableNode : vtkMRMLTableNode
-    lungs : iterable of LungMeasurements
+    numbers : dict
+        From `numbers_of`.
     edited : collection of str
         Names of the lungs that were edited by hand.
     """
-    lungs = list(lungs)
-    _fill(
+    fill(
         tableNode,
         {
-            "Lung": [lung.name for lung in lungs],
-            "Volume (mL)": [f"{lung.volume_ml:.0f}" for lung in lungs],
-            "Mean (HU)": [f"{lung.mean_hu:.0f}" if lung.volume_ml else "" for lung in lungs],
-            f"< {EMPHYSEMA_HU} HU (%)": [
-                f"{lung.emphysema_fraction:.1%}".rstrip("%") if lung.volume_ml else ""
-                for lung in lungs
-            ],
-            EDITED: ["by hand" if lung.name in edited else "" for lung in lungs],
+            LUNG: list(REGIONS.values()),
+            **{
+                each.title: [each.text(numbers[region][each.key]) for region in REGIONS]
+                for each in QUANTITIES
+            },
+            EDITED: ["by hand" if name in edited else "" for name in REGIONS.values()],
         },
     )
 
 
-def _fill(tableNode: slicer.vtkMRMLTableNode, columns: dict[str, list]) -> None:
+def fill(tableNode: slicer.vtkMRMLTableNode, columns: dict[str, list]) -> None:
     """Replace what the table holds, in one change of the node."""
     table = vtk.vtkTable()
     for name, values in columns.items():

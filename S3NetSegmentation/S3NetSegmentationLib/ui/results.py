@@ -7,11 +7,19 @@ from types import SimpleNamespace
 import qt
 import slicer
 
-from ..mrml.display import jumpTo, positionOfSlice
+from ..lung.densitometry import BRIEF, WHOLE
+from ..mrml.display import jumpTo, positionOfSlice, showChart, showTable
 from ..mrml.logic import SegmentationLogic
 from ..mrml.nodes import resultsTableOf, volumeOf
-from .log import Log
+from ..mrml.tables import EDITED, LUNG
+from .log import Log, waiting
 from .status import asLinks
+
+COLUMNS = (LUNG, *(quantity.title for quantity in BRIEF), EDITED)
+"""Those of the table node that the panel has room for."""
+
+OPACITY = 0.5
+"""Of the map of aeration over the scan."""
 
 
 class ResultsPanel:
@@ -20,7 +28,9 @@ class ResultsPanel:
     Parameters
     ----------
     ui
-        The panel's widgets: `resultsTable`, `hintsLabel`, `show3DButton`, `editButton`.
+        The panel's widgets: `resultsTable`, `hintsLabel`, `show3DButton`, `editButton`,
+        `numbersButton`, `histogramButton`, `aerationCheckBox`, `copyReportButton`,
+        `copyMethodsButton`.
     logic : SegmentationLogic
     log : Log
     """
@@ -33,6 +43,11 @@ class ResultsPanel:
         ui.show3DButton.connect("toggled(bool)", self._onShow3D)
         ui.hintsLabel.connect("linkActivated(QString)", self._onLink)
         ui.editButton.connect("clicked(bool)", self._onEdit)
+        ui.numbersButton.connect("clicked(bool)", self._onNumbers)
+        ui.histogramButton.connect("clicked(bool)", self._onHistogram)
+        ui.aerationCheckBox.connect("toggled(bool)", self._onAeration)
+        ui.copyReportButton.connect("clicked(bool)", self._onCopyReport)
+        ui.copyMethodsButton.connect("clicked(bool)", self._onCopyMethods)
         self.show(None)
 
     def show(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> None:
@@ -40,8 +55,25 @@ class ResultsPanel:
         self._segmentationNode = segmentationNode
         self._ui.show3DButton.setSegmentationNode(segmentationNode)
         self._ui.editButton.enabled = segmentationNode is not None
+        isMeasured = bool(resultsTableOf(segmentationNode) and volumeOf(segmentationNode))
+        for widget in (
+            self._ui.numbersButton,
+            self._ui.histogramButton,
+            self._ui.aerationCheckBox,
+            self._ui.copyReportButton,
+            self._ui.copyMethodsButton,
+        ):
+            widget.enabled = isMeasured
+        if not isMeasured:
+            self.release()
+        elif self._ui.aerationCheckBox.checked:
+            self._onAeration(True)
         self._showTable()
         self._showHints()
+
+    def release(self) -> None:
+        """Leave the slice views alone: no map over the scan."""
+        self._ui.aerationCheckBox.checked = False
 
     def _showTable(self) -> None:
         titles, rows = _texts(resultsTableOf(self._segmentationNode))
@@ -69,6 +101,27 @@ class ResultsPanel:
         if isOn:
             frame3DViews()
 
+    def _onNumbers(self, checked: bool = False) -> None:
+        with self._log.reporting():
+            showTable(resultsTableOf(self._segmentationNode))
+
+    def _onHistogram(self, checked: bool = False) -> None:
+        with self._log.reporting(), waiting():
+            showChart(self._logic.histogram(self._segmentationNode))
+
+    def _onAeration(self, isOn: bool) -> None:
+        with self._log.reporting(), waiting():
+            overlay = self._logic.aerationMap(self._segmentationNode) if isOn else None
+            slicer.util.setSliceViewerLayers(foreground=overlay, foregroundOpacity=OPACITY)
+
+    def _onCopyReport(self, checked: bool = False) -> None:
+        with self._log.reporting():
+            slicer.app.clipboard().setText(self._logic.reportText(self._segmentationNode))
+
+    def _onCopyMethods(self, checked: bool = False) -> None:
+        with self._log.reporting():
+            slicer.app.clipboard().setText(self._logic.methodsText(self._segmentationNode))
+
     def _onLink(self, number: str) -> None:
         with self._log.reporting():
             jumpTo(positionOfSlice(self._segmentationNode, int(number)))
@@ -91,14 +144,15 @@ def frame3DViews() -> None:
 
 
 def _texts(tableNode: slicer.vtkMRMLTableNode | None) -> tuple[list[str], list[list[str]]]:
-    """Titles and rows of a table, without columns that are empty; neither without a table."""
+    """Titles and rows for the whole lungs, without columns that are empty; none without a table."""
     if not tableNode:
         return [], []
-    rows = range(tableNode.GetNumberOfRows())
+    rows = range(len(WHOLE))
     columns = [
         column
         for column in range(tableNode.GetNumberOfColumns())
-        if any(tableNode.GetCellText(row, column) for row in rows)
+        if tableNode.GetColumnName(column) in COLUMNS
+        and any(tableNode.GetCellText(row, column) for row in rows)
     ]
     titles = [tableNode.GetColumnName(column) for column in columns]
     return titles, [[tableNode.GetCellText(row, column) for column in columns] for row in rows]

@@ -140,6 +140,7 @@ class LayoutManager(Signals):
     """Knows the slice views, and a 3D view."""
 
     threeDViewCount = 1
+    layout = 3
 
     def __init__(self, scene):
         super().__init__()
@@ -149,6 +150,10 @@ class LayoutManager(Signals):
     def threeDWidget(self, index):
         """The widget of the 3D view."""
         return self.view3D
+
+    def setLayout(self, layout):
+        """Arrange the views in another way."""
+        self.layout = layout
 
     def sliceViewNames(self):
         """One view is enough."""

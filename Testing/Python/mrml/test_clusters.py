@@ -43,8 +43,8 @@ def test_a_choice_gives_what_the_engine_gives(logic, geometry):
         assert chosen_in(logic, segmentation) == sorted(numbers)
         results = segmentation.GetNodeReference("S3Net.resultsTable").GetTable()
         hounsfield = sitk.GetArrayViewFromImage(image)
-        lung = choose_tissues(segmented(image), hounsfield, numbers).figures.lungs[0]
-        assert results.GetValue(0, 1).ToString() == f"{lung.volume_ml:.0f}"
+        found = choose_tissues(segmented(image), hounsfield, numbers).figures.numbers
+        assert results.GetValue(0, 1).ToString() == f"{found['right']['volume_ml']:.0f}"
 
 
 def test_a_choice_that_cannot_be_made_changes_nothing(logic, scene):

@@ -136,7 +136,9 @@ def test_the_table_has_the_figures(night):
         assert float(row[f"{side}_volume_ml"]) == pytest.approx(volume, rel=0.1)
         mean = np.maximum(hounsfield, -1000)[labels == label].mean()
         assert float(row[f"{side}_mean_hu"]) == pytest.approx(mean, abs=30)
-        assert 0 <= float(row[f"{side}_emphysema_fraction"]) < 0.05
+        assert 0 <= float(row[f"{side}_laa950_percent"]) < 5
+        thirds = (float(row[f"{side}_{part}_mass_g"]) for part in ("upper", "middle", "lower"))
+        assert float(row[f"{side}_mass_g"]) == pytest.approx(sum(thirds), rel=1e-4)
     assert 0.5 < float(row["quality"]) <= 1
     assert row["size"] == "52 40 38"
     assert row["spacing_mm"] == "8 7 8"

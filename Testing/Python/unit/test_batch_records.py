@@ -25,12 +25,13 @@ from S3NetSegmentationLib.batch.table import write_table
 from S3NetSegmentationLib.batch.words import DONE, FAILED
 from S3NetSegmentationLib.errors import InputError
 from S3NetSegmentationLib.io.files import files_below
+from S3NetSegmentationLib.lung.densitometry import QUANTITIES, REGIONS
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="stops copies of this process")
 
-LUNG = {"name": "right lung", "label": 1, "volume_ml": 2000.0, "mean_hu": -850.0}
+NUMBERS = dict.fromkeys((each.key for each in QUANTITIES), 12.5)
 FIGURES = {
-    "lungs": [{**LUNG, "emphysema_fraction": 0.01}, {**LUNG, "emphysema_fraction": None}],
+    "numbers": {**dict.fromkeys(REGIONS, NUMBERS), "left": {**NUMBERS, "mean_hu": None}},
     "quality": 0.9,
     "hints": ["Look at slice 3."],
     "image": {"size": [4, 5, 6], "spacing_mm": [1.0, 1.0, 2.5]},
@@ -94,13 +95,18 @@ def test_a_record_of_any_content_stops_no_batch_and_removes_nothing(folder):
     record = json.loads(path.read_text())
     before = files(folder)
     changed = [{**record, key: value} for key in record for value in HOSTILE]
-    for part in ("lungs", "image"):
-        inner = record[part][0] if part == "lungs" else record[part]
-        for key in inner:
-            for value in HOSTILE:
-                both = [{**inner, key: value}, record["lungs"][1]]
-                new = both if part == "lungs" else {**inner, key: value}
-                changed.append({**record, part: new})
+    changed += [
+        {**record, "image": {**record["image"], key: value}}
+        for key in record["image"]
+        for value in HOSTILE
+    ]
+    numbers = record["numbers"]
+    for value in HOSTILE:
+        changed += [{**record, "numbers": {**numbers, region: value}} for region in ("right", "x")]
+        changed += [
+            {**record, "numbers": {**numbers, "right": {**numbers["right"], key: value}}}
+            for key in ("volume_ml", "haa_percent", "x")
+        ]
     changed += HOSTILE
     for content in changed:
         path.write_text(json.dumps(content))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from S3NetSegmentationLib.batch.report import write_report
+from S3NetSegmentationLib.lung.densitometry import QUANTITIES, REGIONS
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = (
@@ -23,9 +24,10 @@ RED = (200, 30, 40)
 
 
 def record(name: str, status: str = "done", right: float = 2000.0, **more) -> dict:
-    lung = {"volume_ml": right, "mean_hu": -850.0, "emphysema_fraction": 0.05}
-    left = {"volume_ml": 0.0, "mean_hu": None, "emphysema_fraction": None}
-    figures = {"lungs": [lung, left], "seconds": 12.3, "quality": 0.957} if status == "done" else {}
+    lung = {**dict.fromkeys((each.key for each in QUANTITIES), 12.345), "volume_ml": right}
+    left = {**dict.fromkeys(lung, None), "volume_ml": 0.0, "mass_g": 0.0}
+    numbers = {**dict.fromkeys(REGIONS, lung), "left": left}
+    figures = {"numbers": numbers, "seconds": 12.3, "quality": 0.957} if status == "done" else {}
     return {"name": name, "status": status, "error": "", "warnings": [], **figures, **more}
 
 
@@ -81,8 +83,9 @@ def test_every_scan_has_its_row(page):
     assert by_heading["Right mL"] == "12000"
     assert by_heading["Left mL"] == "0"
     assert by_heading["Quality"] == "0.96"
-    assert by_heading["Left HU"] == ""
-    assert by_heading["Right < -950 HU"] == "5.0%"
+    assert by_heading["Volume (mL)"] == "12000"
+    for quantity in QUANTITIES[1:]:
+        assert by_heading[quantity.title] == ("12.3" if quantity.unit == "%" else "12")
     assert by_heading["Notes"] == "The gantry was tilted & <b>moved</b>."
     assert rows[2][-1] == "It can't be read."
     assert table.overviews == 3

@@ -104,7 +104,7 @@ def test_all_outputs(folder, capsys, quick):
     assert lungs.GetMetaData("Segment0_Name") == "right lung"
     assert lungs.GetSpacing() == (2, 2, 5)
     printed = capsys.readouterr().out
-    for word in ("right lung", "left lung", " mL", " HU", "below -950 HU", " s on cpu", *names):
+    for word in ("right lung", "left lung", " mL", " HU", "LAA-950", " s on cpu", *names):
         assert word in printed
 
 
@@ -113,12 +113,11 @@ def test_json_has_the_figures_but_no_path(folder, quick):
     text = (folder / "out" / "result.json").read_text(encoding="utf-8")
     content = json.loads(text)
     labels = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "out" / "lungs.seg.nrrd")))
-    right, left = content["lungs"]
-    assert right["name"] == "right lung"
+    right, left = (content["numbers"][side] for side in ("right", "left"))
     assert right["volume_ml"] == pytest.approx((labels == 1).sum() * 2 * 2 * 5 / 1000)
     assert left["volume_ml"] == pytest.approx((labels == 2).sum() * 2 * 2 * 5 / 1000)
     assert right["mean_hu"] == pytest.approx(-850, abs=20)
-    assert 0 <= left["emphysema_fraction"] < 0.01
+    assert 0 <= left["laa950_percent"] < 1
     lung = [row for row in content["tissues"] if row["lung_fraction"] > 0.5]
     assert [row["name"] for row in lung] == ["aerated lung"]
     tissues = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "out" / "clusters.nii.gz")))
@@ -203,7 +202,7 @@ def test_scan_without_lungs(folder, capsys, monkeypatch, allowed):
         lungs = sitk.ReadImage(str(folder / "out" / "lungs.seg.nrrd"))
         assert not sitk.GetArrayViewFromImage(lungs).any()
         content = json.loads((folder / "out" / "result.json").read_text())
-        assert content["lungs"][0]["mean_hu"] is None
+        assert content["numbers"]["right"]["mean_hu"] is None
 
 
 # Bad input: exit code 2, one sentence, nothing written.

@@ -72,9 +72,10 @@ def test_one_lung_is_found_on_its_side(side):
     found = phantom.thorax(lungs=side)
     result = segment_lungs(found.image, QUICK)
     assert min(side_dice(result, found)) > 0.98
-    missing = result.figures.lungs[1 if side == "right" else 0]
-    assert missing.volume_ml == 0
-    assert np.isnan(missing.mean_hu)
+    missing = result.figures.numbers["left" if side == "right" else "right"]
+    assert missing["volume_ml"] == 0
+    assert np.isnan(missing["mean_hu"])
+    assert result.figures.numbers["both"] == result.figures.numbers[side]
 
 
 @pytest.mark.parametrize(
@@ -107,11 +108,11 @@ def test_measurements_are_those_of_the_truth(plain):
     found, result = plain
     truth = sitk.GetArrayFromImage(found.lungs)
     hounsfield = sitk.GetArrayFromImage(found.image)
-    for lung in result.figures.lungs:
-        inside = hounsfield[truth == lung.label]
-        assert lung.volume_ml == pytest.approx(inside.size * 56 / 1000, rel=0.02)
-        assert lung.mean_hu == pytest.approx(inside.mean(), abs=5)
-        assert 0 <= lung.emphysema_fraction < 0.01
+    for label, side in ((1, "right"), (2, "left")):
+        inside, lung = hounsfield[truth == label], result.figures.numbers[side]
+        assert lung["volume_ml"] == pytest.approx(inside.size * 56 / 1000, rel=0.02)
+        assert lung["mean_hu"] == pytest.approx(inside.mean(), abs=5)
+        assert 0 <= lung["laa950_percent"] < 1
 
 
 def test_lung_is_in_the_clusters_that_are_chosen(plain):
@@ -270,7 +271,7 @@ def test_real_chests(image, truth, least):
     if "elastix" in image:
         assert not (lungs == 2).any()
     else:
-        assert result.figures.lungs[0].volume_ml > 2000
+        assert result.figures.numbers["right"]["volume_ml"] > 2000
 
 
 @needs_data

@@ -95,7 +95,7 @@ from S3NetSegmentationLib import segment_lungs
 
 
 def volume(path):
-    return segment_lungs(sitk.ReadImage(path), QUICK).figures.lungs[0].volume_ml
+    return segment_lungs(sitk.ReadImage(path), QUICK).figures.numbers["right"]["volume_ml"]
 
 
 if __name__ == "__main__":

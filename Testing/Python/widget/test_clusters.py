@@ -185,11 +185,16 @@ def test_tissues_are_shown_over_the_scan(done, application):
 def test_figures_of_both_lungs(done):
     table = done.ui.resultsTable
     header = [table.horizontalHeaderItem(column).text() for column in range(table.columnCount)]
-    assert header == ["Lung", "Volume\n(mL)", "Mean\n(HU)", "< -950 HU\n(%)"]
-    for row, lung in enumerate(done.result.figures.lungs):
-        assert table.item(row, 0).text() == lung.name
-        assert table.item(row, 1).text() == f"{lung.volume_ml:.0f}"
-        assert table.item(row, 2).text() == f"{lung.mean_hu:.0f}"
+    assert header == [
+        *("Lung", "Volume\n(mL)", "Mass\n(g)", "Mean\n(HU)", "LAA-950\n(%)", "HAA\n(%)"),
+    ]
+    assert [table.item(row, 0).text() for row in range(table.rowCount)] == [
+        *("right lung", "left lung", "both lungs"),
+    ]
+    for row, side in enumerate(("right", "left", "both")):
+        numbers = done.result.figures.numbers[side]
+        assert table.item(row, 1).text() == f"{numbers['volume_ml']:.0f}"
+        assert table.item(row, 3).text() == f"{numbers['mean_hu']:.0f}"
 
 
 def test_figures_follow_the_choice(done):

@@ -95,7 +95,7 @@ def shown_figures(done):
 
 
 def test_the_table_follows_an_edit(done, wait):
-    assert len(shown_figures(done)[0]) == 4, "nothing was edited"
+    assert len(shown_figures(done)[0]) == 6, "nothing was edited"
     erase_left(done)
     wait(lambda: shown_figures(done)[1][1] == "0", seconds=5)
     assert shown_figures(done)[1][-1] == "by hand"
