@@ -70,6 +70,7 @@ class S3NetSegmentation(ScriptedLoadableModule):
             "Not for diagnostic use. Check every result."
         )
         slicer.app.connect("startupCompleted()", registerSampleData)
+        slicer.app.connect("startupCompleted()", registerStatistics)
 
 
 def registerSampleData() -> None:
@@ -103,6 +104,17 @@ def registerSampleData() -> None:
             nodeNames=name,
             checksums=f"SHA256:{checksum}",
         )
+
+
+def registerStatistics() -> None:
+    """Let Slicer's Segment Statistics measure lungs in any segmentation of a CT."""
+    try:
+        from SegmentStatistics import SegmentStatisticsLogic
+    except ImportError:  # the module is switched off
+        return
+    from S3NetSegmentationLib.mrml.statistics_plugin import LungDensitometrySegmentStatisticsPlugin
+
+    SegmentStatisticsLogic.registerPlugin(LungDensitometrySegmentStatisticsPlugin())
 
 
 class S3NetSegmentationLogic(ScriptedLoadableModuleLogic, SegmentationLogic):
