@@ -109,7 +109,7 @@ def test_the_map_colors_the_compartments_and_follows_the_lungs(logic, geometry):
         assert not slicer.util.arrayFromVolume(node)[~lungs].any()
         erase_left(segmentation, volume)
         updateFigures(segmentation)
-    logic.chooseClusters(segmentation, segmented(image).chosen[:1])
+    logic.chooseTissues(segmentation, segmented(image).chosen_tissues[:1])
     updateFigures(segmentation)
     lungs = lungs_array(segmentation, volume) > 0
     assert not slicer.util.arrayFromVolume(node)[~lungs].any()
