@@ -43,6 +43,8 @@ class Application:
             "Plots": slicer.vtkSlicerPlotsLogic(),
             "Markups": slicer.vtkSlicerMarkupsLogic(),
             "Transforms": slicer.vtkSlicerTransformLogic(),
+            "Sequences": slicer.vtkSlicerSequencesLogic(),
+            "Plots": slicer.vtkSlicerPlotsLogic(),
         }
 
     def install(self) -> None:
@@ -137,6 +139,29 @@ def add_volume(image: sitk.Image, name: str = "chest", folder: str | None = "stu
     return node
 
 
+def add_sequence(images, name: str = "4D CT"):
+    """A sequence of volumes and its browser, which shows the first one."""
+    scene = slicer.mrmlScene
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", name)
+    sequence.SetIndexName("phase")
+    sequence.SetIndexUnit("%")
+    for index, image in enumerate(images):
+        frame = add_volume(image, name, folder=None)
+        sequence.SetDataNodeAtValue(frame, str(10 * index))
+        scene.RemoveNode(frame)
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", name)
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    select_frame(browser, 0)
+    return sequence, browser
+
+
+def select_frame(browser, index: int):
+    """Let a browser show a frame of its sequence, as the application does; its volume node."""
+    browser.SetSelectedItemNumber(index)
+    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    return browser.GetProxyNode(browser.GetMasterSequenceNode())
+
+
 def ijk_to_ras(image: sitk.Image) -> np.ndarray:
     """The 4x4 matrix from voxel indices to RAS."""
     matrix = np.eye(4)
@@ -180,6 +205,15 @@ def moved(image: sitk.Image, matrix: np.ndarray) -> sitk.Image:
     made.SetDirection(direction.ravel().tolist())
     made.SetOrigin((turn @ [*image.GetOrigin(), 1])[:3].tolist())
     return made
+
+
+def table_rows(table) -> list[dict[str, str]]:
+    """The texts of a table node by the titles of their columns."""
+    titles = [table.GetColumnName(column) for column in range(table.GetNumberOfColumns())]
+    return [
+        {title: table.GetCellText(row, column) for column, title in enumerate(titles)}
+        for row in range(table.GetNumberOfRows())
+    ]
 
 
 def segment_array(segmentation, segment_id: str, volume) -> np.ndarray:

@@ -6,6 +6,9 @@ AIR_HU = -1000
 EMPHYSEMA_HU = -950
 """Below it lung counts as emphysematous (Gevenois et al., Am J Respir Crit Care Med 1996)."""
 
+AIR_TRAPPING_HU = -856
+"""Below it lung that has breathed out holds trapped air (Schroeder et al., AJR 2013)."""
+
 AERATED_HU = -500
 """Below it lung counts as normally aerated (Gattinoni et al., Am J Respir Crit Care Med 2001). On
 no plateau. A brighter value takes in hazy lung, and the border of bowel gas."""

@@ -56,6 +56,30 @@ def _showLungsOf(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> None:
             display.SetVisibility(volumeOf(segmentationNode) is volumeNode)
 
 
+def hideUnlessShown(segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
+    """Hide lungs that would lie over another scan than theirs."""
+    views = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    volumeNode = volumeOf(segmentationNode)
+    if volumeNode and volumeNode.GetID() not in {view.GetBackgroundVolumeID() for view in views}:
+        segmentationNode.GetDisplayNode().SetVisibility(False)
+
+
+def showTable(
+    tableNode: slicer.vtkMRMLTableNode, chartNode: slicer.vtkMRMLPlotChartNode | None = None
+) -> None:
+    """Show a table, and a chart that belongs to it, beside the slice views."""
+    layoutNode = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    if chartNode:
+        layoutNode.SetViewArrangement(layoutNode.SlicerLayoutFourUpPlotTableView)
+        slicer.modules.plots.logic().ShowChartInLayout(chartNode)
+    else:
+        layout = slicer.modules.tables.logic().GetLayoutWithTable(layoutNode.GetViewArrangement())
+        layoutNode.SetViewArrangement(layout)
+    logic = slicer.app.applicationLogic()
+    logic.GetSelectionNode().SetActiveTableID(tableNode.GetID())
+    logic.PropagateTableSelection()
+
+
 def centerOnLungs(segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
     """Move slice views that miss the lungs to their center."""
     bounds = [0.0] * 6
@@ -100,16 +124,6 @@ def jumpTo(ras: Sequence[float]) -> None:
         normal = slicer.util.arrayFromVTKMatrix(sliceNode.GetSliceToRAS())[:3, 2]
         if abs(normal[2]) > PARALLEL:
             sliceNode.JumpSliceByOffsetting(*ras)
-
-
-def showTable(tableNode: slicer.vtkMRMLTableNode) -> None:
-    """Show a table beside the slice views."""
-    layoutManager = slicer.app.layoutManager()
-    tables = slicer.modules.tables.logic()
-    layoutManager.setLayout(tables.GetLayoutWithTable(layoutManager.layout))
-    applicationLogic = slicer.app.applicationLogic()
-    applicationLogic.GetSelectionNode().SetActiveTableID(tableNode.GetID())
-    applicationLogic.PropagateTableSelection()
 
 
 def showChart(chartNode: slicer.vtkMRMLPlotChartNode) -> None:

@@ -9,7 +9,7 @@ import slicer
 from ..io.segments import LUNG_SEGMENTS
 from ..lung.densitometry import HISTOGRAM_HU, THRESHOLDS, Distribution, histogram
 from .nodes import CHART, HISTOGRAM, LEFT_SERIES, MARK_SERIES, MARKS, RIGHT_SERIES
-from .tables import fill
+from .tables import fillTable
 
 HU, MILLILITERS, WHAT = "HU", "mL", "Threshold"
 
@@ -34,13 +34,13 @@ def writeHistogram(
     names = [lung.name for lung in LUNG_SEGMENTS]
     centers = (HISTOGRAM_HU[:-1] + HISTOGRAM_HU[1:]) / 2
     columns = (centers.tolist(), right.tolist(), left.tolist())
-    fill(node(HISTOGRAM), dict(zip((HU, *names), columns, strict=True)))
+    fillTable(node(HISTOGRAM), dict(zip((HU, *names), columns, strict=True)))
     # One line that goes up and down at each threshold.
     levels = [float(level) for level in sorted(THRESHOLDS) for _ in range(3)]
     top = float(max(right.max(), left.max()))
     heights = [0.0, top, 0.0] * len(THRESHOLDS)
     titles = [f"{THRESHOLDS[round(level)]}: {level:.0f} HU" for level in levels]
-    fill(node(MARKS), {HU: levels, MILLILITERS: heights, WHAT: titles})
+    fillTable(node(MARKS), {HU: levels, MILLILITERS: heights, WHAT: titles})
 
 
 def makeChart(segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -12,7 +13,7 @@ import slicer
 
 from ..batch.words import NAME_BY, SEGMENTATION
 from ..errors import Cancelled, InputError
-from ..jobs.job import wait_for
+from ..jobs.job import Polled, wait_for
 from ..jobs.segmentation import SegmentationJob
 from ..lung.scan import packed, unpacked
 from ..lung.sentences import methods_text, report_text
@@ -212,13 +213,7 @@ class SegmentationLogic:
         """
         segmentationNode = segmentationNode or segmentationOf(volumeNode)
         run = self.start(volumeNode, settings, segmentationNode, roiNode, sliceRange, overwrite)
-
-        def onIdle() -> None:
-            if isCancelled and isCancelled():
-                raise Cancelled("Cancelled; the scene is as it was.")
-            slicer.app.processEvents()
-
-        wait_for(run.job, onProgress, onLog, onIdle)
+        waitInSlicer(run.job, onProgress, isCancelled, onLog, "Cancelled; the scene is as it was.")
         return self.finish(run)
 
     def segmentFolder(
@@ -529,10 +524,7 @@ class SegmentationLogic:
         checkVolume(run.volumeNode)
         if run.segmentationNode:
             checkSegmentation(run.segmentationNode, run.volumeNode)
-        then, now = sitk.GetArrayViewFromImage(run.image), voxelsOf(run.volumeNode, run.box)
-        # Slice by slice, as all at once takes several times as long.
-        if then.shape != now.shape or not all(map(np.array_equal, then, now)):
-            raise InputError("The volume was edited during the run; click Apply again.")
+        checkVoxels(run)
 
     @staticmethod
     def _keepEdits(run: Run) -> None:
@@ -597,6 +589,44 @@ class SegmentationLogic:
         )
         SegmentationLogic._latest = (segmentationNode.GetID(), key, result)
         return result, box
+
+
+def checkVoxels(run: Run) -> None:
+    """Refuse a volume that was edited since the run began.
+
+    Raises
+    ------
+    InputError
+    """
+    then, now = sitk.GetArrayViewFromImage(run.image), voxelsOf(run.volumeNode, run.box)
+    # Slice by slice, as all at once takes several times as long.
+    if then.shape != now.shape or not all(map(np.array_equal, then, now)):
+        raise InputError("The volume was edited during the run; click Apply again.")
+
+
+def waitInSlicer(
+    job: Polled,
+    onProgress: Callable[[Progress], None] | None,
+    isCancelled: Callable[[], bool] | None,
+    onLog: Callable[[str], None] | None,
+    notice: str,
+) -> Any:
+    """The result of a job; Slicer's window stays alive meanwhile.
+
+    Raises
+    ------
+    Cancelled
+        With the notice, where the user wants to stop.
+    S3NetError
+        As of the job.
+    """
+
+    def onIdle() -> None:
+        if isCancelled and isCancelled():
+            raise Cancelled(notice)
+        slicer.app.processEvents()
+
+    return wait_for(job, onProgress, onLog, onIdle)
 
 
 def _key(segmentationNode: slicer.vtkMRMLSegmentationNode) -> tuple:

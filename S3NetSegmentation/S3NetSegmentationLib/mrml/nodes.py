@@ -81,16 +81,20 @@ def segmentationOf(
     volumeNode: slicer.vtkMRMLScalarVolumeNode | None,
 ) -> slicer.vtkMRMLSegmentationNode | None:
     """The segmentation that an earlier run has made from a volume, or None."""
-    return next(
-        (
-            segmentationNode
-            for segmentationNode in slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
-            if volumeNode
-            and segmentationNode.GetAttribute(SETTINGS)
-            and volumeOf(segmentationNode) is volumeNode
-        ),
-        None,
-    )
+    return next(iter(segmentationsOf(volumeNode)), None)
+
+
+def segmentationsOf(
+    volumeNode: slicer.vtkMRMLScalarVolumeNode | None,
+) -> list[slicer.vtkMRMLSegmentationNode]:
+    """The segmentations that earlier runs have made from a volume."""
+    return [
+        segmentationNode
+        for segmentationNode in slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+        if volumeNode
+        and segmentationNode.GetAttribute(SETTINGS)
+        and volumeOf(segmentationNode) is volumeNode
+    ]
 
 
 def isFromAnotherScan(

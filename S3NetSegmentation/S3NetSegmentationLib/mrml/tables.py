@@ -23,7 +23,7 @@ LUNG, EDITED = "Lung", "Edited"
 def writeTissueTable(tableNode: slicer.vtkMRMLTableNode, table: Iterable[Tissue]) -> None:
     """Fill a table node: a row for each tissue."""
     table = list(table)
-    fill(
+    fillTable(
         tableNode,
         {
             NUMBER: [row.number for row in table],
@@ -66,7 +66,7 @@ def writeResultsTable(
     edited : collection of str
         Names of the lungs that were edited by hand.
     """
-    fill(
+    fillTable(
         tableNode,
         {
             LUNG: list(REGIONS.values()),
@@ -79,7 +79,7 @@ def writeResultsTable(
     )
 
 
-def fill(tableNode: slicer.vtkMRMLTableNode, columns: dict[str, list]) -> None:
+def fillTable(tableNode: slicer.vtkMRMLTableNode, columns: dict[str, list]) -> None:
     """Replace what the table holds, in one change of the node."""
     table = vtk.vtkTable()
     for name, values in columns.items():

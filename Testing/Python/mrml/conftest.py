@@ -2,7 +2,7 @@
 
 import pytest
 from engine_here import JobHere
-from S3NetSegmentationLib.mrml.logic import SegmentationLogic
+from S3NetSegmentationLib.mrml.many_scans import ManyScansLogic
 from slicer_scene import Application
 
 
@@ -23,4 +23,4 @@ def scene(application):
 @pytest.fixture
 def logic(scene):
     """The logic with the engine in this process."""
-    return SegmentationLogic(JobHere)
+    return ManyScansLogic(JobHere)

@@ -11,7 +11,7 @@ from S3NetSegmentationLib.mrml.edits import editedLungs
 from S3NetSegmentationLib.mrml.logic import SegmentationLogic
 from S3NetSegmentationLib.mrml.measuring import updateFigures
 from S3NetSegmentationLib.mrml.nodes import segmentationOf, volumeOf
-from slicer_scene import add_volume, load_scene, lungs_array, save_scene, segment_array
+from slicer_scene import add_volume, load_scene, lungs_array, save_scene, segment_array, table_rows
 
 
 def edit(segmentation, volume, segment_id, change):
@@ -148,13 +148,7 @@ def test_lungs_that_someone_else_has_drawn_are_kept_too(logic, scene):
 
 
 def figures(segmentation):
-    table = segmentation.GetNodeReference("S3Net.resultsTable")
-    columns = range(table.GetNumberOfColumns())
-    names = [table.GetColumnName(column) for column in columns]
-    return [
-        dict(zip(names, (table.GetCellText(row, column) for column in columns), strict=True))
-        for row in range(table.GetNumberOfRows())
-    ]
+    return table_rows(segmentation.GetNodeReference("S3Net.resultsTable"))
 
 
 @pytest.mark.parametrize("geometry", ["axial", "oblique", "left-handed"])
