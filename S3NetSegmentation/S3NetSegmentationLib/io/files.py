@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, S3NetError
 
 RETRY_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Waits for a program that has a file open, 1.55 seconds in all; a virus
 scanner looks at a new file for less. Not measured."""
+
+OUT_OF_REACH = (errno.EACCES, errno.EPERM, errno.EIO, errno.ETIMEDOUT)
+"""Errors that say nothing of what is in a file."""
 
 
 def files_below(
@@ -71,6 +77,60 @@ def retry_on_permission_error(act: Callable[[], None]) -> None:
         except PermissionError:
             time.sleep(seconds)
     return act()
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for temporary files that is gone at the end.
+
+    Raises
+    ------
+    S3NetError
+        If it can't be made, or an error of the system says that it can't be written to.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="s3net-", ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise S3NetError(
+            f"The folder for temporary files can't be used ({error.strerror or error}); make room "
+            "there, or name another one in the environment variable TMPDIR (on Windows: TEMP)."
+        ) from error
+
+
+def check_readable(path: Path) -> None:
+    """Refuse a file or a folder that is there but can't be opened.
+
+    Raises
+    ------
+    InputError
+    """
+    try:
+        if path.is_dir():
+            os.scandir(path).close()
+        elif path.is_file():
+            path.open("rb").close()
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def out_of_reach(path: Path, error: BaseException) -> InputError | None:
+    """What to tell the user where the system or the disk fails; None of any other error."""
+    if isinstance(error, OSError) and error.errno in OUT_OF_REACH:
+        return unreadable(path, error)
+    return None
+
+
+def unreadable(path: Path, error: OSError) -> InputError:
+    """What to tell the user of a file or a folder that the system does not let be read."""
+    if isinstance(error, PermissionError):
+        return InputError(
+            f"You may not read '{path}'; get permission for it, or close it where it is open in "
+            "another program."
+        )
+    return InputError(
+        f"'{path}' can't be read ({error.strerror or error}); check the disk or the network."
+    )
 
 
 def check_name(path: Path) -> None:

@@ -19,6 +19,9 @@ from ..geometry import Geometry
 from .files import check_name
 from .stored import StoredVolume, check_axes, check_dimensions, inflate, no_image, no_voxel_size
 
+NIFTI_2_BYTES = (struct.pack("<i", 540), struct.pack(">i", 540))
+"""How a NIfTI-2 file begins, which neither ITK nor Slicer can read."""
+
 HEADER_BYTES = 352
 """Of a header, with the four bytes that end it."""
 
@@ -43,7 +46,7 @@ def read_header(path: Path) -> tuple[bytes, str]:
     Raises
     ------
     InputError
-        If it is no NIfTI file.
+        If it is no NIfTI-1 file.
     EOFError, OSError, zlib.error
         If it is damaged.
     """
@@ -53,6 +56,10 @@ def read_header(path: Path) -> tuple[bytes, str]:
         if head[:2] != b"\x1f\x8b":
             raise no_image(path)
         head = next(inflate(iter([head])), b"")
+    if head[:4] in NIFTI_2_BYTES and head[4:7] == b"n+2":
+        raise InputError(
+            f"'{path.name}' is a NIfTI-2 file; save it again as NIfTI-1, for example with nibabel."
+        )
     order = "<" if head[:4] == struct.pack("<i", 348) else ">"
     if head[:4] != struct.pack(order + "i", 348) or head[344:348] != b"n+1\0":
         raise no_image(path)

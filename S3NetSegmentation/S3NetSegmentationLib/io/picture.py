@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import SimpleITK as sitk
 from scipy import ndimage
 
-from ..errors import InputError
+from ..errors import InputError, out_of_memory
 from .dicom import read_header
+from .dicom_pixels import read_color_pixels
+from .dicom_stack import finite
+from .files import check_name, check_readable, out_of_reach
 from .formats import PICTURE_SUFFIXES
+from .picture_check import checked_reader
 from .write import write_image
 
 INSIDE = 255
@@ -21,7 +27,7 @@ OUTLINE = (0, 255, 0)
 
 
 def read_picture(path: str | Path) -> np.ndarray:
-    """Read a picture.
+    """Read a picture, of which there may be 256 MB when it is decoded.
 
     Parameters
     ----------
@@ -36,7 +42,8 @@ def read_picture(path: str | Path) -> np.ndarray:
     Raises
     ------
     InputError
-        If there is no such file or it is no picture; says why in one sentence.
+        If there is no such file, or it is no picture, damaged, or too large; says why in one
+        sentence.
     """
     path = Path(path)
     if not path.exists():
@@ -47,23 +54,41 @@ def read_picture(path: str | Path) -> np.ndarray:
         raise InputError(
             f"'{path}' is not a regular file; choose PNG, JPEG, TIFF or a DICOM image."
         )
-    if not path.name.lower().endswith(PICTURE_SUFFIXES) and read_header(path) is None:
+    check_name(path)
+    check_readable(path)
+    header = read_header(path)
+    if header is not None:
+        return _only_image(path, _dicom_images(path, header))
+    if not path.name.lower().endswith(PICTURE_SUFFIXES):
         raise InputError(
             f"'{path.name}' is not a picture; choose PNG, JPEG, TIFF or a DICOM image."
         )
     try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise InputError(
+        image = checked_reader(path).Execute()
+    except (RuntimeError, ValueError, OSError, struct.error) as error:
+        if out_of_memory(error):
+            raise MemoryError from error
+        raise out_of_reach(path, error) or InputError(
             f"'{path.name}' can't be read; the file is damaged, or no picture."
         ) from error
     array = sitk.GetArrayFromImage(image)
-    channels = image.GetNumberOfComponentsPerPixel()
-    if image.GetDimension() == 3:
-        if len(array) != 1:
-            raise InputError(f"'{path.name}' holds {len(array)} images; choose a single one.")
-        array = array[0]
-    return _without_needless_channels(array if channels > 1 else array[..., None])
+    return _only_image(path, array if image.GetDimension() == 3 else array[None])
+
+
+def _dicom_images(path: Path, header: pydicom.Dataset) -> np.ndarray:
+    """The images of a DICOM file, in Hounsfield units where it says how."""
+    pixels = read_color_pixels(path)
+    scale = finite([header.get("RescaleSlope"), header.get("RescaleIntercept")], 2)
+    if pixels.ndim > 3 or scale is None:
+        return pixels
+    return (pixels * scale[0] + scale[1]).astype(np.float32)
+
+
+def _only_image(path: Path, images: np.ndarray) -> np.ndarray:
+    """The image of a file that holds one, gray (y, x) or RGB (y, x, 3)."""
+    if len(images) != 1:
+        raise InputError(f"'{path.name}' holds {len(images)} images; choose a single one.")
+    return _without_needless_channels(images[0] if images.ndim > 3 else images[0][..., None])
 
 
 def _without_needless_channels(array: np.ndarray) -> np.ndarray:

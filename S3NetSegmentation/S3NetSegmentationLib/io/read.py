@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from ..errors import InputError, out_of_memory
 from . import metaimage, nifti, nrrd
 from .dicom import read_dicom_files, read_dicom_folder, read_header
-from .files import check_name
+from .files import check_name, check_readable, out_of_reach, unreadable
 from .formats import METAIMAGE_SUFFIXES, NIFTI_SUFFIXES, NRRD_SUFFIXES, PICTURE_SUFFIXES
 from .scan import ReadScan
 from .stored import no_image
@@ -81,6 +81,7 @@ def read_files(paths: Sequence[Path]) -> ReadScan:
     if len(paths) > 1 or read_header(first) is not None:
         scan = read_dicom_files(paths)
     else:
+        check_readable(first)
         scan = ReadScan(_read_image_file(first))
     check_volume(scan.image)
     return scan
@@ -106,9 +107,17 @@ def is_eight_bit(path: Path) -> bool:
 
 
 def _exists(path: Path, test: Callable[[Path], bool]) -> bool:
-    """Whether a path passes the test; impossible paths do not."""
+    """Whether a path passes the test; impossible paths do not.
+
+    Raises
+    ------
+    InputError
+        If a folder above may not be looked into.
+    """
     try:
         return test(path)
+    except PermissionError as error:
+        raise unreadable(path, error) from error
     except (OSError, ValueError):
         return False
 
@@ -142,6 +151,6 @@ def _read_image_file(path: Path) -> sitk.Image:
     except DAMAGE as error:
         if out_of_memory(error):
             raise MemoryError from error
-        raise InputError(
+        raise out_of_reach(path, error) or InputError(
             f"'{path.name}' can't be read; the file is damaged or incomplete."
         ) from error

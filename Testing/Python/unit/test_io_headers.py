@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import struct
 import time
@@ -179,3 +180,12 @@ def test_a_pipe_is_refused(tmp_path, name):
     assert "not a regular file" in refusal(tmp_path / name)
     with pytest.raises(InputError, match="not a regular file"):
         read_picture(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_nifti_2_is_named_with_what_helps(tmp_path, suffix, order):
+    header = struct.pack(order + "i", 540) + b"n+2\0\r\n\x1a\n" + bytes(532)
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(gzip.compress(header) if suffix.endswith("gz") else header)
+    assert "is a NIfTI-2 file; save it again as NIfTI-1" in refusal(path)

@@ -1,0 +1,96 @@
+"""Whether a picture is whole and not too large, before ITK reads it.
+
+ITK reserves whatever a header claims, and fills up in silence what a JPEG or BMP file lacks.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from ..errors import InputError
+
+READERS = {
+    b"\x89PNG\r\n\x1a\n": "PNGImageIO",
+    b"\xff\xd8\xff": "JPEGImageIO",
+    b"BM": "BMPImageIO",
+    b"II*\0": "TIFFImageIO",
+    b"MM\0*": "TIFFImageIO",
+}
+"""What reads a file, by how it begins."""
+
+MAX_BYTES = 2**28
+"""Of a picture, decoded, and of its file: 89 million pixels of 3 bytes."""
+
+MAX_JPEG_SCANS = 100
+"""Progressive files have some 10, and each is decoded over all pixels."""
+
+_MARKER = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd7])", re.DOTALL)
+"""What begins a segment of a JPEG file; the others stand within the pixels."""
+
+_END_OF_IMAGE, _START_OF_SCAN = b"\xd9", b"\xda"
+
+
+def checked_reader(path: Path) -> sitk.ImageFileReader:
+    """What reads a picture that is whole, as far as its format tells.
+
+    Raises
+    ------
+    InputError
+        If the picture is too large.
+    ValueError, RuntimeError, OSError, struct.error
+        If it is damaged, or no picture.
+    """
+    file_bytes = path.stat().st_size
+    if file_bytes > MAX_BYTES:
+        raise _too_large(path, f"of {file_bytes / 1e6:.0f} MB")
+    data = path.read_bytes()
+    kind = next((kind for start, kind in READERS.items() if data.startswith(start)), None)
+    if kind is None:
+        raise ValueError
+    if kind == "BMPImageIO":
+        _check_bmp(data)
+    if kind == "JPEGImageIO":
+        _check_jpeg(data)
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO(kind)
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    size, channels = reader.GetSize(), reader.GetNumberOfComponents()
+    pixel = sitk.Image([1] * len(size), reader.GetPixelIDValue(), channels)
+    if math.prod(size) * channels * pixel.GetSizeOfPixelComponent() > MAX_BYTES:
+        raise _too_large(path, f"of {' x '.join(map(str, size))} pixels")
+    return reader
+
+
+def _check_bmp(data: bytes) -> None:
+    """Refuse a bitmap that its file can't hold, and compressed ones, which are rare."""
+    start = struct.unpack_from("<I", data, 10)[0]
+    width, height, _, bits, compression = struct.unpack_from("<2i2HI", data, 18)
+    colors = struct.unpack_from("<I", data, 46)[0]
+    row = (abs(width) * bits + 31) // 32 * 4
+    if compression not in (0, 3) or colors > 256 or start + row * abs(height) > len(data):
+        raise ValueError
+
+
+def _check_jpeg(data: bytes) -> None:
+    """Refuse a JPEG file without its end, or with more scans than any has."""
+    place, scans = 2, 0
+    while marker := _MARKER.search(data, place):
+        if marker[1] == _END_OF_IMAGE:
+            return
+        scans += marker[1] == _START_OF_SCAN
+        if scans > MAX_JPEG_SCANS:
+            break
+        place = marker.end() + struct.unpack_from(">H", data, marker.end())[0]
+    raise ValueError
+
+
+def _too_large(path: Path, how: str) -> InputError:
+    return InputError(
+        f"'{path.name}' is a picture {how}, more than can be read; make it smaller first."
+    )
