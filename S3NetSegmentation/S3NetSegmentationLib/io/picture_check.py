@@ -52,10 +52,8 @@ def checked_reader(path: Path) -> sitk.ImageFileReader:
     kind = next((kind for start, kind in READERS.items() if data.startswith(start)), None)
     if kind is None:
         raise ValueError
-    if kind == "BMPImageIO":
-        _check_bmp(data)
-    if kind == "JPEGImageIO":
-        _check_jpeg(data)
+    if kind in CHECKS:
+        CHECKS[kind](data)
     reader = sitk.ImageFileReader()
     reader.SetImageIO(kind)
     reader.SetFileName(str(path))
@@ -67,13 +65,21 @@ def checked_reader(path: Path) -> sitk.ImageFileReader:
     return reader
 
 
+def _check_png(data: bytes) -> None:
+    """Refuse a PNG file whose parts claim to be longer than the file."""
+    place = 8
+    while data[place + 4 : place + 8] != b"IEND":
+        place += 12 + struct.unpack_from(">I", data, place)[0]
+
+
 def _check_bmp(data: bytes) -> None:
-    """Refuse a bitmap that its file can't hold, and compressed ones, which are rare."""
+    """Refuse a bitmap that its file can't hold, and rare kinds."""
     start = struct.unpack_from("<I", data, 10)[0]
     width, height, _, bits, compression = struct.unpack_from("<2i2HI", data, 18)
     colors = struct.unpack_from("<I", data, 46)[0]
-    row = (abs(width) * bits + 31) // 32 * 4
-    if compression not in (0, 3) or colors > 256 or start + row * abs(height) > len(data):
+    row = (width * bits + 31) // 32 * 4
+    is_known = width > 0 and bits in (8, 24, 32) and compression in (0, 3) and colors <= 256
+    if not is_known or start + row * abs(height) > len(data):
         raise ValueError
 
 
@@ -88,6 +94,10 @@ def _check_jpeg(data: bytes) -> None:
             break
         place = marker.end() + struct.unpack_from(">H", data, marker.end())[0]
     raise ValueError
+
+
+CHECKS = {"PNGImageIO": _check_png, "BMPImageIO": _check_bmp, "JPEGImageIO": _check_jpeg}
+"""Of what ITK leaves unchecked; libtiff compares what a header claims with the file."""
 
 
 def _too_large(path: Path, how: str) -> InputError:

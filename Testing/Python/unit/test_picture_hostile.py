@@ -105,6 +105,8 @@ def tiff(width: int, height: int) -> bytes:
 HOSTILE = {
     "bomb.png": bomb,
     "wide.png": lambda: png(2**31 - 1, 2**31 - 1, b""),
+    "long part.png": lambda: png(20, 20, b"").replace(b"\0\0\0\0IDAT", b"\x7f\0\0\0sCAL"),
+    "back.bmp": lambda: bmp(-(2**31) + 30, 0) + bytes(2000),
     "wide.bmp": lambda: bmp(2**31 - 1, 2**31 - 1) + bytes(2000),
     "down.bmp": lambda: bmp(30, -(2**31)) + bytes(2000),
     "colors.bmp": lambda: bmp(20, 20, colors=2**32 - 1) + bytes(2000),
