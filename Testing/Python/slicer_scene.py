@@ -44,7 +44,6 @@ class Application:
             "Markups": slicer.vtkSlicerMarkupsLogic(),
             "Transforms": slicer.vtkSlicerTransformLogic(),
             "Sequences": slicer.vtkSlicerSequencesLogic(),
-            "Plots": slicer.vtkSlicerPlotsLogic(),
         }
 
     def install(self) -> None:
