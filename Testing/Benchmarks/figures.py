@@ -103,7 +103,7 @@ def _like(image: sitk.Image, mask: np.ndarray) -> sitk.Image:
 def tables(rows: list[Row]) -> list[str]:
     """For each group, method and protocol: mean over the images, median, worst; then by image."""
     lines = [
-        f"{'group':<15}{'method':<18}{'protocol':<15}{'n':>3}{'DSC':>7}{'median':>7}{'worst':>7}"
+        f"{'group':<15}{'method':<26}{'protocol':<15}{'n':>3}{'DSC':>7}{'median':>7}{'worst':>7}"
         f"{'HM':>7}{'XOR':>7}{'s':>7}{'seeds':>7}{'lowest':>7}{'spread':>7}{'rho':>6}"
     ]
     for key in dict.fromkeys((row.group, row.method, row.protocol) for row in rows):
@@ -119,19 +119,46 @@ def tables(rows: list[Row]) -> list[str]:
     ]
     wrong = [name for name in WRONG_REFERENCES if any(row.image == name for row in rows)]
     lines += [f"* without {name}, whose reference {WRONG_REFERENCES[name]}" for name in wrong]
-    return lines + _by_scan([row for row in rows if not math.isnan(row.called_l)])
+    return lines + _ablations(rows) + _by_scan([row for row in rows if row.called_l >= 0])
+
+
+def _ablations(rows: list[Row]) -> list[str]:
+    """Each method "X without Y" less method X, image by image, means over the seeds of both."""
+    lines = []
+    for group, method, protocol in dict.fromkeys((r.group, r.method, r.protocol) for r in rows):
+        whole, without, _ = method.partition(" without ")
+        if not without:
+            continue
+        own, all_of_it = (
+            {(r.image, r.seed): r.dsc for r in rows if (r.group, r.method, r.protocol) == key}
+            for key in ((group, method, protocol), (group, whole, protocol))
+        )
+        by_image: dict[str, list[float]] = {}
+        for image, seed in own.keys() & all_of_it.keys():
+            by_image.setdefault(image, []).append(own[image, seed] - all_of_it[image, seed])
+        if len(by_image) > 1:
+            differences = [np.mean(each) for each in by_image.values()]
+            error = np.std(differences, ddof=1) / len(differences) ** 0.5
+            lines.append(
+                f"{group:<15}{method:<26}{protocol:<15}{len(by_image):>3}"
+                f"{np.mean(differences):+7.2f} +- {error:.2f}"
+            )
+    if not lines:
+        return []
+    title = f"{'group':<15}{'difference of DSC':<26}{'protocol':<15}{'n':>3}   mean +- its error"
+    return ["", title, *lines, "a difference below twice its error tells nothing"]
 
 
 def _summary(group: str, method: str, protocol: str, rows: list[Row]) -> str:
     if not rows:
-        return f"{group:<15}{method:<18}{protocol:<15}  0"
+        return f"{group:<15}{method:<26}{protocol:<15}  0"
     by_seed = [
         np.mean([row.dsc for row in rows if row.seed == seed])
         for seed in sorted({row.seed for row in rows})
     ]
     dsc = [row.dsc for row in rows]
     return (
-        f"{group:<15}{method:<18}{protocol:<15}{len({row.image for row in rows}):>3}"
+        f"{group:<15}{method:<26}{protocol:<15}{len({row.image for row in rows}):>3}"
         f"{np.mean(dsc):7.2f}{np.median(dsc):7.2f}{min(dsc):7.2f}"
         f"{np.mean([row.hm for row in rows]):7.2f}{np.mean([row.xor for row in rows]):7.2f}"
         f"{np.mean([row.seconds for row in rows]):7.1f}{len(by_seed):>7}{min(by_seed):7.2f}"
@@ -153,7 +180,7 @@ def _by_scan(rows: list[Row]) -> list[str]:
         return []
     lines = [
         "",
-        f"{'scan':<18}{'method':<18}{'DSC':>7}{'lowest':>7}{'95% mm':>8}{'NSD':>7}"
+        f"{'scan':<18}{'method':<26}{'DSC':>7}{'lowest':>7}{'95% mm':>8}{'NSD':>7}"
         f"{'inf. %':>7}{'voxel':>7}{'vol mL':>8}"
         f"{'called L':>9}{'false L':>8}{'quality':>8}{'s':>7}",
     ]
@@ -165,7 +192,7 @@ def _by_scan(rows: list[Row]) -> list[str]:
             if isinstance(getattr(own[0], name), float)
         }
         lines.append(
-            f"{key[0]:<18}{key[1]:<18}{mean['dsc']:7.2f}{min(row.dsc for row in own):7.2f}"
+            f"{key[0]:<18}{key[1]:<26}{mean['dsc']:7.2f}{min(row.dsc for row in own):7.2f}"
             f"{mean['surface95_mm']:8.2f}{mean['nsd']:7.2f}{mean['infected']:7.1f}"
             f"{mean['diagonal_mm']:7.2f}{mean['volume_error_ml']:8.0f}{mean['called_l']:9.3f}"
             f"{mean['false_l']:8.3f}{mean['quality']:8.2f}{mean['seconds']:7.1f}"
@@ -173,13 +200,23 @@ def _by_scan(rows: list[Row]) -> list[str]:
     return lines
 
 
-def write_json(path: Path, rows: list[Row]) -> None:
-    """Every row as it is; what is no number becomes null."""
-    plain = [
-        {
-            name: None if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in asdict(row).items()
-        }
-        for row in rows
+def append_rows(path: Path, rows: list[Row]) -> None:
+    """A line of JSON for each row; what is no number becomes null."""
+    with path.open("a", encoding="utf-8") as file:
+        for row in rows:
+            plain = {
+                name: None if isinstance(value, float) and not math.isfinite(value) else value
+                for name, value in asdict(row).items()
+            }
+            file.write(json.dumps(plain, default=float) + "\n")
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows that `append_rows` wrote; none where there is no file."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [
+        Row(**{name: NAN if value is None else value for name, value in json.loads(line).items()})
+        for line in lines
     ]
-    path.write_text(json.dumps(plain, indent=1, default=float), encoding="utf-8")

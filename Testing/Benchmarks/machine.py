@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from published import DeformableConvolution, PublishedNet
+from plain import DeformableConvolution
+from published import PublishedNet
 from torch import nn
 
 
@@ -85,9 +86,7 @@ def demand(network: PublishedNet, image: torch.Tensor) -> dict[str, float]:
     layers = (nn.Conv2d, nn.BatchNorm2d, DeformableConvolution)
     hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, layers)]
     with torch.no_grad():
-        features = network.encoder(image)
-        network.head(features)
-        network.auxiliary_head(features)
+        network(image)
     for hook in hooks:
         hook.remove()
     return total

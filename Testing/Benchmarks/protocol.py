@@ -25,19 +25,22 @@ def best_cluster(clusters: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return clusters == np.bincount(clusters[truth]).argmax()
 
 
-def crop_by_truth(prediction: np.ndarray, truth: np.ndarray, pixels: int = 4) -> np.ndarray:
+CROP_SHARE = 4 / 256
+"""Of the longer side, by which the ground truth is dilated on each side for the crop."""
+
+
+def crop_by_truth(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """A prediction cut to the dilated ground truth, which a user does not have.
 
     The authors' code does so before it evaluates, with a square of 9 x 9 pixels (4 on each
-    side); figures made this way are named so. Whatever is predicted far from the truth costs
-    nothing, so that the whole picture as prediction scores high.
+    side) in a picture of 256 x 256; figures made this way are named so. Whatever is predicted far
+    from the truth costs nothing, so the whole picture as prediction scores high.
 
     Parameters
     ----------
     prediction, truth : ndarray of bool, same shape
-    pixels : int
-        Of the dilation, on each side.
     """
+    pixels = max(1, round(CROP_SHARE * max(truth.shape)))
     square = np.ones((2 * pixels + 1,) * truth.ndim, bool)
     return prediction & ndimage.binary_dilation(truth, square)
 

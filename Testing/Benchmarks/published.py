@@ -1,11 +1,18 @@
-"""S3-Net as published, written plainly: the yardstick of the speed benchmark.
+"""S3-Net as published, and nothing else: what the paper says, written plainly.
 
-The same network, losses and optimizer as the engine, with the same parameter names, in the way
-one writes them first: torchvision's deformable convolution, channels first, Sobel filters as
-convolutions, one slice at a time.
+Where the paper is silent, or leaves a choice, this does what the authors' code does
+(github.com/mindflow-institue/SSCT, commit 07760c7): 64 channels and clusters, two blocks, offsets
+and masks that are parameters of each pixel, a rotation by 90 degrees as the affine transform,
+applied behind the auxiliary head, the spatial loss of a randomly colored picture of the clusters,
+and an end once three clusters are left.
+
+So written, only one of the three losses does what the paper means it to, see `losses`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -13,18 +20,39 @@ from torch.nn import functional as F
 from torchvision.ops import deform_conv2d
 
 SIZE, CHANNELS, CLUSTERS, BLOCKS = 256, 64, 64, 2
-ITERATIONS, LEARNING_RATE, MOMENTUM = 50, 0.36, 0.9
-WEIGHTS = (1.0, 0.5, 0.6)
-"""Of the three losses, for lung (paper, section 4.1)."""
+ITERATIONS, MOMENTUM = 50, 0.9
 
-OFFSET_RATE, OFFSET_GRADIENT = 0.01, 1.0
-"""Without these the predicted offsets diverge; the engine does the same."""
+FEW_CLUSTERS, MIN_ITERATIONS = 3, 6
+"""A fit ends once no more clusters than these are left, but not before it made so many steps."""
 
-OUTSIDE = -100
+LUMINANCE = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in a gray (ITU-R BT.601)."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What the paper and the authors' code say differently.
+
+    Attributes
+    ----------
+    learning_rate : float
+    weights : tuple of float
+        Of cross entropy, affine and spatial consistency (paper, equation 7).
+    """
+
+    learning_rate: float
+    weights: tuple[float, float, float]
+
+
+AS_WRITTEN = Variant(0.36, (1.2, 0.3, 0.3))
+"""The paper (sections 4.1 and 4.3)."""
+
+AS_CODED = Variant(0.2, (3.5, 0.2, 4.0))
+"""The defaults of the authors' code."""
 
 
 class Attention(nn.Module):
-    """I-LKA (paper, equations 1 to 3)."""
+    """I-LKA (paper, section 3.1.1), in the order of the authors' code."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -41,7 +69,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention block."""
+    """Attention block (paper, section 3.1)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -55,33 +83,53 @@ class Block(nn.Module):
 
 
 class DeformableConvolution(nn.Module):
-    """DCNv2 by torchvision."""
+    """3x3, with offsets and masks of each pixel that are learned, all uniform at first, no bias."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, size: int, convolve: Callable[..., Tensor] = deform_conv2d):
         super().__init__()
-        self.convolution = nn.Conv2d(channels, channels, 3, padding=1)
-        self.offset_predictor = nn.Conv2d(channels, 27, 3, padding=1)
-        nn.init.zeros_(self.offset_predictor.weight)
-        nn.init.zeros_(self.offset_predictor.bias)
+        self.weight = nn.Parameter(torch.rand(channels, channels, 3, 3))
+        self.offset = nn.Parameter(torch.rand(1, 18, size, size))
+        self.mask = nn.Parameter(torch.rand(1, 9, size, size))
+        self._convolve = convolve
 
     def forward(self, x: Tensor) -> Tensor:
-        offset, modulation = self.offset_predictor(x).split((18, 9), 1)
-        weight, bias = self.convolution.weight, self.convolution.bias
-        return deform_conv2d(x, offset, weight, bias, padding=1, mask=modulation.sigmoid())
+        return self._convolve(x, self.offset, self.weight, mask=self.mask, padding=(1, 1))
 
 
 class PublishedNet(nn.Module):
-    """The network of figure 1."""
+    """The network of figure 1.
 
-    def __init__(self, inputs: int = 1, channels: int = CHANNELS, clusters: int = CLUSTERS):
+    Parameters
+    ----------
+    inputs : int
+        Channels of the picture.
+    size : int
+        Its pixels along each side.
+    channels, clusters : int
+    block : callable
+        Makes a block for some channels; other than `Block` for speed, or to leave out the
+        attention.
+    last : callable
+        Makes the last convolution for some channels and a size; likewise.
+    """
+
+    def __init__(
+        self,
+        inputs: int = 3,
+        size: int = SIZE,
+        channels: int = CHANNELS,
+        clusters: int = CLUSTERS,
+        block: Callable[[int], nn.Module] = Block,
+        last: Callable[[int, int], nn.Module] = DeformableConvolution,
+    ):
         super().__init__()
         self.encoder = nn.Sequential(
             nn.Conv2d(inputs, channels, 3, padding=1),
             nn.BatchNorm2d(channels),
-            *(Block(channels) for _ in range(BLOCKS)),
+            *(block(channels) for _ in range(BLOCKS)),
         )
         self.head = nn.Sequential(
-            DeformableConvolution(channels),
+            last(channels, size),
             nn.BatchNorm2d(channels),
             nn.Conv2d(channels, clusters, 1),
             nn.BatchNorm2d(clusters),
@@ -90,57 +138,78 @@ class PublishedNet(nn.Module):
             nn.Conv2d(channels, clusters, 1), nn.BatchNorm2d(clusters)
         )
 
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores of the clusters by both heads, each (1, K, H, W)."""
+        features = self.encoder(image)
+        return self.head(features), self.auxiliary_head(features)
 
-def joint_loss(network: PublishedNet, image: Tensor, transform: Tensor) -> Tensor:
-    """Cross entropy, affine consistency, spatial consistency (paper, equations 4 to 7).
+
+def losses(scores: Tensor, auxiliary: Tensor, grays: Tensor) -> Tensor:
+    """Cross entropy, affine and spatial consistency, (3,) (paper, equations 4 to 6).
+
+    A rotation behind a head of 1x1 convolutions moves its scores and the cluster map alike, so
+    the affine loss is the cross entropy of the auxiliary head without any transform. The picture
+    of the clusters has no gradient, so the spatial loss changes nothing.
 
     Parameters
     ----------
-    network : PublishedNet
-    image : Tensor, (1, C, H, W)
-    transform : Tensor, (2, 3)
-        In the normalized coordinates of `affine_grid`.
+    scores, auxiliary : Tensor, (1, K, H, W)
+    grays : Tensor, (K,)
+        Gray of each cluster in the picture of them.
     """
-    features = network.encoder(image)
-    scores = network.head(features)
-    labels = scores.detach().argmax(1)
-    grid = F.affine_grid(transform[None], list(features.shape), align_corners=False)
-    warped = F.grid_sample(features, grid, align_corners=False)
-    numbers = labels[:, None].to(features) + 1
-    moved = F.grid_sample(numbers, grid, mode="nearest", align_corners=False)
-    moved = moved[:, 0].long() - 1
-    moved[moved < 0] = OUTSIDE
-    return (
-        WEIGHTS[0] * F.cross_entropy(scores, labels)
-        + WEIGHTS[1] * F.cross_entropy(network.auxiliary_head(warped), moved, ignore_index=OUTSIDE)
-        + WEIGHTS[2] * _spatial(scores.softmax(1))
+    labels = scores.argmax(1)
+    turned, turned_labels = auxiliary.rot90(-1, (2, 3)), labels.rot90(-1, (1, 2))
+    return torch.stack(
+        [
+            F.cross_entropy(scores, labels),
+            F.cross_entropy(turned, turned_labels),
+            _spatial_loss(grays[labels]),
+        ]
     )
 
 
-def _spatial(soft: Tensor) -> Tensor:
-    sobel_x = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]).to(soft)
-    sobel_xy = torch.tensor([[1.0, 0, -1], [0, 0, 0], [-1, 0, 1]]).to(soft)
-    count = soft.shape[1]
-
-    def respond(kernel: Tensor) -> Tensor:
-        return F.conv2d(soft, kernel.expand(count, 1, 3, 3), groups=count)
-
-    x, y, both = respond(sobel_x), respond(sobel_x.T), respond(sobel_xy)
-    return ((x - y).abs() + (x - both).abs() + (y - both).abs()).sum(1).mean()
+def _spatial_loss(picture: Tensor) -> Tensor:
+    """Differences of the edges of a picture (1, H, W) in x, y and both, mean over the pixels."""
+    sobel_x = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+    sobel_xy = torch.tensor([[1.0, 0, -1], [0, 0, 0], [-1, 0, 1]])
+    kernels = torch.stack([sobel_x, sobel_x.T, sobel_xy])[:, None].to(picture)
+    x, y, both = F.conv2d(F.pad(picture[None], [1] * 4, "reflect"), kernels)[0]
+    return (x - y).abs().mean() + (x - both).abs().mean() + (y - both).abs().mean()
 
 
-def optimizer(network: PublishedNet) -> torch.optim.Optimizer:
-    """SGD (paper, section 4.1)."""
-    offsets = list(network.head[0].offset_predictor.parameters())
-    others = [p for p in network.parameters() if all(p is not offset for offset in offsets)]
-    groups = [{"params": others}, {"params": offsets, "lr": LEARNING_RATE * OFFSET_RATE}]
-    return torch.optim.SGD(groups, lr=LEARNING_RATE, momentum=MOMENTUM)
+def random_grays(clusters: int) -> Tensor:
+    """Grays (K,), 0 to 1, of random colors."""
+    return (torch.randint(255, (clusters, 3)).float() @ torch.tensor(LUMINANCE)).round() / 255
 
 
-def step(network: PublishedNet, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    """The second half of an iteration."""
-    optimizer.zero_grad()
-    loss.backward()
-    offsets = network.head[0].offset_predictor.parameters()
-    torch.nn.utils.clip_grad_norm_(offsets, OFFSET_GRADIENT)
-    optimizer.step()
+@dataclass(frozen=True)
+class Fit:
+    """What a fit ends with.
+
+    Attributes
+    ----------
+    labels : Tensor, (H, W)
+        The cluster of each pixel.
+    iterations : int
+        Steps that were made.
+    """
+
+    labels: Tensor
+    iterations: int
+
+
+def fit(image: Tensor, variant: Variant, network: PublishedNet) -> Fit:
+    """Fit a fresh network to a picture (1, C, H, W) of 0 to 1 (paper, section 4.1)."""
+    rate = variant.learning_rate
+    optimizer = torch.optim.SGD(network.parameters(), lr=rate, momentum=MOMENTUM)
+    weights = torch.tensor(variant.weights).to(image)
+    grays = random_grays(network.head[-1].num_features).to(image)
+    for iteration in range(1, ITERATIONS + 1):
+        scores, auxiliary = network(image)
+        optimizer.zero_grad()
+        (weights * losses(scores, auxiliary, grays)).sum().backward()
+        optimizer.step()
+        if iteration >= MIN_ITERATIONS and len(scores.argmax(1).unique()) <= FEW_CLUSTERS:
+            break
+    with torch.no_grad():  # with the batch statistics of the picture, as in the fit
+        return Fit(network(image)[0].argmax(1)[0], iteration)

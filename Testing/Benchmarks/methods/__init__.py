@@ -41,13 +41,27 @@ class Method:
 
 def methods() -> dict[str, Method]:
     """All methods by name."""
-    from . import deep_cluster, iic, kmeans, ms_former, no_network, s3net, sgscn
+    from . import (
+        deep_cluster,
+        iic,
+        kmeans,
+        ms_former,
+        no_network,
+        paper,
+        s3net,
+        sgscn,
+        whole_picture,
+    )
 
     return {
         "s3net": s3net.METHOD,
         "s3net slice mode": s3net.SLICE_MODE,
-        "s3net as in paper": s3net.AS_IN_PAPER,
+        **s3net.ABLATIONS,
+        "paper": paper.AS_WRITTEN,
+        "paper as coded": paper.AS_CODED,
+        **paper.ABLATIONS,
         "no network": no_network.METHOD,
+        "whole picture": whole_picture.METHOD,
         "k-means": kmeans.METHOD,
         "DeepCluster": deep_cluster.METHOD,
         "IIC": iic.METHOD,

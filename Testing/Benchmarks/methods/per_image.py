@@ -23,14 +23,19 @@ def picture_method(cluster: Callable[[Tensor], Tensor]) -> Method:
     def segment(picture: np.ndarray, seed: int) -> Prediction:
         torch.manual_seed(seed)
         labels = cluster(_prepared(picture)).numpy()
-        scale = np.divide(labels.shape, picture.shape[:2])
-        y, x = (
-            np.minimum((np.arange(n) + 0.5) * s, length - 1).astype(int)
-            for n, s, length in zip(picture.shape[:2], scale, labels.shape, strict=True)
-        )
-        return Prediction(None, labels[np.ix_(y, x)])
+        return Prediction(None, resized_labels(labels, picture.shape[:2]))
 
     return Method(slice=segment, skin=segment)
+
+
+def resized_labels(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Labels (y, x) on another grid over the same picture, the nearest ones."""
+    scale = np.divide(labels.shape, shape)
+    y, x = (
+        np.minimum((np.arange(n) + 0.5) * s, length - 1).astype(int)
+        for n, s, length in zip(shape, scale, labels.shape, strict=True)
+    )
+    return labels[np.ix_(y, x)]
 
 
 def convolutions(inputs: int, layers: int = 3) -> nn.Sequential:

@@ -26,14 +26,13 @@ def _volume(preset: str, **changes):
     return segment
 
 
-def _picture(preset: str):
+def _picture(preset: str, **changes):
     def segment(picture: np.ndarray, seed: int) -> Prediction:
+        changed = {"seed": seed, "device": "cpu", **changes}
         if preset in PRESETS:
-            settings = replace(PRESETS[preset], seed=seed, device="cpu")
-            result = segment_ct_picture(picture, settings)
+            result = segment_ct_picture(picture, replace(PRESETS[preset], **changed))
         else:
-            settings = replace(PICTURE_PRESETS[preset], seed=seed, device="cpu")
-            result = segment_picture(picture, settings)
+            result = segment_picture(picture, replace(PICTURE_PRESETS[preset], **changed))
         clusters = result.clusters
         if len(result.chosen) > 1:
             # Clusters that the method itself holds for the same thing are one.
@@ -43,6 +42,18 @@ def _picture(preset: str):
     return segment
 
 
-METHOD = Method(_volume("lung-ct"), _picture("lung-ct"), _picture("skin"))
+def _method(**changes) -> Method:
+    return Method(
+        _volume("lung-ct", **changes), _picture("lung-ct", **changes), _picture("skin", **changes)
+    )
+
+
+METHOD = _method()
 SLICE_MODE = Method(volume=_volume("lung-ct", mode="slice"))
-AS_IN_PAPER = Method(_volume("lung-ct-paper"), _picture("lung-ct-paper"), _picture("skin-paper"))
+ABLATIONS = {
+    "s3net without affine": _method(weight_affine=0),
+    "s3net without spatial": _method(weight_spatial=0),
+    "s3net without both": _method(weight_affine=0, weight_spatial=0),
+    "s3net without inception": _method(inception=False),
+    "s3net without deformable": _method(deformable=False),
+}

@@ -56,12 +56,13 @@ def test_protocol_takes_the_cluster_that_overlaps_most():
 
 
 def test_crop_by_truth_removes_what_is_far_away():
-    truth, prediction = np.zeros((2, 1, 9), bool)
+    truth, prediction = np.zeros((2, 1, 128), bool)
     truth[0, 2], prediction[0, [2, 4, 8]] = True, True
-    assert np.flatnonzero(crop_by_truth(prediction, truth, 2)).tolist() == [2, 4]
+    assert np.flatnonzero(crop_by_truth(prediction, truth)).tolist() == [2, 4]
 
 
-def test_the_crop_is_a_square_of_nine_pixels():
-    truth = np.zeros((15, 15), bool)
-    truth[7, 7] = True
-    assert crop_by_truth(np.ones_like(truth), truth).sum() == 81
+@pytest.mark.parametrize(("size", "side"), [(64, 3), (256, 9), (512, 17)])
+def test_the_crop_is_a_square_of_nine_in_256_pixels(size, side):
+    truth = np.zeros((size, size), bool)
+    truth[20, 20] = True
+    assert crop_by_truth(np.ones_like(truth), truth).sum() == side**2

@@ -13,7 +13,7 @@ def speed(monkeypatch):
     return speed
 
 
-def test_published_formulation_and_engine_have_the_same_gradients(speed):
+def test_plain_code_and_engine_have_the_same_gradients(speed):
     assert speed.check_equality() < 1e-10
 
 
@@ -27,7 +27,7 @@ def test_every_side_is_timed(speed):
 
 
 def test_arithmetic_is_counted(speed):
-    network = speed.published.PublishedNet(2, 8, 8)
+    network = speed.plain.new_network(2, 8, 8)
     once, twice = (
         speed.machine.demand(network, torch.zeros(1, 2, 16, width)) for width in (16, 32)
     )
