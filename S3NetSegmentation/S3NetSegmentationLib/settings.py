@@ -33,7 +33,7 @@ class Settings(NetworkSettings):
     fitted_slices : int
         In ``volume`` mode, how many slices the network is fitted to.
     use_intensity : bool
-        Decide the boundary by intensity beside the score map (paper, 4).
+        Decide the boundary by intensity beside the score map.
     remove_airways, fill_vessels : bool
         Remove the trachea and the main bronchi from the lungs; include vessels.
     border : float
@@ -85,7 +85,7 @@ class PictureSettings(NetworkSettings):
     working_size : int
         Pixels along the longer side, as the network sees it.
     use_intensity : bool
-        Decide the boundary by color beside the score map (paper, 4).
+        Decide the boundary by color beside the score map.
     choice : {"central", "darkest", "brightest"}
         Which region is looked for.
     regions : int
@@ -108,31 +108,8 @@ class PictureSettings(NetworkSettings):
     MINIMA = {**NetworkSettings.MINIMA, "working_size": 32, "regions": 0, "fits": 1}
 
 
-PRESETS = {
-    "lung-ct": Settings(),
-    "lung-ct-paper": Settings(
-        mode="slice",
-        working_size=256,
-        channels=64,
-        clusters=64,
-        iterations=50,
-        learning_rate=0.36,
-    ),
-}
-"""For scans: the default, and the formulation of the paper (section 4.1)."""
+PRESETS = {"lung-ct": Settings()}
+"""For scans."""
 
-PICTURE_PRESETS = {
-    "skin": PictureSettings(),
-    "skin-paper": PictureSettings(
-        working_size=256,
-        channels=64,
-        clusters=64,
-        iterations=50,
-        learning_rate=0.36,
-        use_intensity=False,
-        regions=0,
-        fits=1,
-        stop_at_clusters=3,
-    ),
-}
-"""For pictures: the default, and the formulation of the paper (section 4.1)."""
+PICTURE_PRESETS = {"skin": PictureSettings()}
+"""For pictures."""

@@ -23,7 +23,7 @@ from ..batch.words import (
 )
 from ..errors import Cancelled
 from ..progress import Progress
-from ..settings import PRESETS, Settings
+from ..settings import Settings
 from .common import (
     EXIT_FAILED,
     EXIT_NO_LUNGS,
@@ -103,7 +103,7 @@ def add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     add("--scheduler", metavar="ADDRESS", help="run on the workers of this Dask scheduler")
     add("--dry-run", action="store_true", help="list what would be done, and do nothing")
-    add_engine(command, PRESETS)
+    add_engine(command)
     command.set_defaults(run=_batch)
 
 

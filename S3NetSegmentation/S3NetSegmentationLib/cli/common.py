@@ -43,28 +43,13 @@ Writers = Iterable[tuple[Path | None, Callable[[Path], None]]]
 """Paths, None where no file was asked for, and what writes each file."""
 
 
-PRESET_TITLES = {
-    "lung-ct": "lungs in CT",
-    "lung-ct-paper": "the same as in the paper, slow",
-    "skin": "a skin lesion in a picture",
-    "skin-paper": "the same as in the paper",
-}
-
-
-def add_engine(command: argparse.ArgumentParser, presets: Iterable[str]) -> None:
-    """Options of every command that segments, with the presets that it takes."""
+def add_engine(command: argparse.ArgumentParser) -> None:
+    """Options of every command that segments."""
     add = command.add_argument
     add(
         "--mode",
         choices=MODES,
-        help="volume: one network for the whole scan (default); slice: one for every slice, as "
-        "in the paper, slow",
-    )
-    add(
-        "--preset",
-        choices=list(presets),
-        help="; ".join(f"{name}: {PRESET_TITLES[name]}" for name in presets)
-        + " (default: lung-ct)",
+        help="volume: one network for the whole scan (default); slice: one for every slice, slow",
     )
     add("--device", default="auto", help="auto (default), cpu, cuda, cuda:N or mps")
     add(
@@ -87,7 +72,7 @@ def add_debug(command: argparse.ArgumentParser) -> None:
 
 def scan_settings(arguments: argparse.Namespace) -> Settings:
     """The settings for a scan that the options of `add_engine` ask for."""
-    return replace(PRESETS[arguments.preset or "lung-ct"], **_changes(arguments, SCAN_OPTIONS))
+    return replace(PRESETS["lung-ct"], **_changes(arguments, SCAN_OPTIONS))
 
 
 def picture_settings(arguments: argparse.Namespace) -> PictureSettings:
@@ -101,8 +86,7 @@ def picture_settings(arguments: argparse.Namespace) -> PictureSettings:
     for option in ("--mode", "--gpu-memory", "--tissues"):
         if getattr(arguments, option[2:].replace("-", "_")) is not None:
             raise InputError(f"Only the lungs in CT take {option}; leave it out.")
-    preset = PICTURE_PRESETS[arguments.preset or "skin"]
-    return replace(preset, **_changes(arguments, PICTURE_OPTIONS))
+    return replace(PICTURE_PRESETS["skin"], **_changes(arguments, PICTURE_OPTIONS))
 
 
 def _changes(arguments: argparse.Namespace, options: dict[str, str]) -> dict[str, Any]:

@@ -74,7 +74,12 @@ def add_segment(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         ".nii, .nii.gz, .nrrd or .mha, or as DICOM SEG .dcm; of a picture: its mask, .png or .tif",
     )
     add("--series", help="which series of a DICOM folder: its number in the list, or its UID")
-    add_engine(command, [*PRESETS, *PICTURE_PRESETS])
+    add(
+        "--preset",
+        choices=[*PRESETS, *PICTURE_PRESETS],
+        help="lung-ct: lungs in CT (default); skin: a skin lesion in a picture",
+    )
+    add_engine(command)
     add(
         "--choose",
         choices=CHOICES,

@@ -177,9 +177,9 @@ def test_settings_reach_the_engine(folder, monkeypatch):
     options = ("--mode", "slice", "--device", "cpu", "--seed", 7)
     options = (*options, "--gpu-memory", 12.5, "--tissues", 16)
     assert main(arguments(folder, *options)) == 130
-    assert main(arguments(folder, "--preset", "lung-ct-paper")) == 130
+    assert main(arguments(folder, "--preset", "lung-ct")) == 130
     assert seen[0] == Settings(mode="slice", device="cpu", seed=7, gpu_memory_gb=12.5, tissues=16)
-    assert seen[1] == PRESETS["lung-ct-paper"]
+    assert seen[1] == PRESETS["lung-ct"]
 
 
 def test_progress_names_the_stage(folder, capsys, quick):
