@@ -38,7 +38,7 @@ the common 12 bits."""
 def assign_clusters(
     scores: np.ndarray, hounsfield: np.ndarray, body: np.ndarray, use_intensity: bool
 ) -> np.ndarray:
-    """The cluster of every pixel, from the score map and the intensity (paper, section 4).
+    """The cluster of every pixel, from the score map and the intensity.
 
     The scores are, up to a constant, the logarithms of how likely each cluster is from what
     surrounds a pixel.

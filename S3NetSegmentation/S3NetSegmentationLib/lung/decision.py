@@ -82,7 +82,7 @@ def decide_lungs(
     """Right and left lung from the clusters that were chosen as lung.
 
     The score map says where the lungs are; within a band around their boundary each voxel is
-    decided by its own intensity (paper, section 4: pixel values alongside the score map).
+    decided by its own intensity.
 
     Parameters
     ----------

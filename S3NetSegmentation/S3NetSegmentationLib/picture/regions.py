@@ -72,7 +72,7 @@ def _cheapest_union(sizes: list[int], means: list[np.ndarray]) -> tuple[int, int
 
 
 def decide_regions(soft: np.ndarray, picture: np.ndarray, view: np.ndarray) -> np.ndarray:
-    """The region of every pixel, from the soft map and its own color (paper, section 4).
+    """The region of every pixel, from the soft map and its own color.
 
     Parameters
     ----------

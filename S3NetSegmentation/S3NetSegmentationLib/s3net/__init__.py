@@ -1,5 +1,6 @@
-"""S3-Net, for any image of shape (C, H, W): the paper, with torch alone.
+"""S3-Net, for any image of shape (C, H, W), with torch alone.
 
-`network`, `affine` and `losses` are the paper's; `iteration` is one step down the losses, `fit`
-the loop around it. `fast` makes it quick, `hardware` puts it on the CPU or a GPU.
+`network`, `affine_transform` and `losses` follow the paper, and docs/algorithm.md lists where they
+do not; `fit_step` is one step down the losses, `fit` the loop around it. `fast` makes it quick,
+`hardware` puts it on the CPU or a GPU.
 """

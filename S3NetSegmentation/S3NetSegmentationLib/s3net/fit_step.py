@@ -20,7 +20,7 @@ MIN_ITERATIONS = 5
 """Before a fit may end because few clusters are left (the authors' code)."""
 
 MOMENTUM = 0.9
-"""Of SGD (paper, 4.1)."""
+"""Of SGD (paper, section 4.1)."""
 
 OFFSET_RATE = 0.01
 """Learning rate of the predicted offsets, as a share of that of the rest: at the full rate the

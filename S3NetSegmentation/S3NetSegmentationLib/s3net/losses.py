@@ -1,4 +1,4 @@
-"""The three losses of the paper (equations 4 to 7)."""
+"""The three losses of the paper (equations 4 to 7), the spatial one on the soft map."""
 
 from __future__ import annotations
 
@@ -42,8 +42,9 @@ def spatial_loss(scores: Tensor) -> Tensor:
     """Spatial consistency of the soft map (paper, equation 5).
 
     With gX, gY, gXY the Sobel responses of the soft assignment in x, in y and in both:
-    ``|gX - gY| + |gX - gXY| + |gY - gXY|``, summed over clusters. The paper sums over pixels;
-    the mean makes the loss weights independent of the image's size, as in equation 4.
+    ``|gX - gY| + |gX - gXY| + |gY - gXY|``, summed over clusters. The paper does not say of what
+    the edges are, and sums over pixels; the mean makes the loss weights independent of the image's
+    size, as in equation 4.
 
     Parameters
     ----------

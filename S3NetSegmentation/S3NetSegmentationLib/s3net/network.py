@@ -1,5 +1,7 @@
 """The network of the paper (section 3.1, figure 1), or several of them side by side.
 
+Where it deviates from the paper, and why, says docs/algorithm.md.
+
 Side by side, each network has a block of channels of its own in one large tensor, and no layer
 mixes the blocks. The networks stay independent, while a GPU has enough to do.
 """
@@ -54,11 +56,13 @@ class PointwiseConv2d(nn.Conv2d):
 
 
 class InceptionLargeKernelAttention(nn.Module):
-    """Inception large-kernel attention, I-LKA (paper, equations 1 to 3).
+    """Inception large-kernel attention, I-LKA (paper, section 3.1.1).
 
     A 5x5 depth-wise convolution gathers what is near; three parallel dilated depth-wise ones,
     of (kernel, dilation) (3, 1), (5, 2) and (7, 3), gather what is farther; a 1x1 convolution
-    mixes them to the attention that weights the input, without sigmoid or softmax.
+    mixes them to the attention that weights the input, without sigmoid or softmax. This is the
+    order of the authors' code; in equations 1 and 2 of the paper, the parallel convolutions come
+    first and one dilated convolution follows.
     """
 
     SCALES = ((3, 1), (5, 2), (7, 3))
@@ -79,7 +83,7 @@ class InceptionLargeKernelAttention(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """``x + Conv1x1(ILKA(GELU(Conv1x1(x))))`` and batch normalization.
+    """``x + Conv1x1(ILKA(GELU(Conv1x1(x))))`` and batch normalization (the authors' code).
 
     Parameters
     ----------
