@@ -11,6 +11,7 @@ from .openmp import limit_spinning
 from .settings import PICTURE_PRESETS, PRESETS, PictureSettings, Settings
 
 if TYPE_CHECKING:
+    from .click.regions import regions_at
     from .manual_choice import choose_tissues, merge_tissues, pick
     from .picture.ct_slice import segment_ct_picture
     from .picture.segment import segment_picture
@@ -25,6 +26,7 @@ __all__ = [
     "choose_tissues",
     "merge_tissues",
     "pick",
+    "regions_at",
     "segment_ct_picture",
     "segment_lungs",
     "segment_picture",
@@ -32,6 +34,7 @@ __all__ = [
 
 # torch takes seconds to import, and Slicer loads this package at start-up.
 _LAZY = {
+    "regions_at": ".click.regions",
     "choose_tissues": ".manual_choice",
     "merge_tissues": ".manual_choice",
     "pick": ".manual_choice",

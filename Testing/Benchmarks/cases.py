@@ -68,10 +68,15 @@ def cases(data: Path, sample: Path | None, quick: bool) -> Iterator[Case]:
     yield from _every(_kaggle(data), 10 if quick else 1)
     yield from _every(_pictures("LungSegDB", data / "lungsegdb_512"), 4 if quick else 1)
     yield from _every(_pictures("PH2 skin", data / "ph2_skin"), 7 if quick else 1)
-    yield from _volumes("chest CT", _found(data, CHESTS) | _named_chests(data / "chest3d"))
+    yield from chests(data)
     if sample and not quick:
         yield _sample(sample)
     yield from _volumes("abdomen CT", _found(data, {} if quick else ABDOMENS))
+
+
+def chests(data: Path) -> Iterator[Case]:
+    """The volumes of chests in a folder."""
+    yield from _volumes("chest CT", _found(data, CHESTS) | _named_chests(data / "chest3d"))
 
 
 def _every(found: Iterator[Case], step: int) -> Iterator[Case]:

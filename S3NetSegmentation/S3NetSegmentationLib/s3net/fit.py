@@ -70,7 +70,10 @@ class Fit:
 
 
 def fit(
-    images: Tensor, settings: NetworkSettings, on_step: OnStep = lambda done, total: None
+    images: Tensor,
+    settings: NetworkSettings,
+    on_step: OnStep = lambda done, total: None,
+    refits: int = REFITS,
 ) -> Fit:
     """Fit one fresh network to images.
 
@@ -81,6 +84,8 @@ def fit(
     settings : NetworkSettings
     on_step : callable
         Called with (done, total) iterations; what it raises ends the fit.
+    refits : int
+        How often a collapsed or diverged fit is repeated, at most.
 
     Raises
     ------
@@ -88,17 +93,20 @@ def fit(
         If every fit diverged or ended in one cluster. Where all merely merged what is
         different, the best of them is returned.
     """
-    (found,) = fit_ensemble(images.unsqueeze(0), settings, on_step)
+    (found,) = fit_ensemble(images.unsqueeze(0), settings, on_step, refits)
     if found is None:
         raise FitError(
-            f"The network did not separate anything in this image with {REFITS + 1} "
+            f"The network did not separate anything in this image with {refits + 1} "
             "different seeds; try another seed or a lower learning rate."
         )
     return found
 
 
 def fit_ensemble(
-    stacks: Tensor, settings: NetworkSettings, on_step: OnStep = lambda done, total: None
+    stacks: Tensor,
+    settings: NetworkSettings,
+    on_step: OnStep = lambda done, total: None,
+    refits: int = REFITS,
 ) -> list[Fit | None]:
     """Fit an independent network to each stack of images, all at once.
 
@@ -108,7 +116,7 @@ def fit_ensemble(
     ----------
     stacks : Tensor, (N, B, C, H, W)
         For each of N networks the B images that it is fitted to.
-    settings, on_step
+    settings, on_step, refits
         As for `fit`.
 
     Returns
@@ -119,7 +127,7 @@ def fit_ensemble(
     separable = best_split_explains(stacks)
     best: list[Fit | None] = [None] * len(stacks)
     pending = list(range(len(stacks)))
-    for refit in range(REFITS + 1):
+    for refit in range(refits + 1):
         seed = settings.seed + REFIT_SEED * refit
         fits = _fit_once(stacks[pending], settings, seed, separable[pending], on_step)
         for index, fitted in zip(pending, fits, strict=True):

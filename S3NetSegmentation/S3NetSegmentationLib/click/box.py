@@ -1,0 +1,131 @@
+"""The box around a click, reduced to a working grid, and what is clicked in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from ..errors import InputError
+from ..lung.block_grid import Box, by_axis
+
+HALF_MM = 40.0
+"""From the click to each face of the box."""
+
+WORKING_MM = 1.5
+"""Smaller voxels are averaged in blocks of about this size."""
+
+NEAR_MM = 4.0
+"""Radius of the neighborhood that tells what is clicked."""
+
+LEAST_SPREAD = 0.005
+"""Of the clicked tissue, as a share of the range of values in the box: about 10 HU in a chest.
+In a neighborhood of few voxels, the spread may come out too small by chance."""
+
+TO_DEVIATION = 1.4826
+"""From the median absolute deviation to the standard deviation of a normal distribution."""
+
+
+@dataclass(frozen=True)
+class ClickedBox:
+    """The voxels around a click on the working grid.
+
+    Attributes
+    ----------
+    values : ndarray of float32, (z, y, x)
+    spacing : ndarray, (3,)
+        In mm, by axis.
+    index : tuple of int
+        The clicked voxel.
+    median, spread : float
+        Of the clicked tissue; the spread as a standard deviation.
+    """
+
+    values: np.ndarray
+    spacing: np.ndarray
+    index: tuple[int, int, int]
+    median: float
+    spread: float
+
+    @classmethod
+    def of(cls, voxels: np.ndarray, spacing: Sequence[float], index: Sequence[int]) -> ClickedBox:
+        """Reduce a box to the working grid.
+
+        Parameters
+        ----------
+        voxels : ndarray, (z, y, x)
+            The voxels in the box.
+        spacing : sequence of float
+            Their size in mm, by axis.
+        index : sequence of int
+            The clicked one of them.
+        """
+        blocks = block_of(spacing)
+        values = _block_means(voxels, blocks)
+        coarse = np.array(spacing) * blocks
+        clicked = by_axis(i // size for i, size in zip(index, blocks, strict=True))
+        near = neighborhood(values, coarse, clicked, NEAR_MM)
+        median = float(np.median(near))
+        low, high = np.percentile(values, [1, 99])
+        spread = TO_DEVIATION * float(np.median(np.abs(near - median)))
+        least = LEAST_SPREAD * float(high - low) or 1.0
+        return cls(values, coarse, clicked, median, max(spread, least))
+
+    def smoothed(self, array: np.ndarray, millimeters: float) -> np.ndarray:
+        """An array of the working grid after a Gaussian of this standard deviation."""
+        return ndimage.gaussian_filter(array, millimeters / self.spacing, truncate=3)
+
+
+def box_around(shape: Sequence[int], spacing: Sequence[float], index: Sequence[int]) -> Box:
+    """The box of voxels around a click, cut at the border of the array.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Of the array (z, y, x).
+    spacing : sequence of float
+        Size of a voxel in mm, by axis.
+    index : sequence of int
+        The clicked voxel.
+
+    Raises
+    ------
+    InputError
+        If the click lies outside the array.
+    """
+    if not all(0 <= i < count for i, count in zip(index, shape, strict=True)):
+        raise InputError("The click lies outside the volume; click inside it.")
+    half = [max(1, round(HALF_MM / size)) for size in spacing]
+    return by_axis(
+        slice(max(0, i - reach), min(count, i + reach + 1))
+        for i, reach, count in zip(index, half, shape, strict=True)
+    )
+
+
+def block_of(spacing: Sequence[float]) -> tuple[int, int, int]:
+    """How many voxels of this size in mm a voxel of the working grid holds, by axis."""
+    return by_axis(max(1, round(WORKING_MM / size)) for size in spacing)
+
+
+def neighborhood(
+    array: np.ndarray, spacing: np.ndarray, index: Sequence[int], millimeters: float
+) -> np.ndarray:
+    """The values of an array (z, y, x) in a ball around a voxel, (n,)."""
+    squares = [
+        ((np.arange(count) - i) * size) ** 2
+        for i, size, count in zip(index, spacing, array.shape, strict=True)
+    ]
+    return array[np.add.outer(np.add.outer(squares[0], squares[1]), squares[2]) <= millimeters**2]
+
+
+def _block_means(voxels: np.ndarray, blocks: Sequence[int]) -> np.ndarray:
+    """Mean of each block; a block that is cut is averaged over what it has."""
+    means = voxels.astype(np.float32)
+    for axis, size in enumerate(blocks):
+        starts = np.arange(0, voxels.shape[axis], size)
+        counts = np.minimum(size, voxels.shape[axis] - starts).astype(np.float32)
+        sums = np.add.reduceat(means, starts, axis)
+        means = sums / np.expand_dims(counts, [other for other in range(3) if other != axis])
+    return means

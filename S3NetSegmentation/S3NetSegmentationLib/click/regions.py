@@ -1,0 +1,119 @@
+"""Nested regions around a click, each of which belongs together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..errors import InputError
+from ..lung.block_grid import Box
+from ..s3net.settings import NetworkSettings
+from .box import ClickedBox, block_of, box_around
+from .growth import efforts, first_level, levels_of, with_edges
+from .unlikeness import unlikeness
+
+CLICK = NetworkSettings(channels=16, clusters=16, iterations=10)
+"""The network of a click: small, for it is fitted while the user waits."""
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Nested regions around a click.
+
+    Attributes
+    ----------
+    box : tuple of slice
+        Where they lie in the array that was clicked.
+    joins : ndarray of uint8, (z, y, x)
+        The level, 1 to `LEVELS`, at which each voxel of the box joins.
+    level : int
+        The one to begin with.
+    """
+
+    box: Box
+    joins: np.ndarray
+    level: int
+
+    def mask(self, level: int | None = None) -> np.ndarray:
+        """The voxels of the box that belong to the region of a level, by default of `level`."""
+        return self.joins <= (self.level if level is None else level)
+
+    def on(self, shape: Sequence[int], level: int | None = None) -> np.ndarray:
+        """The region in a mask of the shape of the array that was clicked."""
+        whole = np.zeros(shape, bool)
+        whole[self.box] = self.mask(level)
+        return whole
+
+
+# A fit needs gradients, even if the caller has switched them off.
+@torch.inference_mode(False)
+@torch.enable_grad()
+def regions_at(
+    voxels: np.ndarray,
+    spacing: Sequence[float],
+    index: Sequence[int],
+    settings: NetworkSettings = CLICK,
+) -> Regions:
+    """The regions that belong together around a voxel, from small to large.
+
+    Parameters
+    ----------
+    voxels : ndarray, (z, y, x)
+        Any scalar values: Hounsfield units, or those of MR.
+    spacing : sequence of float
+        Size of a voxel in mm, by axis of the array.
+    index : sequence of int
+        The clicked voxel (z, y, x).
+    settings : NetworkSettings
+        Of the network that is fitted to the box around the click.
+
+    Returns
+    -------
+    Regions
+
+    Raises
+    ------
+    InputError
+        If the click lies outside the array, or the values around it are not numbers.
+    """
+    found = box_around(voxels.shape, spacing, index)
+    part = voxels[found]
+    if not np.isfinite(part).all():
+        raise InputError("The values around the click are not all numbers; click elsewhere.")
+    inside = [i - ends.start for i, ends in zip(index, found, strict=True)]
+    # The network sees slices, which are best where voxels are finest.
+    through = int(np.argmax(spacing))
+    order = [through, *(axis for axis in range(3) if axis != through)]
+    ordered = part.transpose(order)
+    sizes = [float(spacing[axis]) for axis in order]
+    box = ClickedBox.of(ordered, sizes, [inside[axis] for axis in order])
+    blocks = block_of(sizes)
+    unlike = unlikeness(box, settings)
+    effort = _refined(efforts(unlike, box.spacing, box.index), ordered.shape, blocks)
+    effort = with_edges(effort, ordered, sizes, box.median)
+    joins = levels_of(effort, float(np.prod(sizes)) / 1000)
+    level = first_level(joins, _refined(unlike, ordered.shape, blocks))
+    return Regions(found, joins.transpose(np.argsort(order)), level)
+
+
+def warm_up() -> None:
+    """Do once what takes its time only at first."""
+    noise = np.random.default_rng(0).normal(size=(8, 24, 24))
+    regions_at(noise, (3.0, 1.5, 1.5), (4, 12, 12))
+
+
+def _refined(coarse: np.ndarray, shape: Sequence[int], blocks: Sequence[int]) -> np.ndarray:
+    """An array of the working grid at full resolution, interpolated between centers of blocks."""
+    for axis, (count, size) in enumerate(zip(shape, blocks, strict=True)):
+        if size > 1:
+            position = (np.arange(count) - (size - 1) / 2) / size
+            position = np.clip(position, 0, coarse.shape[axis] - 1)
+            low = position.astype(int)
+            high = np.minimum(low + 1, coarse.shape[axis] - 1)
+            share = (position - low).astype(np.float32)
+            share = np.expand_dims(share, [other for other in range(3) if other != axis])
+            coarse = coarse.take(low, axis) * (1 - share) + coarse.take(high, axis) * share
+    return coarse
