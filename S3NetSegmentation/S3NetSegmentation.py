@@ -9,8 +9,9 @@ from collections.abc import Callable
 import qt
 import slicer
 import vtk
-from S3NetSegmentationLib.mrml.display import centerOnLungs, showScan
-from S3NetSegmentationLib.mrml.logic import SegmentationLogic
+from S3NetSegmentationLib.errors import InputError
+from S3NetSegmentationLib.mrml.display import centerOnLungs, showScan, showTable
+from S3NetSegmentationLib.mrml.many_scans import ManyScansLogic, volumesUnder
 from S3NetSegmentationLib.mrml.measuring import updateFigures
 from S3NetSegmentationLib.mrml.nodes import (
     isFromAnotherScan,
@@ -18,6 +19,8 @@ from S3NetSegmentationLib.mrml.nodes import (
     resultsTableOf,
     segmentationOf,
 )
+from S3NetSegmentationLib.mrml.queue import Queue
+from S3NetSegmentationLib.mrml.sequences import CHART, sequenceOf
 from S3NetSegmentationLib.mrml.volume import encloseVolume, firstCt, isCt
 from S3NetSegmentationLib.ui.apply import ApplyPanel
 from S3NetSegmentationLib.ui.asking import askBeforeRun
@@ -71,6 +74,7 @@ class S3NetSegmentation(ScriptedLoadableModule):
         )
         slicer.app.connect("startupCompleted()", registerSampleData)
         slicer.app.connect("startupCompleted()", registerStatistics)
+        slicer.app.connect("startupCompleted()", registerMenu)
 
 
 def registerSampleData() -> None:
@@ -117,8 +121,40 @@ def registerStatistics() -> None:
     SegmentStatisticsLogic.registerPlugin(LungDensitometrySegmentStatisticsPlugin())
 
 
-class S3NetSegmentationLogic(ScriptedLoadableModuleLogic, SegmentationLogic):
-    """What the module can do, for scripts, too; see `SegmentationLogic`."""
+def registerMenu() -> None:
+    """Add an entry to the menus of the Data module."""
+    plugin = slicer.qSlicerSubjectHierarchyScriptedPlugin(None)
+    plugin.setPythonSource(__file__)
+    slicer.qSlicerSubjectHierarchyPluginHandler.instance().registerPlugin(plugin)
+
+
+class S3NetSegmentationSubjectHierarchyPlugin:
+    """The entry in the Data module's menu of a CT, or of a study or folder that holds one.
+
+    Slicer finds the class and its methods by their names.
+    """
+
+    def __init__(self, scriptedPlugin: slicer.qSlicerSubjectHierarchyScriptedPlugin):
+        scriptedPlugin.name = "S3NetSegmentation"
+        self._plugin = scriptedPlugin  # which would be deleted with its last reference in Python
+        self._action = qt.QAction(_("Segment lungs (S3-Net)"), scriptedPlugin)
+        self._action.connect("triggered()", self._onTriggered)
+
+    def itemContextMenuActions(self) -> list[qt.QAction]:
+        """What may be in the menu."""
+        return [self._action]
+
+    def showContextMenuActionsForItem(self, item: int) -> None:
+        """Show what can be done with the item that was clicked; Slicer has hidden everything."""
+        self._action.visible = any(map(isCt, volumesUnder(item)))
+
+    def _onTriggered(self) -> None:
+        item = slicer.qSlicerSubjectHierarchyPluginHandler.instance().currentItem()
+        slicer.util.getModuleWidget("S3NetSegmentation").segmentItem(item)
+
+
+class S3NetSegmentationLogic(ScriptedLoadableModuleLogic, ManyScansLogic):
+    """What the module can do, for scripts, too; see `SegmentationLogic` and `ManyScansLogic`."""
 
     def getParameterNode(self) -> S3NetSegmentationParameterNode:
         """The panel's parameters in this scene."""
@@ -219,20 +255,41 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         if self.run.isRunning:
             self.run.cancel()
             return
-        parameters = self._parameters
         with self.log.reporting():
-            if self.torch.ensure():
-                segmentationNode, overwrite = askBeforeRun(
-                    parameters.outputSegmentation, parameters.inputVolume
-                )
-                self.run.start(
-                    parameters.inputVolume,
-                    settingsOf(parameters, self.torch.device),
-                    segmentationNode,
-                    parameters.roi,
-                    slabOf(parameters),
-                    overwrite,
-                )
+            self._apply(self._parameters.roi, slabOf(self._parameters))
+
+    def segmentItem(self, item: int) -> None:
+        """Segment the volume that an item of the Data module is, or all that it holds."""
+        slicer.util.selectModule("S3NetSegmentation")
+        with self.log.reporting():
+            if self.run.isRunning:
+                raise InputError("A scan is being segmented; wait for its end, or cancel it.")
+            volumes = volumesUnder(item)
+            if len(volumes) == 1 and not sequenceOf(volumes[0]):
+                self._parameters.inputVolume = volumes[0]
+                self._apply()
+            elif self.torch.ensure():
+                queue = self.logic.queue(volumes, settingsOf(self._parameters, self.torch.device))
+                self.run.startQueue(queue, lambda: self._onQueueFinished(queue))
+
+    def _apply(
+        self,
+        roiNode: slicer.vtkMRMLMarkupsROINode | None = None,
+        sliceRange: tuple[float, float] | None = None,
+    ) -> None:
+        parameters = self._parameters
+        if self.torch.ensure():
+            segmentationNode, overwrite = askBeforeRun(
+                parameters.outputSegmentation, parameters.inputVolume
+            )
+            self.run.start(
+                parameters.inputVolume,
+                settingsOf(parameters, self.torch.device),
+                segmentationNode,
+                roiNode,
+                sliceRange,
+                overwrite,
+            )
 
     def onUndo(self, checked: bool = False) -> None:
         """Take back the last run or choice."""
@@ -353,6 +410,12 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
             showScan(volumeNode)
             centerOnLungs(segmentationNode)
             self._show(segmentationNode)
+
+    def _onQueueFinished(self, queue: Queue) -> None:
+        for tableNode in reversed(queue.result()):  # the first one stays in view
+            showTable(tableNode, tableNode.GetNodeReference(CHART))
+        self._selectResultOf(self._parameters.inputVolume)
+        self._show(self._parameters.outputSegmentation)
 
     def _show(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> None:
         """Show a segmentation, and follow whatever changes it: a run, a choice, an edit."""

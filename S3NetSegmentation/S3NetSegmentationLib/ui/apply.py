@@ -1,16 +1,19 @@
-"""The button that applies and cancels, and the run in the background with its progress."""
+"""The button that applies and cancels, and the work in the background with its progress."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
+from ..jobs.job import Polled
 from ..mrml.logic import Run, SegmentationLogic
+from ..mrml.queue import Queue
 from ..progress import Progress
 from ..settings import Settings
 from .log import Log
@@ -26,8 +29,30 @@ FORESEEABLE = 0.05
 """Share of the work from which on the remaining time can be told."""
 
 
+@dataclass(frozen=True)
+class Work:
+    """What is under way: one run, or a queue of them.
+
+    Attributes
+    ----------
+    job : Polled
+    finish : callable
+        Puts the result into the scene; gives what the panel says of it, and what is to be called
+        when the panel is ready for the next.
+    nodes : tuple of vtkMRMLNode or None
+        Those without which it is of no use.
+    cancelled : str
+        What the panel says after the user has cancelled it.
+    """
+
+    job: Polled
+    finish: Callable[[], tuple[str, Callable[[], None]]]
+    nodes: tuple[slicer.vtkMRMLNode | None, ...]
+    cancelled: str
+
+
 class ApplyPanel:
-    """Looks after one run at a time, from its start to its end.
+    """Looks after one run at a time, or a queue of them, from its start to its end.
 
     Parameters
     ----------
@@ -50,7 +75,7 @@ class ApplyPanel:
     ):
         self._ui, self._logic, self._log = ui, logic, log
         self._onFinished = onFinished
-        self._run: Run | None = None
+        self._work: Work | None = None
         self._started = 0.0
         self._shown: tuple[slicer.vtkMRMLNode | None, ...] = (None, None)
         self._notice = ""
@@ -59,11 +84,12 @@ class ApplyPanel:
         self._timer.setInterval(POLL_MS)
         self._timer.connect("timeout()", self._poll)
         self._showIdle()
+        self._tell("")
 
     @property
     def isRunning(self) -> bool:
-        """Whether a run is under way."""
-        return self._run is not None
+        """Whether a run or a queue is under way."""
+        return self._work is not None
 
     @property
     def hasJustBegun(self) -> bool:
@@ -104,65 +130,111 @@ class ApplyPanel:
         run = self._logic.start(
             volumeNode, settings, segmentationNode, roiNode, sliceRange, overwrite
         )
-        self._run = run
-        self._notice = ""
-        self._started = time.monotonic()
         size = " x ".join(map(str, run.image.GetSize()))
         spacing = " x ".join(f"{value:.2f}" for value in run.image.GetSpacing())
         self._log.add(_("Started: {size} voxels, {spacing} mm").format(size=size, spacing=spacing))
+        self._begin(
+            Work(
+                run.job,
+                lambda: self._finishRun(run),
+                (run.volumeNode, run.segmentationNode),
+                _("Cancelled; the scene is as it was."),
+            )
+        )
+
+    def startQueue(self, queue: Queue, onFinished: Callable[[], None]) -> None:
+        """Begin to segment many scans, one after the other.
+
+        Parameters
+        ----------
+        queue : Queue
+        onFinished : callable
+            Called after the last one.
+        """
+        self._log.add(_("Started: {count} scans").format(count=queue.count))
+        self._begin(
+            Work(
+                queue,
+                lambda: (self._summary(queue), onFinished),
+                (),
+                _("Cancelled; what was finished before is kept."),
+            )
+        )
+
+    def cancel(self) -> None:
+        """End the work now; the scene stays as it is. Harmless where nothing runs."""
+        if self._work is not None:
+            self._end(self._work, self._work.cancelled)
+
+    def stopWithout(self, node: slicer.vtkMRMLNode) -> None:
+        """End work that is of no use any more, as a node was removed."""
+        if self._work is not None and node in self._work.nodes:
+            self._end(self._work, _("Stopped, as its scan or segmentation was removed."))
+
+    def _begin(self, work: Work) -> None:
+        self._work = work
+        self._notice = ""
+        self._started = time.monotonic()
         self._showRunning()
         self._timer.start()
 
-    def cancel(self) -> None:
-        """End the run now; the scene stays as it was. Harmless where nothing runs."""
-        if self._run is not None:
-            self._end(self._run, _("Cancelled; the scene is as it was."))
-
-    def stopWithout(self, node: slicer.vtkMRMLNode) -> None:
-        """End a run that is of no use any more, as a node was removed."""
-        run = self._run
-        if run is not None and node in (run.volumeNode, run.segmentationNode):
-            self._end(run, _("Stopped, as its scan or segmentation was removed."))
-
     def _poll(self) -> None:
-        run = self._run
-        if run is None:
+        work = self._work
+        if work is None:
             return
         with self._log.reporting():
             try:
-                running = run.job.poll(self._showProgress, self._log.add)
+                running = work.job.poll(self._showProgress, self._log.add)
             except BaseException:
-                self._end(run, _("Failed; the log has the details."))
+                self._end(work, _("Failed; the log has the details."))
                 raise
             if not running:
-                self._finish(run)
+                self._finish(work)
 
-    def _finish(self, run: Run) -> None:
+    def _finish(self, work: Work) -> None:
         try:
-            segmentationNode = self._logic.finish(run)
+            notice, then = work.finish()
         except BaseException:
-            self._end(run, _("Failed; the scene is as it was."))
+            self._end(work, _("Failed; the scene is as it was."))
             raise
+        self._end(work)
+        then()
+        self._tell(notice)
+
+    def _finishRun(self, run: Run) -> tuple[str, Callable[[], None]]:
+        segmentationNode = self._logic.finish(run)
         seconds = time.monotonic() - self._started
         done = _("Done in {seconds:.0f} s, estimated quality {quality:.0%}.").format(
             seconds=seconds, quality=self._logic.quality(segmentationNode)
         )
-        self._log.add(done)
-        self._end(run, "")
-        self._onFinished(run.volumeNode, segmentationNode)
+        self._log.add(done)  # the panel shows what is known of the segmentation
+        return "", lambda: self._onFinished(run.volumeNode, segmentationNode)
 
-    def _end(self, run: Run, notice: str) -> None:
+    def _summary(self, queue: Queue) -> str:
+        return _("Segmented {done} of {count} scans in {seconds:.0f} s; see the table.").format(
+            done=queue.count - queue.failed,
+            count=queue.count,
+            seconds=time.monotonic() - self._started,
+        )
+
+    def _end(self, work: Work, notice: str = "") -> None:
         self._timer.stop()
-        self._run = None
-        run.job.cancel()
+        self._work = None
+        work.job.cancel()
+        self._showIdle()
+        self._tell(notice)
+
+    def _tell(self, notice: str) -> None:
+        """Say something beside what is known of the scan that is selected."""
         if notice:
             self._log.add(notice)
         self._notice = notice
-        self._showIdle()
+        self.show(*self._shown)
 
     def _showRunning(self) -> None:
+        self._ui.applyButton.enabled = True
         self._ui.applyButton.text = _("Cancel")
-        self._ui.applyButton.toolTip = _("Stop now and leave everything as it was")
+        self._ui.applyButton.toolTip = _("Stop now; what was not finished is discarded")
         self._ui.progressBar.maximum = 0  # busy, until it can be told how far it is
         self._ui.progressBar.format = _("Starting")
         self._ui.statusStack.currentIndex = PROGRESS
@@ -171,7 +243,6 @@ class ApplyPanel:
         self._ui.applyButton.text = _("Apply")
         self._ui.applyButton.toolTip = self._applyTip
         self._ui.statusStack.currentIndex = STATUS
-        self.show(*self._shown)
 
     def _showProgress(self, progress: Progress) -> None:
         remaining = remainingTime(progress.fraction, time.monotonic() - self._started)
@@ -184,6 +255,7 @@ class ApplyPanel:
 def stageTitle(stage: str) -> str:
     """A stage of the engine in the user's language."""
     titles = {
+        "Scan": _("Scan"),
         "Preparing": _("Preparing"),
         "Fitting": _("Fitting"),
         "Clustering": _("Clustering slices"),

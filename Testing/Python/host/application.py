@@ -15,7 +15,7 @@ import vtk
 from PySide6 import QtCore, QtWidgets
 from vtk.util import numpy_support
 
-from . import pythonqt, scripted, widgets
+from . import menu, pythonqt, scripted, widgets
 
 MODULE = Path(__file__).resolve().parents[3] / "S3NetSegmentation" / "S3NetSegmentation.py"
 
@@ -39,6 +39,14 @@ class Signals:
         """Call all functions of a signal."""
         for callback in list(self._callbacks.get(signature, ())):
             callback(*arguments)
+
+
+class ModuleManager(Signals):
+    """Tells of modules that are about to be unloaded, and finds those that are loaded."""
+
+    def module(self, name):
+        """A module by its name."""
+        return getattr(slicer.modules, name.lower(), None)
 
 
 class SliceView:
@@ -145,6 +153,7 @@ class LayoutManager(Signals):
     def __init__(self, scene):
         super().__init__()
         self.red = SliceView(scene)
+        scene.AddNewNodeByClass("vtkMRMLLayoutNode")
         self.view3D = ThreeDView()
 
     def threeDWidget(self, index):
@@ -227,7 +236,7 @@ class Application(slicer_scene.Application, Signals):
         self.window = MainWindow()
         self.cursors = 0
         self.copied = ""
-        self._moduleManager = Signals()
+        self._moduleManager = ModuleManager()
         self._layoutManager = None
 
     def open_module(self) -> ModulePanel:
@@ -253,7 +262,7 @@ class Application(slicer_scene.Application, Signals):
         return panel
 
     def moduleManager(self):
-        """Tells of modules that are about to be unloaded."""
+        """Knows the modules."""
         return self._moduleManager
 
     def layoutManager(self):
@@ -305,5 +314,10 @@ def start(settings_file: str) -> Application:
     slicer.qMRMLNodeComboBox = widgets.qMRMLNodeComboBox
     slicer.qMRMLWidget = widgets.qMRMLWidget
     slicer.qSlicerScriptedLoadableModuleWidget = ModulePanel
+    for kind in (
+        menu.qSlicerSubjectHierarchyScriptedPlugin,
+        menu.qSlicerSubjectHierarchyPluginHandler,
+    ):
+        setattr(slicer, kind.__name__, kind)
     scripted.install()
     return Application()

@@ -82,6 +82,7 @@ def _properties(kind: type) -> frozenset[str]:
 
 
 WIDGETS = [
+    "QAction",
     "QCheckBox",
     "QComboBox",
     "QDoubleSpinBox",

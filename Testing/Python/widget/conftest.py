@@ -98,8 +98,10 @@ class StepwiseJob:
 
 
 @pytest.fixture
-def stepwise(panel, monkeypatch):
+def stepwise(panel, chest, monkeypatch):
     """Runs end when the test says so; gives the class, whose `current` is the latest run."""
+    segmented(chest.image)  # torch looks for modules as it begins, which is replaced below
+    monkeypatch.setattr(StepwiseJob, "current", None)
     monkeypatch.setattr(panel.logic, "startJob", StepwiseJob)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
     return StepwiseJob
