@@ -52,6 +52,58 @@ _GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
 
 
 @dataclass(frozen=True)
+class Kind:
+    """What the images of a series have in common.
+
+    Attributes
+    ----------
+    modality : str
+        As DICOM names it, for example ``"CT"``; empty where it is missing.
+    is_ct : bool
+        Whether it is a CT slice: no localizer and no screenshot.
+    is_localizer : bool
+    rows, columns, frames : int
+    series_number : int or None
+    spacing : (float, float) or None
+        Between rows and between columns, in millimeters.
+    thickness : float or None
+    orientation : str
+    phases : tuple of str
+        Values of `PHASES`.
+    """
+
+    modality: str
+    is_ct: bool
+    is_localizer: bool
+    rows: int
+    columns: int
+    frames: int
+    series_number: int | None
+    spacing: tuple[float, float] | None
+    thickness: float | None
+    orientation: str
+    phases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A DICOM file with an image: as little as tells it from others, for there may be a million.
+
+    Attributes
+    ----------
+    path : Path
+    position : str
+        Of its first pixel, as the header gives it; empty where it is missing.
+    kind : Kind
+        The same object for all images of a kind.
+    """
+
+    path: Path
+    position: str
+    kind: Kind
+
+
+@dataclass(frozen=True)
 class Series:
     """Images that make one scan.
 
@@ -59,8 +111,7 @@ class Series:
     ----------
     uid : str
         SeriesInstanceUID.
-    headers : tuple of (Path, pydicom.Dataset)
-        Files with their headers.
+    images : tuple of Image
     part, parts : int
         Where one SeriesInstanceUID stands for several acquisitions of the same place: which of
         how many this is, from 1.
@@ -69,7 +120,7 @@ class Series:
     """
 
     uid: str
-    headers: tuple[tuple[Path, pydicom.Dataset], ...]
+    images: tuple[Image, ...]
     part: int = 1
     parts: int = 1
     damaged: int = 0
@@ -77,20 +128,12 @@ class Series:
     @property
     def paths(self) -> tuple[Path, ...]:
         """The files."""
-        return tuple(path for path, _ in self.headers)
-
-    @property
-    def modality(self) -> str:
-        """As DICOM names it, for example ``"CT"``; empty where it is missing."""
-        return str(self.headers[0][1].get("Modality") or "")
+        return tuple(image.path for image in self.images)
 
     @property
     def is_ct(self) -> bool:
-        """Whether any image is a CT slice: no localizer and no screenshot."""
-        return self.modality == "CT" and any(
-            str(header.SOPClassUID) in CT_CLASSES and not _is_localizer(header)
-            for _, header in self.headers
-        )
+        """Whether any image is a CT slice."""
+        return self.images[0].kind.modality == "CT" and any(each.kind.is_ct for each in self.images)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -108,20 +151,19 @@ class Series:
 
     def __str__(self) -> str:
         """The series in one line, with nothing in it that a person could be recognized by."""
-        header = self.headers[0][1]
-        slices = sum(_frame_count(each) for _, each in self.headers)
+        first = self.images[0].kind
+        slices = sum(each.kind.frames for each in self.images)
         parts = [
-            self.modality or "unknown modality",
+            first.modality or "unknown modality",
             f"{slices} {'slice' if slices == 1 else 'slices'}",
-            f"{header.Columns} x {header.Rows}",
+            f"{first.columns} x {first.rows}",
         ]
-        spacing, thickness = header.get("PixelSpacing"), header.get("SliceThickness")
-        if spacing:
-            parts.append(f"{float(spacing[1]):.2f} x {float(spacing[0]):.2f} mm")
-        if thickness:
-            parts.append(f"{float(thickness):.2f} mm thick")
-        if header.get("SeriesNumber") is not None:
-            parts.append(f"series number {_series_number(header)}")
+        if first.spacing:
+            parts.append(f"{first.spacing[1]:.2f} x {first.spacing[0]:.2f} mm")
+        if first.thickness:
+            parts.append(f"{first.thickness:.2f} mm thick")
+        if first.series_number is not None:
+            parts.append(f"series number {first.series_number}")
         if self.parts > 1:
             parts.append(f"acquisition {self.part} of {self.parts}")
         return ", ".join(parts)
@@ -198,17 +240,7 @@ def read_dicom_files(paths: Iterable[Path]) -> ReadScan:
     InputError
         If one is no DICOM image, or they make no volume.
     """
-    headers = []
-    for path in paths:
-        header = read_header(path)
-        if header is None or not _has_image(header):
-            check_readable(path)
-            raise InputError(
-                f"'{path.name}' is a DICOM file without an image, or no longer there; choose a "
-                "CT image."
-            )
-        headers.append((path, header))
-    return read_series(Series(str(headers[0][1].SeriesInstanceUID), tuple(headers)))
+    return _read(paths)
 
 
 def read_series(series: Series) -> ReadScan:
@@ -219,10 +251,23 @@ def read_series(series: Series) -> ReadScan:
     InputError
         If the slices make no volume.
     """
-    with quiet_pydicom():
-        slices = [piece for path, header in series.headers for piece in slices_of(path, header)]
-    scan = read_stack(slices)
+    scan = _read(series.paths)
     return replace(scan, warnings=(*series.notes, *scan.warnings))
+
+
+def _read(paths: Iterable[Path]) -> ReadScan:
+    slices = []
+    for path in paths:
+        header = read_header(path)
+        if header is None or not _has_image(header):
+            check_readable(path)
+            raise InputError(
+                f"'{path.name}' is a DICOM file without an image, or no longer there; choose a "
+                "CT image."
+            )
+        with quiet_pydicom():
+            slices += slices_of(path, header)
+    return read_stack(slices)
 
 
 def find_series(
@@ -240,48 +285,71 @@ def find_series(
     on_damaged : callable, optional
         Called with each file that is what is left of a DICOM file.
     """
-    found: dict[str, dict[str, tuple[Path, pydicom.Dataset]]] = {}
+    found: dict[str, dict[str, Image]] = {}
+    kinds: dict[Kind, Kind] = {}
     damaged_files: list[Path] = []
     for path in paths:
         header = read_header(path)
         if header is not None and _has_image(header):
             instances = found.setdefault(str(header.SeriesInstanceUID), {})
             uid = str(header.get("SOPInstanceUID", path))
-            if uid not in instances or _size(path) > _size(instances[uid][0]):
-                instances[uid] = (path, header)
+            if uid not in instances or _size(path) > _size(instances[uid].path):
+                kind = _kind(header)
+                position = str(header.get("ImagePositionPatient") or "")
+                instances[uid] = Image(path, position, kinds.setdefault(kind, kind))
         elif _is_damaged(path, header):
             damaged_files.append(path)
             on_damaged(path)
     return [
-        Series(uid, tuple(headers), part, len(acquisitions), _count_beside(damaged_files, headers))
-        for uid in sorted(found, key=lambda uid: (_series_number(_first(found[uid])), uid))
+        Series(uid, tuple(images), part, len(acquisitions), _count_beside(damaged_files, images))
+        for uid in sorted(found, key=lambda uid: (_first(found[uid]).kind.series_number or 0, uid))
         for acquisitions in [_acquisitions(list(found[uid].values()))]
-        for part, headers in enumerate(acquisitions, start=1)
+        for part, images in enumerate(acquisitions, start=1)
     ]
 
 
-def _acquisitions(headers: list) -> list[list]:
+def _kind(header: pydicom.Dataset) -> Kind:
+    """Values of a header that are known to be usable."""
+    is_localizer = "LOCALIZER" in str(header.get("ImageType") or "").upper()
+    number, thickness = header.get("SeriesNumber"), header.get("SliceThickness")
+    spacing = finite(header.get("PixelSpacing"), 2)
+    return Kind(
+        modality=str(header.get("Modality") or ""),
+        is_ct=str(header.SOPClassUID) in CT_CLASSES and not is_localizer,
+        is_localizer=is_localizer,
+        rows=int(header.Rows),
+        columns=int(header.Columns),
+        frames=int(header.get("NumberOfFrames") or 1),
+        series_number=None if number is None else int(number),
+        spacing=None if spacing is None else (float(spacing[0]), float(spacing[1])),
+        thickness=float(thickness) if thickness else None,
+        orientation=str(header.get("ImageOrientationPatient") or ""),
+        phases=tuple(str(header.get(keyword)) for keyword in PHASES),
+    )
+
+
+def _acquisitions(images: list[Image]) -> list[list[Image]]:
     """The images of a series, taken apart where several lie at the same place."""
-    headers = [each for each in headers if not _is_localizer(each[1])] or headers
-    if not _coincide(headers):
-        return [headers]
-    for keyword in PHASES:
-        groups: dict[str, list] = {}
-        for path, header in headers:
-            groups.setdefault(str(header.get(keyword)), []).append((path, header))
+    images = [each for each in images if not each.kind.is_localizer] or images
+    if not _coincide(images):
+        return [images]
+    for number in range(len(PHASES)):
+        groups: dict[str, list[Image]] = {}
+        for image in images:
+            groups.setdefault(image.kind.phases[number], []).append(image)
         if len(groups) > 1 and not any(map(_coincide, groups.values())):
             return [groups[value] for value in sorted(groups, key=lambda v: (len(v), v))]
-    return [headers]
+    return [images]
 
 
-def _coincide(headers: list) -> bool:
+def _coincide(images: list[Image]) -> bool:
     """Whether two images lie at the same place."""
     places = set()
-    for path, header in headers:
-        place = [header.get("ImageOrientationPatient"), header.get("ImagePositionPatient")]
-        known = all(place)
-        places.add((header.Rows, header.Columns, str(place) if known else str(path)))
-    return len(places) < len(headers)
+    for image in images:
+        kind, known = image.kind, image.position and image.kind.orientation
+        place = (kind.orientation, image.position) if known else image.path
+        places.add((kind.rows, kind.columns, place))
+    return len(places) < len(images)
 
 
 def _is_damaged(path: Path, header: pydicom.Dataset | None) -> bool:
@@ -305,9 +373,11 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _count_beside(damaged_files: list[Path], headers: list) -> int:
+def _count_beside(damaged_files: list[Path], images: list[Image]) -> int:
     """How many of the damaged files lie in the folders of a series."""
-    folders = {path.parent for path, _ in headers}
+    if not damaged_files:
+        return 0
+    folders = {image.path.parent for image in images}
     return sum(path.parent in folders for path in damaged_files)
 
 
@@ -315,20 +385,8 @@ def _has_image(header: pydicom.Dataset) -> bool:
     return bool(header.get("Rows") and header.get("Columns"))
 
 
-def _is_localizer(header: pydicom.Dataset) -> bool:
-    return "LOCALIZER" in str(header.get("ImageType") or "").upper()
-
-
-def _first(instances: dict) -> pydicom.Dataset:
-    return next(iter(instances.values()))[1]
-
-
-def _frame_count(header: pydicom.Dataset) -> int:
-    return int(header.get("NumberOfFrames") or 1)
-
-
-def _series_number(header: pydicom.Dataset) -> int:
-    return int(header.get("SeriesNumber") or 0)
+def _first(instances: dict[str, Image]) -> Image:
+    return next(iter(instances.values()))
 
 
 def _choose(found: list[Series], series: str | None) -> Series:

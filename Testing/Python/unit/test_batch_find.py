@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import gc
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 from dicom_files import hounsfield, write_series
@@ -14,6 +17,7 @@ from pydicom.uid import generate_uid
 from S3NetSegmentationLib.batch.find import FoundScan, find_scans
 from S3NetSegmentationLib.batch.names import name_scans, read_key, read_names, write_names
 from S3NetSegmentationLib.errors import InputError
+from S3NetSegmentationLib.io.dicom import find_series
 from S3NetSegmentationLib.io.files import files_below
 from S3NetSegmentationLib.io.write import write_segmentation
 
@@ -69,6 +73,29 @@ def test_a_series_is_one_scan_whatever_its_folders(source, out):
     assert sorted(len(scan.paths) for scan in scans) == [3, 6]
     whole = max(scans, key=lambda scan: len(scan.paths))
     assert (whole.key, whole.uid, whole.place) == (uid, uid, "x")
+
+
+def test_a_million_slices_are_found_within_a_gigabyte(source):
+    (path,) = write_series(source, hounsfield(1))
+    content, uid = path.read_bytes(), pydicom.dcmread(path).SOPInstanceUID.encode()
+    kept = []
+
+    def files():
+        """Many slices; notes what is kept of the first 100, and of 300 more."""
+        for number in range(401):
+            if number in (100, 400):
+                gc.collect()
+                kept.append(tracemalloc.get_traced_memory()[0])
+            instance = b"%d" % (10 ** (len(uid) - 1) + number)
+            path = source / f"IM-0001-{number:04}.dcm"
+            path.write_bytes(content.replace(uid, instance))
+            yield path
+
+    tracemalloc.start()
+    (series,) = find_series(files())
+    tracemalloc.stop()
+    assert len(series.paths) == 401
+    assert (kept[1] - kept[0]) / 300 < 1000
 
 
 def test_phases_are_scans_of_their_own(source, out):

@@ -456,7 +456,7 @@ def test_image_without_preamble(tmp_path):
         # Without preamble and meta information, whose first element, of 12 bytes, is its length.
         length = int.from_bytes(whole[140:144], "little")
         path.write_bytes(whole[144 + length :])
-    assert len(find_series(files_below(tmp_path))[0].headers) == 6
+    assert len(find_series(files_below(tmp_path))[0].images) == 6
 
 
 def test_series_of_another_modality_is_no_ct(tmp_path):
