@@ -21,14 +21,13 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from cases import Case, cases
-from S3NetSegmentationLib import lung
+from S3NetSegmentationLib import lung, pipeline
 from S3NetSegmentationLib.geometry import Geometry
 from S3NetSegmentationLib.lung.decision import decide_lungs
 from S3NetSegmentationLib.lung.orientation import AxialOrientation
 from S3NetSegmentationLib.lung.quality import assess
 from S3NetSegmentationLib.lung.scan import prepare
 from S3NetSegmentationLib.pipeline import segment_lungs
-from S3NetSegmentationLib.s3net.processor import Processor
 from S3NetSegmentationLib.settings import Settings
 
 MODULES = {
@@ -36,10 +35,11 @@ MODULES = {
     for path in sorted(Path(lung.__file__).parent.glob("[a-z]*.py"))
 }
 NO_THRESHOLDS = {"UNSURE_OFFSET", "EMPHYSEMA_HU", "LUNG_HU", "AIR_HU", "DOUBTFUL_QUALITY"}
-NO_THRESHOLDS |= {"MIN_SLICE_SHARE", "LEFTWARD", "BACKWARD", "UPWARD"}
 NO_THRESHOLDS |= {"HYPERINFLATED_HU", "POOR_HU", "NONE_HU"}
+NO_THRESHOLDS |= {"MIN_SLICE_SHARE", "LEFTWARD", "BACKWARD", "UPWARD", "RAYS"}
 REFITTED = {"TABLE_MM", "AIR_OR_LUNG_HU", "SOFT_TISSUE_HU", "COARSE_MM", "WIDE_WINDOW_HU"}
 REFITTED |= {"GAS_WINDOW_HU", "BODY_WEIGHT", "SAME_CLUSTER_HU", "OVERLAP_HU"}
+DECIDING = {"decision", "gas", "sides", "airways", "disease", "fine", "haze", "pockets", "rib_cage"}
 FEW_SCANS = ("cip_copd", "elastix_lung", "medseg_2")
 MAX_MEAN_CHANGE, MAX_CHANGE = 0.001, 0.005
 
@@ -59,7 +59,7 @@ def constants() -> Iterator[tuple[str, str, float]]:
 def values(name: str, value: float) -> list[list[float]]:
     """What to try instead, below and above, from far to near."""
     unit = name.rpartition("_")[2]
-    if unit in ("PIXELS", "VOXELS", "SLICES", "BINS"):
+    if unit in ("PIXELS", "VOXELS", "SLICES", "BINS", "PLACES"):
         return [[value - 1] * (value > 1), [value + 1]]
     if unit == "PERCENT":
         return [[value - 9, value - 5], [value + 9, value + 5]]
@@ -94,7 +94,7 @@ class Run:
     def figure(self, module: str, again: bool) -> float:
         """Dice score or accuracy of the estimate, after the steps that the module has a part in."""
         result, scan, lungs = self.result, self.result.scan, self.lungs
-        if again and module in ("decision", "gas", "sides", "airways"):
+        if again and module in DECIDING:
             if module == "airways":
                 scan = prepare(self.hounsfield, self.order.spacing, self.settings.working_size)
             lungs = decide_lungs(
@@ -112,13 +112,13 @@ class Run:
 
 def fit_once() -> None:
     """Let the same fit to the same images be done once."""
-    fit, done = Processor.fit, {}
+    fit, done = pipeline.fit, {}
 
-    def fitted(processor, images, settings, step):
-        key = images.numpy().tobytes()
-        return done.setdefault(key, done.get(key) or fit(processor, images, settings, step))
+    def fitted(images, settings, step):
+        key = images.cpu().numpy().tobytes()
+        return done.setdefault(key, done.get(key) or fit(images, settings, step))
 
-    Processor.fit = fitted
+    pipeline.fit = fitted
 
 
 def try_constants(case: Case, rows: Path, done: dict) -> None:

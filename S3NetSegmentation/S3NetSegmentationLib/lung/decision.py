@@ -10,8 +10,9 @@ from scipy import ndimage
 from ..labels import LEFT, RIGHT
 from ..settings import Settings
 from .block_grid import CROSS, extent
+from .disease import add_disease
 from .gas import bowel_gas, is_gas
-from .haze import add_haze, opened, single
+from .haze import opened, single
 from .levels import AIR_OR_LUNG_HU
 from .orientation import AxialOrientation
 from .scan import Scan
@@ -117,6 +118,7 @@ def decide_lungs(
         if settings.use_intensity:
             levels = _border_levels(found if found.any() else lungs, scan, settings.border)
             decided[fine] = _decide_boundary(sides[inside], part, hounsfield[fine], levels)
+            add_disease(decided, scan, hounsfield, settings.border)
             add_haze(decided, scan, hounsfield)
         else:
             decided[fine] = part.paste(sides[inside])
