@@ -25,7 +25,13 @@ from S3NetSegmentationLib.evaluation.overlap import dice
 from S3NetSegmentationLib.io.picture import read_picture, write_clusters, write_mask, write_outlined
 from S3NetSegmentationLib.picture.grayscale import slice_as_scan
 from S3NetSegmentationLib.picture.regions import merged_regions
-from S3NetSegmentationLib.picture.view import best_split, lens_view, scanner_view
+from S3NetSegmentationLib.picture.view import (
+    best_split,
+    bright_surround,
+    lens_view,
+    scanner_view,
+)
+from scipy import ndimage
 
 SMALL = {**SMALL_NETWORK, "iterations": 8}
 SKIN = PictureSettings(fits=2, **SMALL)
@@ -72,6 +78,72 @@ def padded(hounsfield):
     return scaled(np.where(radius(size) <= 1, square, -3024)), margins
 
 
+def lung_window(hounsfield, low=-1350, high=150):
+    return ((hounsfield.clip(low, high) - low) * (255 / (high - low))).astype(np.uint8)
+
+
+def around(mask, more=0):
+    """The box of a mask, with `more` pixels on each side."""
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    return tuple(slice(max(0, each[0] - more), each[-1] + 1 + more) for each in (rows, columns))
+
+
+def in_a_margin(gray):
+    return lambda hounsfield, truth: (
+        np.pad(lung_window(hounsfield), 12, constant_values=gray),
+        np.pad(truth, 12),
+    )
+
+
+def cut_out(gray):
+    def change(hounsfield, truth):
+        body = ndimage.binary_opening(hounsfield > -400, iterations=2)
+        body = ndimage.binary_fill_holes(body)
+        return np.where(body, lung_window(hounsfield), gray), truth
+
+    return change
+
+
+def cropped(more, **window):
+    def change(hounsfield, truth):
+        box = around(truth, more)
+        return lung_window(hounsfield, **window)[box], truth[box]
+
+    return change
+
+
+def cut_at_a_side(hounsfield, truth):
+    start = around(truth)[1].start + 4
+    return lung_window(hounsfield)[:, start:], truth[:, start:]
+
+
+def with_arms(hounsfield, truth):
+    height, width = hounsfield.shape
+    wide = np.pad(hounsfield, ((0, 0), (24, 24)), constant_values=-1000)
+    y, x = np.indices(wide.shape)
+    for column in (12, width + 35):
+        wide[np.hypot(y - height / 2, x - column) < 10] = 40
+    return lung_window(wide), np.pad(truth, ((0, 0), (24, 24)))
+
+
+SURROUNDINGS = {
+    "white margin": in_a_margin(255),
+    "gray margin": in_a_margin(128),
+    "white around the body": cut_out(255),
+    "gray around the body": cut_out(128),
+    "cropped to the lungs": cropped(2),
+    "cropped to the lungs, tissue white": cropped(2, low=-1700, high=-200),
+    "cropped to the chest": cropped(8),
+    "cut at a side": cut_at_a_side,
+    "arms": with_arms,
+    "window of the mediastinum": lambda hounsfield, truth: (
+        lung_window(hounsfield, -160, 240),
+        truth,
+    ),
+    "bright window": lambda hounsfield, truth: (lung_window(hounsfield, -1700, -200), truth),
+}
+
+
 @pytest.fixture(scope="module")
 def skin():
     picture, truth = lesion()
@@ -84,6 +156,31 @@ def test_lungs_of_a_slice_whatever_its_grays(chest, change):
     result = segment_ct_picture(change(hounsfield), LUNG)
     assert dice(result.mask, truth) > 0.97
     assert 0.9 < result.quality <= 1
+
+
+@pytest.mark.parametrize("change", SURROUNDINGS.values(), ids=SURROUNDINGS)
+def test_lungs_of_a_slice_whatever_surrounds_it(chest, change):
+    picture, truth = change(*chest)
+    assert dice(segment_ct_picture(picture, LUNG).mask, truth) > 0.95
+
+
+def test_a_margin_is_no_part_of_the_picture_and_white_tissue_is(chest):
+    picture, truth = SURROUNDINGS["white margin"](*chest)
+    margin = np.pad(np.zeros(chest[1].shape, bool), 12, constant_values=True)
+    assert (bright_surround(picture.astype(np.float32)) == margin).all()
+    picture, _ = SURROUNDINGS["cropped to the lungs, tissue white"](*chest)
+    assert not bright_surround(picture.astype(np.float32)).any()
+
+
+def test_fat_of_enhanced_contrast_is_no_haze(chest):
+    hounsfield, truth = chest
+    even = (hounsfield.clip(-1000, 400) + 1000) / 1400
+    fat_darker = np.interp(even, [0, 0.5, 0.65, 0.75, 1], [0, 0.45, 0.6, 0.9, 1])
+    scan = slice_as_scan(fat_darker)
+    fat = (hounsfield > -130) & (hounsfield < -50)
+    fat = ndimage.binary_opening(fat, iterations=1)
+    assert np.median(sitk.GetArrayFromImage(scan)[0][fat]) > -170
+    assert dice(segment_ct_picture(fat_darker, LUNG).mask, truth) > 0.95
 
 
 def test_lungs_of_a_slice_with_a_padded_border(chest):
