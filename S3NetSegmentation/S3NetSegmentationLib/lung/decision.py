@@ -119,7 +119,6 @@ def decide_lungs(
             levels = _border_levels(found if found.any() else lungs, scan, settings.border)
             decided[fine] = _decide_boundary(sides[inside], part, hounsfield[fine], levels)
             add_disease(decided, scan, hounsfield, settings.border)
-            add_haze(decided, scan, hounsfield)
         else:
             decided[fine] = part.paste(sides[inside])
         if settings.fill_vessels:
