@@ -2,9 +2,9 @@
 
     .venv/bin/python Testing/Benchmarks/tissues.py .cache/sample/chest.nii.gz SCAN...
 
-prints a row for each tissue of each scan, then for each scan the seconds that merging takes and a
-pick, and how many voxels of the lungs a pick changes beyond its part. With ``--pictures FOLDER``
-it writes slices of the tissues over the scans.
+prints a row for each tissue of each scan, then for each scan the CPU seconds that merging and a
+pick take, and how many voxels of the lungs a pick changes beyond its part. With
+``--pictures FOLDER`` it writes slices of the tissues over the scans.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ def main() -> int:
         name = path.name.split(".")[0]
         image = sitk.ReadImage(str(path))
         result = segment_lungs(image, Settings(device="cpu"))
-        times.append(" | ".join([name, *(f"{each:.1f}" for each in _costs(image, result))]))
+        times.append(" | ".join([name, *(f"{each:.2f}" for each in _costs(image, result))]))
         for count in COUNTS:
             _print_tissues(name, merge_tissues(result, count))
         if arguments.pictures:
             _draw(image, result, arguments.pictures / f"{name}.png")
-    print("\n| scan | merge, s | pick a part, s | voxels of the lungs changed beyond it, % |")
+    print("\n| scan | merge, CPU s | pick, CPU s | voxels of the lungs changed beyond it, % |")
     print("|---|---|---|---|")
     for row in times:
         print(f"| {row} |")
@@ -67,16 +67,16 @@ def _print_tissues(name: str, result: LungResult) -> None:
 
 
 def _costs(image: sitk.Image, result: LungResult) -> tuple[float, float, float]:
-    """Seconds to merge anew and to pick, and what a pick changes beyond its part, in percent."""
-    start = time.perf_counter()
+    """CPU seconds to merge and to pick, and what a pick changes beyond its part, in percent."""
+    start = time.process_time()
     merge_tissues(result, 16)
-    merged = time.perf_counter()
+    merged = time.process_time()
     tissue = min(result.tissue_table, key=lambda tissue: abs(tissue.volume_ml - 500))
     distance = ndimage.distance_transform_edt(result.tissue_array == tissue.number)
     index = np.unravel_index(distance.argmax(), distance.shape)
-    before = time.perf_counter()
+    before = time.process_time()
     picked = pick(result, sitk.GetArrayViewFromImage(image), index)
-    after = time.perf_counter()
+    after = time.process_time()
     part = result.order.restore(result.scan.paste(result.part_mask(result.part_at(index))))
     beyond = ~ndimage.binary_dilation(part, iterations=5)
     changed = (picked.lung_array > 0) != (result.lung_array > 0)
