@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import ModuleType
+from unittest.mock import MagicMock
 
 import slicer
 
@@ -22,8 +23,9 @@ def install(monkeypatch) -> None:
             monkeypatch.delitem(sys.modules, name)
     if IS_REAL:
         monkeypatch.syspath_prepend(str(FOLDER))
-        for name in ("vtkSegmentationCorePython",):  # of slicer itself in slicer-core
-            monkeypatch.setitem(sys.modules, name, slicer)
+        monkeypatch.setitem(sys.modules, "vtkSegmentationCorePython", slicer)
+        for name in ("qt", "ctk", "vtkITK"):  # for its own panel and shapes, which no test looks at
+            monkeypatch.setitem(sys.modules, name, MagicMock(QDialog=object))
         return
     plugins, statistics = (ModuleType(name) for name in reversed(NAMES))
     plugins.SegmentStatisticsPluginBase = SegmentStatisticsPluginBase

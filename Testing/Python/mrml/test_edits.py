@@ -148,7 +148,8 @@ def test_lungs_that_someone_else_has_drawn_are_kept_too(logic, scene):
 
 
 def figures(segmentation):
-    return table_rows(segmentation.GetNodeReference("S3Net.resultsTable"))
+    """Rows of the right and of the left lung."""
+    return table_rows(segmentation.GetNodeReference("S3Net.resultsTable"))[:2]
 
 
 @pytest.mark.parametrize("geometry", ["axial", "oblique", "left-handed"])

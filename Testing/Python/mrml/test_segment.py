@@ -267,7 +267,7 @@ def test_no_lungs_yield_empty_segments_and_tables_without_figures(logic):
     assert [table.GetValue(0, column).ToString() for column in range(4)] == [
         "right lung",
         "0",
-        "",
+        "0",
         "",
     ]
 
