@@ -157,10 +157,10 @@ def _files(
         return root, [source], skipped
     found: dict[Path, None] = {}
     for path in _listed(source):
-        if path.is_dir():
+        if os.path.isdir(path):  # which answers for names that are too long, too
             below = files_below(path, on_unreadable, output)
             found.update(dict.fromkeys(_counted(below, on_file, len(found))))
-        elif path.is_file():
+        elif os.path.isfile(path):
             found[path] = None
         else:
             skipped.append(Skipped(_place(path, root), "there is no such file or folder"))

@@ -1,4 +1,4 @@
-"""Deflated DICOM files, inflated no further than is safe: pydicom would go on for gigabytes."""
+"""DICOM files as pydicom may read them: it reserves whatever a header claims or inflates to."""
 
 from __future__ import annotations
 
@@ -25,6 +25,19 @@ _LONG = (b"OB", b"OW", b"UN", b"SQ", b"UT", b"UC", b"UR", b"OD", b"OF", b"OL", b
 """Types whose length has 4 bytes after 2 empty ones."""
 
 
+class _Bounded(io.BufferedReader):
+    """A file that is asked for no more bytes than it has; Python would reserve them all."""
+
+    def __init__(self, file: IO[bytes]):
+        super().__init__(io.FileIO(file.fileno(), closefd=False))
+        self._bytes = self.seek(0, io.SEEK_END)
+        self.seek(0)
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(0, self._bytes - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+
 def plain(file: IO[bytes], most: int) -> IO[bytes]:
     """The file at its beginning, or, where it is deflated, its first bytes as they are inflated.
 
@@ -43,7 +56,7 @@ def plain(file: IO[bytes], most: int) -> IO[bytes]:
     end, is_deflated = _meta(file)
     file.seek(0)
     if not is_deflated:
-        return file
+        return _Bounded(file)
     head = file.read(end).replace(DEFLATED, PLAIN)
     return io.BytesIO(head + _inflate(file, most))
 

@@ -111,6 +111,8 @@ def _read(path: Path, pixels_of: Callable[[Path, pydicom.Dataset, UID], np.ndarr
 def _gray_pixels(path: Path, image: pydicom.Dataset, syntax: UID) -> np.ndarray:
     if int(image.get("SamplesPerPixel") or 1) != 1:
         raise InputError(f"'{path.name}' is a color image; choose a CT image.")
+    if image.get("BitsAllocated") == 1:
+        raise InputError(f"'{path.name}' is a mask, with one bit a pixel; choose the CT itself.")
     shape = _shape(image)
     if syntax.is_compressed:
         pixels = _by_gdcm(image, syntax, _fragments(image.PixelData))

@@ -17,13 +17,24 @@ import SimpleITK as sitk
 from ..errors import InputError
 from ..geometry import Geometry
 from .files import check_name
-from .stored import StoredVolume, check_axes, check_dimensions, inflate, no_image, no_voxel_size
+from .stored import (
+    StoredVolume,
+    check_axes,
+    check_dimensions,
+    impossible_place,
+    inflate,
+    no_image,
+    no_voxel_size,
+)
 
 NIFTI_2_BYTES = (struct.pack("<i", 540), struct.pack(">i", 540))
 """How a NIfTI-2 file begins, which neither ITK nor Slicer can read."""
 
 HEADER_BYTES = 352
 """Of a header, with the four bytes that end it."""
+
+MAX_NUMBER = 1e9
+"""Of what places a volume, in any unit: 1 km in micrometers."""
 
 TYPES = {
     2: "u1",
@@ -83,11 +94,18 @@ def voxel_file(path: Path) -> Path:
 
 
 def _check_transform(path: Path, header: bytes, order: str) -> None:
-    """Refuse a voxel size that is missing, for which ITK takes 1 mm, or that is given twice."""
+    """Refuse a voxel size that is missing, for which ITK takes 1 mm, or that is given twice.
+
+    Over an infinite one, ITK would never end.
+    """
     spacing = np.array(struct.unpack_from(order + "3f", header, 80), float)
     if not (np.isfinite(spacing) & (spacing != 0)).all():
         raise no_voxel_size(path)
     quaternion, affine = struct.unpack_from(order + "2h", header, 252)
+    numbers = np.array(struct.unpack_from(order + "18f", header, 256))
+    used = numbers[0 if quaternion > 0 else 6 : 18 if affine > 0 else 6]
+    if not (np.abs([*spacing, *used]) < MAX_NUMBER).all():
+        raise impossible_place(path)
     if quaternion > 0 or affine <= 0:
         return
     axes = np.reshape(struct.unpack_from(order + "12f", header, 280), (3, 4))[:, :3].astype(float)

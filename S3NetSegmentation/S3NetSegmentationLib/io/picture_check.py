@@ -60,6 +60,8 @@ def checked_reader(path: Path) -> sitk.ImageFileReader:
     reader.ReadImageInformation()
     size, channels = reader.GetSize(), reader.GetNumberOfComponents()
     pixel = sitk.Image([1] * len(size), reader.GetPixelIDValue(), channels)
+    if not all(size):
+        raise ValueError
     if math.prod(size) * channels * pixel.GetSizeOfPixelComponent() > MAX_BYTES:
         raise _too_large(path, f"of {' x '.join(map(str, size))} pixels")
     return reader

@@ -94,10 +94,7 @@ class StoredVolume:
         geometry, name = self.geometry, self.path.name
         numbers = [*geometry.spacing, *geometry.origin, *geometry.direction]
         if not np.isfinite(numbers).all() or min(geometry.spacing) <= 0:
-            raise InputError(
-                f"The voxel size or the position of '{name}' is impossible; export the original "
-                "CT again."
-            )
+            raise impossible_place(self.path)
         check_axes(self.path, geometry.axes)
         if not self.voxels.is_file():
             raise InputError(f"The file with the voxels of '{name}' is missing.")
@@ -276,6 +273,14 @@ def no_voxel_size(path: Path) -> InputError:
     return InputError(
         f"The header of '{path.name}' does not say how large a voxel is along each axis; export "
         "the original CT again."
+    )
+
+
+def impossible_place(path: Path) -> InputError:
+    """The error of a header whose voxel size or position can't be."""
+    return InputError(
+        f"The voxel size or the position of '{path.name}' is impossible; export the original CT "
+        "again."
     )
 
 

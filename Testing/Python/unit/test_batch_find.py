@@ -175,6 +175,16 @@ def test_a_list_of_files_and_folders(tmp_path, out):
     ]
 
 
+@pytest.mark.parametrize("line", ["x" * 5000, "a.nrrd/b", "\udcff"])
+def test_a_line_that_no_file_can_be_called_costs_no_other(tmp_path, out, line):
+    volume(tmp_path / "a.nrrd")
+    scans = tmp_path / "list.txt"
+    scans.write_bytes(f"a.nrrd\n{line}\n".encode("utf-8", "surrogateescape"))
+    found, skipped = find_scans(scans, out)
+    assert [scan.place for scan in found] == ["a.nrrd"]
+    assert [each.reason for each in skipped] == ["there is no such file or folder"]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_a_list_as_windows_writes_it(tmp_path, out, encoding):
     """PowerShell writes UTF-16, and a path that was copied has quotes."""

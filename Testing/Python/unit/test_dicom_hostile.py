@@ -118,6 +118,33 @@ def test_a_size_that_is_none_is_named_as_damage(tmp_path, keyword):
     assert scan.warnings[0].startswith("1 file beside the slices can't be read as DICOM")
 
 
+def test_a_mask_is_not_taken_for_damage(tmp_path):
+    (path,) = write_series(tmp_path, hounsfield(1))
+    image = pydicom.dcmread(path)
+    image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 1, 1, 0, 0
+    image.PixelData = bytes(image.Rows * image.Columns // 8 + 2)
+    save_dicom(image, path)
+    with pytest.raises(InputError, match=r"is a mask, with one bit a pixel"):
+        read_scan(path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="limits as on Linux")
+def test_an_element_that_claims_gigabytes_takes_no_memory(tmp_path):
+    import resource
+
+    (path,) = write_series(tmp_path, hounsfield(1))
+    data = path.read_bytes()
+    place = data.rindex(b"\xe0\x7f\x10\x00OW\0\0") + 8
+    path.write_bytes(data[:place] + b"\xf0\xff\xff\x7f" + data[place + 4 :])
+    used = int(Path("/proc/self/status").read_text().split("VmSize:")[1].split()[0]) * 1024
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2**29, before[1]))
+    try:
+        assert np.array_equal(sitk.GetArrayFromImage(read_scan(path).image), hounsfield(1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
 # Deflated files
 
 

@@ -99,6 +99,16 @@ def test_sheared_axes_are_refused_in_nifti(tmp_path):
     assert "right angles" in refusal(path)
 
 
+@pytest.mark.parametrize("place", [256, 268, 280, 296, 324])
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_an_impossible_place_is_refused_in_nifti(tmp_path, place, value):
+    """ITK never ends over some of them."""
+    path = write(tmp_path / "a.nii")
+    patch(path, 252, "2h", 1, 1)
+    patch(path, place, "f", value)
+    assert "impossible" in refusal(path)
+
+
 @pytest.mark.parametrize(("unit", "factor"), [(1, 1000), (3, 0.001), (0, 1), (2, 1)])
 def test_nifti_in_other_units_is_read_in_millimeters(tmp_path, unit, factor):
     path = write(tmp_path / "a.nii")

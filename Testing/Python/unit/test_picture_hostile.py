@@ -109,6 +109,7 @@ HOSTILE = {
     "back.bmp": lambda: bmp(-(2**31) + 30, 0) + bytes(2000),
     "wide.bmp": lambda: bmp(2**31 - 1, 2**31 - 1) + bytes(2000),
     "down.bmp": lambda: bmp(30, -(2**31)) + bytes(2000),
+    "flat.bmp": lambda: bmp(20, 0) + bytes(2000),
     "colors.bmp": lambda: bmp(20, 20, colors=2**32 - 1) + bytes(2000),
     "runs.bmp": lambda: bmp(60000, 60000, compression=1) + bytes(2000),
     "wide.jpg": lambda: jpeg(65500, 65500, 1),
