@@ -133,7 +133,7 @@ READERS: dict[str, tuple[Callable[[random.Random], fuzz_inputs.File], Callable[[
 def write_input(reader: str, seed: int, number: int, folder: Path) -> Path:
     """Put the input of that number into an empty folder."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    folder.mkdir(parents=True)
     name, data = READERS[reader][0](random.Random(f"{reader} {seed} {number}"))
     path = folder / name
     path.write_bytes(data)
@@ -163,7 +163,7 @@ def child(reader: str, seed: int, numbers: range, folder: Path, pipe: int) -> No
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     start = peak()
     for number in numbers:
-        os.chdir(folder.parent)
+        os.chdir("/")
         path = write_input(reader, seed, number, folder)
         os.chdir(folder)
         os.write(pipe, f"begin {number}\0".encode())
@@ -183,7 +183,8 @@ class Fuzzer:
     """Counts what came out of one reader, and keeps what should not have."""
 
     def __init__(self, reader: str, seed: int, out: Path, work: Path):
-        self._reader, self._seed, self._out, self._folder = reader, seed, out, work / "in"
+        self._reader, self._seed, self._out = reader, seed, out
+        self._folder = work / "a" / "b" / "in"  # so ../.. leads to nothing else
         self.counts: Counter[str] = Counter()
         self.most_memory = 0
         self._next = 0
