@@ -2,11 +2,13 @@
 
     .venv/bin/python Testing/Benchmarks/reliability.py
 
-makes phantoms in several formats and geometries, damaged files, scans without lungs and label
-maps, and runs a batch over them in a process of its own. Meanwhile processes of scans and the
-batch itself are killed, and the disk is filled up for a while (on Linux as root, who may mount a
-small one). The batch is started again until it ends by itself, then every output is compared
-with its phantom. The exit code is 0 if nothing was lost and nothing is wrong.
+makes phantoms in several formats and geometries, some with awkward names, damaged and hostile
+files, scans without lungs and label maps, and runs a batch over them in a process of its own.
+Meanwhile processes of scans and the batch itself are killed, a second batch is started on the same
+output, and the disk is filled up for a while (on Linux as root, who may mount a small one). The
+batch is started again until it ends by itself, then every output is compared with its phantom. The
+exit code is 0 if nothing was lost, nothing is wrong, and no failure is silent. `--scans 1000` takes
+ten times as long; the faults grow with it.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ import SimpleITK as sitk
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Python"))
 
+import fuzz_inputs  # noqa: E402
 import phantom  # noqa: E402
 from batch_data import (  # noqa: E402
     ENVIRONMENT,
@@ -43,12 +46,20 @@ from batch_data import (  # noqa: E402
 from dicom_files import write_scan  # noqa: E402
 from S3NetSegmentationLib.batch.run import run_batch  # noqa: E402
 
-DISK = "12m"
-"""Size of the output's disk: enough for all outputs, and quickly filled."""
+DISK_BYTES = 120_000
+"""Of the output's disk for each scan: enough for its outputs, and quickly filled."""
 
-KILLS_OF_SCANS, KILLS_OF_BATCHES, FULL_DISKS = 12, 4, 2
+FAULTS = {"scan": 12, "batch": 4, "rival": 2, "disk": 2}
+"""Processes of scans and batches that are killed, second batches, and full disks, per 100 scans."""
+
+ANY = "any"
+"""In place of a status: a hostile file may be found and fail, or not be found, but no more."""
 
 SUFFIXES = (".nrrd", ".nii.gz", ".mha", ".nii")
+NAMES = ("{}", "{} Größe 肺", "{}, 'quoted' & <b>", "=1+{}", "{}/" + 3 * "deep and long/" + "x")
+"""Of scans; a spreadsheet, a page or a shell might stumble over some."""
+
+HOSTILE = (fuzz_inputs.nifti, fuzz_inputs.nrrd, fuzz_inputs.metaimage, fuzz_inputs.dicom)
 DIRECTIONS = [
     arguments.get("direction", phantom.IDENTITY)
     for name, arguments in phantom.GEOMETRIES.items()
@@ -76,15 +87,23 @@ def make_scans(folder: Path, count: int, chance: random.Random) -> dict[str, pha
             labels = sitk.Cast(small_chest(seed=number).lungs, sitk.sitkInt16)
             sitk.WriteImage(labels, str(folder / place))
             expected[place] = "skipped"
+        elif kind < 7:
+            (folder / name).mkdir()
+            file, content = chance.choice(HOSTILE)(chance)
+            (folder / name / file).write_bytes(content)
+            expected[f"{name}/{file}"] = ANY
         else:
             direction = DIRECTIONS[number % len(DIRECTIONS)]
             found = small_chest(seed=number, direction=direction)
-            place = name if kind < 8 else name + SUFFIXES[number % len(SUFFIXES)]
-            if kind < 8:
+            place = NAMES[number % len(NAMES)].format(name)
+            if kind >= 10:
+                place += SUFFIXES[number % len(SUFFIXES)]
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            if kind < 10:
                 write_scan(folder / place, found.image)
             else:
                 sitk.WriteImage(found.image, str(folder / place))
-            expected[place] = found
+            expected[f"./{place}" if place.startswith("=") else place] = found
     return expected
 
 
@@ -121,12 +140,18 @@ def not_a_number(path: Path, chance: random.Random) -> None:
 
 
 class Faults:
-    """Kills and full disks at random moments, so many of each."""
+    """Kills, second batches and full disks at random moments, in proportion to the scans."""
 
-    def __init__(self, output: Path, small_disk: bool, chance: random.Random):
-        self._output, self._chance = output, chance
-        self._left = ["scan"] * KILLS_OF_SCANS + ["batch"] * KILLS_OF_BATCHES
-        self._left += ["disk"] * FULL_DISKS if small_disk else []
+    def __init__(
+        self, source: Path, output: Path, scans: int, small_disk: bool, chance: random.Random
+    ):
+        self._source, self._output, self._chance = source, output, chance
+        self._left = [
+            fault
+            for fault, share in FAULTS.items()
+            for _ in range(-(-share * scans // 100))
+            if small_disk or fault != "disk"
+        ]
         chance.shuffle(self._left)
         self._next = time.monotonic() + 5
         self._full_until = 0.0
@@ -152,6 +177,8 @@ class Faults:
         elif fault == "disk":
             self._fill()
             self._full_until = now + 5
+        elif fault == "rival":
+            self._start_a_rival(batch)
         else:
             running = scan_processes(self._output)
             if not running:
@@ -160,6 +187,13 @@ class Faults:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._chance.choice(running), signal.SIGKILL)
         self.done[fault] = self.done.get(fault, 0) + 1
+
+    def _start_a_rival(self, batch: subprocess.Popen) -> None:
+        """A second batch on the same output, which takes over; killed once the first has ended."""
+        with started(self._source, self._output) as rival:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                batch.wait(60)
+            rival.kill()
 
     def _fill(self) -> None:
         with (
@@ -170,17 +204,22 @@ class Faults:
                 file.write(b"\0" * 4096)
 
 
+def started(source: Path, output: Path) -> subprocess.Popen:
+    """A batch in a process of its own."""
+    return subprocess.Popen(
+        batch_script(source, output),
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
 def run_until_it_ends(source: Path, output: Path, faults: Faults) -> int:
     """Start the batch again until it ends without a fault; how often it was started."""
     starts = 0
     while True:
         starts += 1
-        with subprocess.Popen(
-            batch_script(source, output),
-            env=ENVIRONMENT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ) as batch:
+        with started(source, output) as batch:
             while batch.poll() is None:
                 faults.act(batch)
                 time.sleep(0.1)
@@ -192,11 +231,16 @@ def run_until_it_ends(source: Path, output: Path, faults: Faults) -> int:
 
 def judge(output: Path, records: dict[str, dict], expected: dict) -> tuple[list[str], list[str]]:
     """Places that were lost, and what is wrong."""
-    lost = [place for place in expected if place not in records]
+    lost = [place for place, truth in expected.items() if truth != ANY and place not in records]
     wrong = [f"{name} was left behind" for name in leftovers(output)]
     for place, record in records.items():
-        truth, path = expected[place], output / f"{record['name']}.seg.nrrd"
-        if isinstance(truth, str):
+        truth, path = expected.get(place, ANY), output / f"{record['name']}.seg.nrrd"
+        if record["status"] == "failed" and not record["error"].endswith("."):
+            wrong.append(f"{place}: failed in silence")
+        if truth == ANY:
+            if record["status"] == "done":
+                wrong.append(f"{place}: lungs in noise")
+        elif isinstance(truth, str):
             if record["status"] != truth or path.exists():
                 wrong.append(f"{place}: {record['status']} instead of {truth}")
         elif record["status"] != "done":
@@ -218,13 +262,14 @@ def main() -> int:
         source, output = Path(folder) / "in", Path(folder) / "out"
         source.mkdir()
         output.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "none", output]
+        size = f"size={max(20, arguments.scans) * DISK_BYTES}"
+        mount = ["mount", "-t", "tmpfs", "-o", size, "none", output]
         small_disk = bool(shutil.which("mount")) and (
             subprocess.run(mount, capture_output=True, check=False).returncode == 0
         )
         try:
             expected = make_scans(source, arguments.scans, chance)
-            faults = Faults(output, small_disk, chance)
+            faults = Faults(source, output, arguments.scans, small_disk, chance)
             starts = run_until_it_ends(source, output, faults)
             records = by_place(output, run_batch(source, output, QUICK, jobs=2))
             lost, wrong = judge(output, records, expected)
@@ -235,7 +280,8 @@ def main() -> int:
     print(f"asked       {len(expected)} scans of {' x '.join(map(str, SMALL['size']))} voxels")
     print(
         f"faults      {faults.done.get('scan', 0)} scans and {faults.done.get('batch', 0)} batches "
-        f"killed, disk full {faults.done.get('disk', 0)} times; started {starts} times"
+        f"killed, {faults.done.get('rival', 0)} batches taken over by a second one, disk full "
+        f"{faults.done.get('disk', 0)} times; started {starts} times"
     )
     print("came out    " + ", ".join(f"{statuses.count(s)} {s}" for s in sorted(set(statuses))))
     print(f"lost        {len(lost)}", *lost, sep="\n  ")
