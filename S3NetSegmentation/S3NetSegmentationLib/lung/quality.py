@@ -30,9 +30,10 @@ UNSURE_SHARE = 0.25
 """Share of the way from lung to tissue, and from tissue to lung, from which on a pixel is as much
 one as the other. On no plateau."""
 
-UNSURE_WEIGHT = 0.25
-"""Share of such pixels at the border that counts as wrong, and as missing: a pixel of a random
-mixture that is taken for what it mostly is is wrong by a quarter on average. On no plateau."""
+UNSURE_WEIGHT = 0.18
+"""Share of such pixels at the border that counts as wrong, and as missing. From the Dice scores of
+12 scans of 11 patients, on which it is 0.10 to 0.24; a pixel of a random mixture that is taken for
+what it mostly is is wrong by 0.25. From 0.16 to 0.20, the mean error changes by less than 0.001."""
 
 MIN_SLICE_SHARE = 0.1
 """Share of the largest slice of the lungs: smaller ones count, but say nothing by themselves. It
@@ -73,8 +74,8 @@ def assess(lungs: np.ndarray, scan: Scan) -> Quality:
     Inside the lungs what contradicts them is as bright as tissue: a disease that was taken in,
     or an error. Outside it is what is as dark as lung, inside the body and no gas, and what
     breaks off from one slice to the next. At the border it is what is neither lung nor tissue,
-    the more, the thinner the lungs and the coarser the pixels: a quarter of it counts as wrong,
-    a quarter as missing.
+    the more, the thinner the lungs and the coarser the pixels: a part of it counts as wrong,
+    and as much as missing.
 
     Parameters
     ----------
@@ -122,9 +123,7 @@ def left_out(lungs: np.ndarray, scan: Scan) -> list[tuple[float, slice]]:
         On the working grid, inside the scan's box.
     scan : Scan
     """
-    # What is thin is a mixture.
-    like = ndimage.binary_opening(_lung_like(lungs, scan), NEIGHBORS)
-    pieces, _ = ndimage.label(like)
+    pieces, _ = ndimage.label(_lung_like(lungs, scan))
     volumes = np.bincount(pieces.ravel())[1:] * np.prod(scan.spacing) / 1000
     boxes = ndimage.find_objects(pieces)
     return [
@@ -138,8 +137,9 @@ def _lung_like(lungs: np.ndarray, scan: Scan) -> np.ndarray:
     """What is as dark as lung inside the body, beyond the border of the lungs and the airways."""
     values = scan.hounsfield
     like = scan.body & (values < AERATED_HU) & (values > scan.air_level + GAS_MARGIN_HU)
-    # Next to the lungs a pixel is a mixture.
-    return like & ~ndimage.binary_dilation(lungs, NEIGHBORS) & ~scan.near_airways
+    # Next to the lungs a pixel is a mixture, and so is what is thin.
+    like &= ~ndimage.binary_dilation(lungs, NEIGHBORS) & ~scan.near_airways
+    return ndimage.binary_opening(like, NEIGHBORS)
 
 
 def _missed(lungs: np.ndarray, scan: Scan) -> np.ndarray:
