@@ -8,6 +8,7 @@ import numpy as np
 
 from ..labels import LUNG_NAMES
 from .densitometry import REGIONS, Numbers, distributions, numbers_of
+from .findings import sentences
 from .orientation import AxialOrientation
 from .quality import assess, interruptions, left_out, ranges
 from .scan import Scan
@@ -77,6 +78,7 @@ def measure(
         hints=(
             *_unlikely_volume(numbers, length),
             *_large_gaps(numbers, left_out(working, scan), order, len(lungs)),
+            *sentences(lungs, scan, order),
             *_hints(lungs, quality.doubtful, order),
         ),
     )

@@ -1,5 +1,7 @@
 """The estimate of the quality: high where the lungs are right, and it says where they are not."""
 
+from dataclasses import replace
+
 import numpy as np
 import phantom
 import pytest
@@ -125,3 +127,24 @@ def test_a_blurred_border_lowers_the_estimate():
     blurred = sitk.SmoothingRecursiveGaussian(sitk.Cast(found.image, sitk.sitkFloat32), 6.0)
     sharp, soft = (segment_lungs(image, QUICK).figures.quality for image in (found.image, blurred))
     assert soft < sharp - 0.02
+
+
+@pytest.mark.parametrize(
+    ("level", "words"),
+    [(-350, "of haze were left out"), (-1000, "of gas were left out as stomach or bowel")],
+)
+def test_what_was_left_out_beside_a_lung_is_named_with_its_place(segmented, level, words):
+    """What a lung lost, as the scan would show it if it were haze or gas."""
+    found, result = segmented
+    order = AxialOrientation(result.geometry)
+    lungs = order.apply(result.lung_array).copy()
+    high = np.flatnonzero((lungs == 1).any((1, 2)))[-1]
+    place = np.s_[high - 15 : high - 8, :, : lungs.shape[2] // 4]
+    lost = lungs[place] == 1
+    hounsfield = order.apply(found.hounsfield).copy()
+    hounsfield[place][lost] = level
+    lungs[place][lost] = 0
+    grid, box = result.scan.grid, result.scan.box
+    scan = replace(result.scan, hounsfield=grid.down(hounsfield)[box])
+    hints = measure(lungs, scan, hounsfield, order, result.geometry.voxel_ml).hints
+    assert any(f"{words} beside the upper third of the right lung" in hint for hint in hints)
