@@ -28,9 +28,9 @@ MIN_ENCLOSED = 0.75
 MAX_POCKET_HU = -30
 """Hounsfield units, the median of a pocket: darker than muscle and fluid. No effect from -80 on."""
 
-MAX_BUBBLE_HU, MIN_BUBBLE_SHARE = -200, 0.05
-"""Hounsfield units, darker than any fat, and the share of a pocket that is: it holds air. The
-second has no effect up to 0.1."""
+MAX_BUBBLE_HU, MIN_BUBBLE_SHARE = -200, 0.02
+"""Hounsfield units, darker than any fat, and the share of a pocket that is: it holds air. In fat
+between lung and ribs it is 0.00. The second has no effect up to 0.1, or 0.04 with `border` 0.7."""
 
 MIXED_PIXELS = 2
 """Pixels beside aerated lung that are mixtures of it."""
