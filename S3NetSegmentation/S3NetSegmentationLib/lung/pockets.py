@@ -11,16 +11,18 @@ from .haze import opened
 from .rib_cage import inner_wall, rays_from_middle
 
 SOLID_MM = 4.0
-"""Millimeters: what is thinner is no aerated lung, but air in the bronchi of dense lung."""
+"""Millimeters: what is thinner is no aerated lung, but air in the bronchi of dense lung. At 3.2,
+the same within 0.0004 Dice; 5 takes 64 mL more of an infection in."""
 
 MIN_DEPTH_MM = 6.0
-"""Millimeters by which the lung ends before the wall, beyond what it does elsewhere."""
+"""Millimeters by which the lung ends before the wall, beyond what it does elsewhere. Flat from 4.8
+to 7.5."""
 
 RIM_MM = 3.0
-"""Millimeters of the same at the rim of a pocket."""
+"""Millimeters of the same at the rim of a pocket. Flat from 1.8 to 4.8."""
 
 RIM_PLACES = 2
-"""Rays and slices that the rim may be wide."""
+"""Rays and slices that the rim may be wide. Flat from 1 to 3."""
 
 MIN_ENCLOSED = 0.75
 """Share of a pocket's rim along which lung reaches the wall. No effect from 0.65 to 0.85."""
@@ -30,10 +32,11 @@ MAX_POCKET_HU = -30
 
 MAX_BUBBLE_HU, MIN_BUBBLE_SHARE = -200, 0.02
 """Hounsfield units, darker than any fat, and the share of a pocket that is: it holds air. In fat
-between lung and ribs it is 0.00. The second has no effect up to 0.1, or 0.04 with `border` 0.7."""
+between lung and ribs it is 0.00. The first has no effect from -250 to -150, the second up to 0.1,
+or 0.04 with `border` 0.7."""
 
 MIXED_PIXELS = 2
-"""Pixels beside aerated lung that are mixtures of it."""
+"""Pixels beside aerated lung that are mixtures of it. No effect from 1 to 3."""
 
 MIN_POCKET_ML = 15.0
 """Milliliters of a pocket that is worth taking in; many smaller ones lie beside the vertebrae. No

@@ -11,23 +11,25 @@ from .block_grid import extent
 from .fine import FineScan
 
 RAYS = 360
-"""Rays in each slice, one a degree: 2.3 mm apart at the wall of a wide chest."""
+"""Rays in each slice, one a degree: 2.3 mm apart at the wall of a wide chest. Not measured."""
 
 RIB_HU = 120
-"""Hounsfield units of bone, at least, on a grid of some 1.4 mm."""
+"""Hounsfield units of bone, at least, on a grid of some 1.4 mm. Flat from 100 to 140."""
 
 BETWEEN_RIBS_MM = (36.0, 28.0)
 """Millimeters from head to foot and along the wall in which there is a rib: ribs lie 25 to 35 apart
-and run downward."""
+and run downward. Flat from 0.8 to 1.25 times as much."""
 
 SMOOTH_WALL_MM = 12.0
-"""Millimeters, the standard deviation of the smoothing between the ribs."""
+"""Millimeters, the standard deviation of the smoothing between the ribs. Flat from 9.6 to 15."""
 
 MAX_STEP_MM = 6.0
-"""Millimeters that a rib may lie farther out than those around it; a shoulder blade lies more."""
+"""Millimeters that a rib may lie farther out than those around it; a shoulder blade lies more.
+No effect from 4.8 to 7.5."""
 
 LEAST_RIBS = 0.02
-"""Weight of ribs in reach of that smoothing; where there is less, the wall is not known."""
+"""Weight of ribs in reach of that smoothing; where there is less, the wall is not known. No effect
+from 0.016 to 0.025."""
 
 
 class Rays:
@@ -132,11 +134,10 @@ def inner_wall(outer: np.ndarray, fine: FineScan, rays: Rays) -> np.ndarray:
     # What is farther out than the ribs around it is a shoulder blade.
     wall = ndimage.grey_opening(ribs, size, mode=("nearest", "wrap"))
     known = np.isfinite(ribs) & (ribs <= wall + MAX_STEP_MM)
-    smooth = [
-        ndimage.gaussian_filter(
-            each, [SMOOTH_WALL_MM / step for step in steps], mode=("nearest", "wrap")
-        )
+    reach = [SMOOTH_WALL_MM / step for step in steps]
+    total, weight = (
+        ndimage.gaussian_filter(each, reach, mode=("nearest", "wrap"))
         for each in (np.where(known, wall, 0), known.astype(np.float32))
-    ]
-    between = np.divide(*smooth, out=np.full_like(wall, np.inf), where=smooth[1] > LEAST_RIBS)
+    )
+    between = np.divide(total, weight, out=np.full_like(wall, np.inf), where=weight > LEAST_RIBS)
     return np.where(outer > 0, np.minimum(wall, between), np.inf)
