@@ -59,10 +59,6 @@ class BestIterates:
         for name, kept in self._state.items():
             torch.where(broadcast(better, kept), current[name], kept, out=kept)
 
-    def keep(self, network: S3Net) -> None:
-        """Keep the current iterate of those networks that have not settled."""
-        self.offer(network, self.iteration.to(self._explained))
-
     def restore(self, network: S3Net) -> None:
         """Give every network its best iterate."""
         network.load_state_dict(self._state, strict=False)

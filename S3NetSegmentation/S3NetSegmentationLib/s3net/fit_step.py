@@ -16,9 +16,6 @@ from .settings import NetworkSettings
 EARLIEST_KEPT = 2
 """Iterations before an iterate may be kept: the first maps are those of a random network."""
 
-MIN_ITERATIONS = 5
-"""Before a fit may end because few clusters are left (the authors' code)."""
-
 MOMENTUM = 0.9
 """Of SGD (paper, section 4.1)."""
 
@@ -55,8 +52,7 @@ class FitState:
         images = stacks.transpose(0, 1).flatten(1, 2)
         self.images = images.contiguous(memory_format=memory_format(stacks.device, len(stacks)))
         self.transform = IDENTITY.to(stacks, copy=True)
-        # Where few clusters are the end, the last iterate counts, however early.
-        earliest = 0 if settings.stop_at_clusters else min(EARLIEST_KEPT, settings.iterations - 1)
+        earliest = min(EARLIEST_KEPT, settings.iterations - 1)
         self.best = BestIterates(self.network, len(stacks), earliest)
         self._stacks, self._networks = stacks, len(stacks)
         self._settings = settings
@@ -68,13 +64,8 @@ class FitState:
         What it changes, it changes in place, and the host decides nothing on the way.
         """
         labels, losses = self.forward(self.transform)
-        clusters, enough = self._settings.clusters, self._settings.stop_at_clusters
-        if enough:
-            self.best.keep(self.network)
-            few = _present(labels, clusters) <= enough
-            self.best.settled |= few & (self.best.iteration >= MIN_ITERATIONS)
-        else:
-            self.best.offer(self.network, variance_explained(self._stacks, labels, clusters))
+        explained = variance_explained(self._stacks, labels, self._settings.clusters)
+        self.best.offer(self.network, explained)
         self.best.settled |= ~torch.isfinite(losses)
         self.best.iteration += 1
         self.backward(losses)
@@ -92,12 +83,6 @@ class FitState:
         losses.sum().backward()
         _clip_offset_gradients(self.network, self._networks)
         self._optimizer.step()
-
-
-def _present(labels: Tensor, clusters: int) -> Tensor:
-    """How many clusters each of the maps (N, B, H, W) has, (N,)."""
-    found = labels.new_zeros(len(labels), clusters)
-    return found.scatter_(1, labels.flatten(1), 1).sum(1)
 
 
 def _losses(

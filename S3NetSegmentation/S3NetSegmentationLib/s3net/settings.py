@@ -32,9 +32,6 @@ class NetworkSettings:
         Of SGD (paper, 4.1).
     weight_cross_entropy, weight_affine, weight_spatial : float
         Weights of the three losses (paper, equation 7); 0 leaves a term out, but not all.
-    stop_at_clusters : int
-        A fit ends when no more clusters than these are left, and its last iterate is kept
-        (the authors' code); 0 keeps the iterate that explains most of the intensity.
     """
 
     seed: int = 0
@@ -47,7 +44,6 @@ class NetworkSettings:
     weight_cross_entropy: float = 1.0
     weight_affine: float = 0.5
     weight_spatial: float = 0.6
-    stop_at_clusters: int = 0
 
     MINIMA: ClassVar[Mapping[str, float]] = {
         "channels": 1,
@@ -57,7 +53,6 @@ class NetworkSettings:
         "weight_cross_entropy": 0,
         "weight_affine": 0,
         "weight_spatial": 0,
-        "stop_at_clusters": 0,
     }
     OPTIONS: ClassVar[Mapping[str, Sequence[str]]] = {}
 

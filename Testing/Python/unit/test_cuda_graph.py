@@ -71,7 +71,7 @@ def state(fit_state):
 
 
 @pytest.mark.parametrize("networks", [1, 3])
-@pytest.mark.parametrize("change", [{}, {"stop_at_clusters": 3}, {"deformable": False}])
+@pytest.mark.parametrize("change", [{}, {"deformable": False}])
 def test_recorded_once_and_repeated_it_is_the_same_fit(networks, change):
     settings, stacks = replace(SMALL, **change), disks(networks)
     anew, repeating = (FitState(stacks, settings, 0) for _ in range(2))

@@ -169,16 +169,3 @@ def test_a_gpu_that_lacks_operators_is_chosen_by_the_user_alone(monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert resolve_device("auto").type == "cpu"
     assert resolve_device("mps").type == "mps"
-
-
-def test_a_fit_ends_when_few_clusters_are_left():
-    image = torch.zeros(1, 1, 32, 32)
-    image[..., 16:] = 1.0
-    settings = Settings(
-        channels=8, clusters=16, iterations=60, learning_rate=0.36, stop_at_clusters=3
-    )
-    seen = []
-    fitted = fit(image, settings, lambda done, total: seen.append(done))
-    labels = predict(fitted.network, image).argmax(1)
-    assert len(labels.unique()) <= 4
-    assert 6 <= len(seen) < 60

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from S3NetSegmentationLib.errors import Cancelled
+from S3NetSegmentationLib.s3net import best_iterate
 from S3NetSegmentationLib.s3net.fit import fit
 from S3NetSegmentationLib.s3net.fit_step import FitState
 from S3NetSegmentationLib.s3net.hardware.device import Device
@@ -19,7 +20,7 @@ from S3NetSegmentationLib.settings import Settings
 
 CPU = Device("cpu")
 SMALL = Settings(channels=6, clusters=7, iterations=12)
-LONG = replace(SMALL, iterations=5000, stop_at_clusters=1)
+LONG = replace(SMALL, iterations=5000)
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +76,7 @@ def test_progress_counts_the_images_in_order():
 
 
 def test_cancel_ends_all_fits(monkeypatch):
+    monkeypatch.setattr(best_iterate, "PATIENCE_ITERATIONS", LONG.iterations)
     iterations = []
     iterate = FitState.iterate
     monkeypatch.setattr(

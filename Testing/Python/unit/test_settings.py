@@ -40,7 +40,6 @@ def test_numbers_may_be_those_of_numpy():
         ("learning_rate", float("nan"), "at least 0"),
         ("inception", "no", "true or false, not 'no'"),
         ("device", None, "text, not None"),
-        ("stop_at_clusters", -1, "at least 0"),
         ("border", 0, "more than 0 and less than 1"),
         ("border", 1, "more than 0 and less than 1"),
         ("border", float("nan"), "more than 0 and less than 1"),
