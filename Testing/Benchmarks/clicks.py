@@ -38,7 +38,7 @@ import torch
 from cases import Case, chests
 from plot import curves
 from S3NetSegmentationLib.click.box import HALF_MM
-from S3NetSegmentationLib.click.growth import LEVELS
+from S3NetSegmentationLib.click.nested import LEVELS
 from S3NetSegmentationLib.click.regions import regions_at, warm_up
 from S3NetSegmentationLib.evaluation.overlap import dice
 from S3NetSegmentationLib.pipeline import segment_lungs

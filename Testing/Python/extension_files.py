@@ -14,6 +14,8 @@ MODULE_NAME = "S3NetSegmentation"
 MODULE = ROOT / MODULE_NAME
 LIBRARY = MODULE / f"{MODULE_NAME}Lib"
 SCRIPT = MODULE / f"{MODULE_NAME}.py"
+EFFECT_NAME = "SegmentEditorS3Net"
+EFFECT = ROOT / EFFECT_NAME
 PANEL = MODULE / "Resources" / "UI" / f"{MODULE_NAME}.ui"
 
 
@@ -30,10 +32,10 @@ def cmake_variables(path: Path) -> dict[str, list[str]]:
 
 
 def panel_scripts() -> list[Path]:
-    """The files that drive the panel: the module's script and the library's folder ui."""
+    """The files that drive Qt: the module's script, the library's folder ui, and the effect."""
     helpers = sorted((LIBRARY / "ui").rglob("*.py"))
     assert helpers, "the library has no folder ui"
-    return [SCRIPT, *helpers]
+    return [SCRIPT, *helpers, *sorted(EFFECT.rglob("*.py"))]
 
 
 def parse(path: Path) -> ast.Module:

@@ -8,8 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-LEVELS = 60
-"""Sizes to choose from."""
+from .nested import LEVELS
 
 SMALLEST_ML = 0.05
 """Volume of the smallest region."""

@@ -18,6 +18,9 @@ WINDOWS = (3.0, 8.0)
 FITTED_MM = (-10.0, 0.0, 10.0)
 """Slices that the network is fitted to, from that of the click."""
 
+FITTED_HALF_MM = 30.0
+"""How much of them, from the click; it then predicts the whole box."""
+
 CLICKED_MM = 3.0
 """Radius of the neighborhood of the click once the noise has been taken out."""
 
@@ -75,8 +78,13 @@ def by_network(box: ClickedBox, settings: NetworkSettings) -> np.ndarray:
     images = torch.from_numpy(_windowed(box))
     offsets = np.round(np.array(FITTED_MM) / box.spacing[0]).astype(int)
     slices = np.unique(np.clip(box.index[0] + offsets, 0, len(images) - 1))
+    rows, columns = (
+        slice(max(0, i - round(FITTED_HALF_MM / size)), i + round(FITTED_HALF_MM / size) + 1)
+        for i, size in zip(box.index[1:], box.spacing[1:], strict=True)
+    )
     try:
-        network = fit(images[slices.tolist()], settings, refits=0).network
+        fitted = images[slices.tolist(), :, rows, columns]
+        network = fit(fitted, settings, refits=0).network
     except FitError:
         return np.zeros_like(box.values)
     likely = _cluster_likelihoods(to_array(torch.log_softmax(predict(network, images), 1)), box)

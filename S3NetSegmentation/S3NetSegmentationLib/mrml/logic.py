@@ -12,6 +12,7 @@ import SimpleITK as sitk
 import slicer
 
 from ..batch.words import NAME_BY, SEGMENTATION
+from ..click.nested import Regions
 from ..errors import Cancelled, InputError
 from ..jobs.job import Polled, wait_for
 from ..jobs.segmentation import SegmentationJob
@@ -22,6 +23,7 @@ from ..manual_choice import as_text, choose_tissues, merge_tissues, pick, restor
 from ..progress import Progress
 from ..result import LungResult, Part
 from ..settings import Settings
+from .clicking import Clicks, spacingOf, voxelAt, waitForRegions
 from .edits import (
     Shapes,
     differing,
@@ -163,6 +165,7 @@ class SegmentationLogic:
         super().__init__()
         self.startJob = startJob
         self._done: list[_Done] = []
+        self._clicks = Clicks()
 
     def segment(
         self,
@@ -462,9 +465,38 @@ class SegmentationLogic:
         SegmentationLogic._latest = (node.GetID(), _key(node), done.before) if done.before else None
 
     def forget(self) -> None:
-        """Let go of what is kept in memory for the next choice or undo, as the scene is closed."""
+        """Let go of what is kept for the next choice, undo or click, as the scene is closed."""
         self._done = []
         SegmentationLogic._latest = None
+        self._clicks.close()
+
+    def regionsAt(
+        self, volumeNode: slicer.vtkMRMLScalarVolumeNode, ras: Sequence[float]
+    ) -> Regions:
+        """The nested regions that belong together around a point, and wait for them.
+
+        The first call takes seconds longer: its process stays warm until `forget`.
+
+        Parameters
+        ----------
+        volumeNode : vtkMRMLScalarVolumeNode
+            Any modality; linear transforms are respected.
+        ras : sequence of float
+            World coordinates in mm.
+
+        Returns
+        -------
+        Regions
+            ``regions.on(shape, level)`` is a mask of the voxels.
+
+        Raises
+        ------
+        S3NetError
+            If the point lies outside the volume, or the process fails.
+        """
+        index = voxelAt(volumeNode, ras)
+        self._clicks.ask(slicer.util.arrayFromVolume(volumeNode), spacingOf(volumeNode), index)
+        return waitForRegions(self._clicks)
 
     def tissues(
         self, segmentationNode: slicer.vtkMRMLSegmentationNode | None

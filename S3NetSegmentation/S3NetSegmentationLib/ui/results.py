@@ -21,6 +21,9 @@ COLUMNS = (LUNG, *(quantity.title for quantity in BRIEF), EDITED)
 OPACITY = 0.5
 """Of the map of aeration over the scan."""
 
+EFFECT = "S3-Net"
+"""The effect of Segment Editor that corrects with a click."""
+
 
 class ResultsPanel:
     """Shows what is known of a segmentation, its surfaces, and opens the Segment Editor on it.
@@ -132,6 +135,7 @@ class ResultsPanel:
             editor = slicer.modules.SegmentEditorWidget.editor
             editor.setSegmentationNode(self._segmentationNode)
             editor.setSourceVolumeNode(volumeOf(self._segmentationNode))
+            editor.setActiveEffectByName(EFFECT)
 
 
 def frame3DViews() -> None:

@@ -15,7 +15,7 @@ import vtk
 from PySide6 import QtCore, QtWidgets
 from vtk.util import numpy_support
 
-from . import menu, pythonqt, scripted, widgets
+from . import menu, pythonqt, scripted, segment_editor, widgets
 
 MODULE = Path(__file__).resolve().parents[3] / "S3NetSegmentation" / "S3NetSegmentation.py"
 
@@ -62,6 +62,10 @@ class SliceView:
         self._composite.SetLayoutName("Red")
         self._interactor = vtk.vtkGenericRenderWindowInteractor()
         self._renderer = vtk.vtkRenderer()
+
+    def className(self):
+        """That of Slicer's widget."""
+        return "qMRMLSliceWidget"
 
     def mrmlSliceNode(self):
         """The real node of the view."""
@@ -244,10 +248,11 @@ class Application(slicer_scene.Application, Signals):
         self.install()
         self._layoutManager = LayoutManager(self.fresh_scene())
         panel = ModulePanel()
-        edited = SimpleNamespace(segmentationNode=None, sourceVolumeNode=None)
+        edited = SimpleNamespace(segmentationNode=None, sourceVolumeNode=None, effect=None)
         editor = SimpleNamespace(
             setSegmentationNode=lambda node: setattr(edited, "segmentationNode", node),
             setSourceVolumeNode=lambda node: setattr(edited, "sourceVolumeNode", node),
+            setActiveEffectByName=lambda name: setattr(edited, "effect", name),
         )
         slicer.modules.SegmentEditorWidget = SimpleNamespace(editor=editor, edited=edited)
         slicer.modules.s3netsegmentation = SimpleNamespace(
@@ -320,4 +325,5 @@ def start(settings_file: str) -> Application:
     ):
         setattr(slicer, kind.__name__, kind)
     scripted.install()
+    segment_editor.install()
     return Application()

@@ -105,8 +105,10 @@ WIDGETS = [
 PLAIN = [
     "QApplication",
     "QColor",
+    "QCursor",
     "QFile",
     "QHeaderView",
+    "QIcon",
     "QKeySequence",
     "QTableWidgetItem",
     "Qt",

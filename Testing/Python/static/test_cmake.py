@@ -6,7 +6,17 @@ import re
 from pathlib import Path
 
 import pytest
-from extension_files import LIBRARY, MODULE, MODULE_NAME, PANEL, ROOT, SCRIPT, cmake_variables
+from extension_files import (
+    EFFECT,
+    EFFECT_NAME,
+    LIBRARY,
+    MODULE,
+    MODULE_NAME,
+    PANEL,
+    ROOT,
+    SCRIPT,
+    cmake_variables,
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +52,21 @@ def test_every_folder_of_the_library_is_a_package():
     assert [folder.name for folder in folders if not (folder / "__init__.py").is_file()] == []
 
 
-def test_slicer_builds_the_module_with_these_lists():
-    text = (MODULE / "CMakeLists.txt").read_text(encoding="utf-8")
-    assert cmake_variables(MODULE / "CMakeLists.txt")["MODULE_NAME"] == [MODULE_NAME]
+def test_the_lists_of_the_effect_are_complete():
+    listed = cmake_variables(EFFECT / "CMakeLists.txt")
+    files = {
+        path.relative_to(EFFECT).as_posix()
+        for path in EFFECT.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    named = {*listed["MODULE_PYTHON_SCRIPTS"], *listed["MODULE_PYTHON_RESOURCES"]}
+    assert named == files - {"CMakeLists.txt"}
+
+
+@pytest.mark.parametrize("folder", [MODULE, EFFECT])
+def test_slicer_builds_the_module_with_these_lists(folder: Path):
+    text = (folder / "CMakeLists.txt").read_text(encoding="utf-8")
+    assert cmake_variables(folder / "CMakeLists.txt")["MODULE_NAME"] == [folder.name]
     call = re.search(r"slicerMacroBuildScriptedModule\(([^)]*)\)", text)[1].split()
     assert call[:6] == [
         *("NAME", "${MODULE_NAME}"),
@@ -69,5 +91,5 @@ def test_tests_that_run_in_slicer_exist(folder: Path):
 def test_the_build_reaches_every_folder():
     text = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
     folders = re.findall(r"add_subdirectory\((\S+)\)", text)
-    assert folders == [MODULE_NAME, "Testing"]
+    assert folders == [MODULE_NAME, EFFECT_NAME, "Testing"]
     assert all((ROOT / folder / "CMakeLists.txt").is_file() for folder in folders)

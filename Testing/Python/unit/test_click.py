@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from S3NetSegmentationLib.click.growth import LEVELS
+from S3NetSegmentationLib.click.nested import LEVELS
 from S3NetSegmentationLib.click.regions import regions_at
 from S3NetSegmentationLib.errors import InputError
 from S3NetSegmentationLib.evaluation.overlap import dice

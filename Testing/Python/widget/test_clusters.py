@@ -226,6 +226,7 @@ def test_edit_in_segment_editor(done, application):
     edited = slicer.modules.SegmentEditorWidget.edited
     assert edited.segmentationNode is done.segmentation
     assert edited.sourceVolumeNode is done.volume
+    assert edited.effect == "S3-Net"
 
 
 def test_undo_takes_the_run_back_and_the_panel_follows(done):

@@ -1,0 +1,1 @@
+"""The effect "S3-Net" of Segment Editor."""
