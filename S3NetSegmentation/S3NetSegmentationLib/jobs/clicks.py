@@ -113,9 +113,9 @@ class ClickProcess:
             self._job.result()
         except JobDied as died:
             raise S3NetError(
-                f"The process for clicks ended unexpectedly {died.reason}; choose the effect again."
+                f"The process for clicks ended unexpectedly {died.reason}; click again."
             ) from died
-        raise S3NetError("The process for clicks has ended; choose the effect again.")
+        raise S3NetError("The process for clicks has ended; click again.")
 
 
 def answer_clicks(folder: Path, on_progress: OnProgress) -> None:

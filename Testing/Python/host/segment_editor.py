@@ -104,8 +104,8 @@ class SegmentEditor:
         scene = slicer.mrmlScene
         self.segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
         self.segmentation.CreateDefaultDisplayNodes()
-        self.segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
         self.segmentation.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
+        self.segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
         self.segmentation.GetSegmentation().AddEmptySegment(SEGMENT, SEGMENT)
         self.node = scene.AddNewNodeByClass("vtkMRMLSegmentEditorNode")
         self.logic = slicer.vtkSlicerSegmentEditorLogic()
