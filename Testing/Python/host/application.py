@@ -152,21 +152,26 @@ class LayoutManager(Signals):
     """Knows the slice views, and a 3D view."""
 
     threeDViewCount = 1
-    layout = 3
 
     def __init__(self, scene):
         super().__init__()
         self.red = SliceView(scene)
-        scene.AddNewNodeByClass("vtkMRMLLayoutNode")
+        self._node = scene.AddNewNodeByClass("vtkMRMLLayoutNode")
+        self.setLayout(self._node.SlicerLayoutFourUpView)
         self.view3D = ThreeDView()
 
     def threeDWidget(self, index):
         """The widget of the 3D view."""
         return self.view3D
 
+    @property
+    def layout(self):
+        """The number of the arrangement of the views."""
+        return self._node.GetViewArrangement()
+
     def setLayout(self, layout):
         """Arrange the views in another way."""
-        self.layout = layout
+        self._node.SetViewArrangement(layout)
 
     def sliceViewNames(self):
         """One view is enough."""

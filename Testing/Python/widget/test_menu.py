@@ -97,10 +97,7 @@ def test_a_study_is_segmented_one_scan_after_the_other(panel, menu, study, stepw
     wait(lambda: panel.ui.progressBar.value == 17)
     assert panel.ui.progressBar.format.startswith("Scan 1/3")
     assert stepwise.current is first, "never two at once"
-    first.running = False
-    wait(lambda: stepwise.current is not first)
-    stepwise.current.running = False
-    wait(lambda: not panel.run.isRunning)
+    end(panel, stepwise, wait)
     assert panel.ui.statusLabel.text.startswith("Segmented 2 of 3 scans in")
     assert ctkMessageBox.shown == [], "what is wrong is in the table"
     notes = {row["Scan"]: row["Note"] for row in table()}
@@ -118,18 +115,23 @@ def test_the_scan_in_the_panel_shows_its_result_after_the_queue(panel, menu, stu
     panel.ui.inputSelector.setCurrentNode(volume)
     finish(panel, menu, study, stepwise, wait)
     assert panel.ui.outputSelector.currentNode() is segmentationOf(volume)
-    assert panel.ui.resultsTable.rowCount == 2
+    assert panel.ui.resultsTable.rowCount == 3
 
 
 def finish(panel, menu, item, stepwise, wait):
     menu(item)[ENTRY].trigger()
+    end(panel, stepwise, wait)
 
-    def end():
+
+def end(panel, stepwise, wait):
+    """Let each scan end as it comes."""
+
+    def isOver():
         if stepwise.current:
             stepwise.current.running = False
         return not panel.run.isRunning
 
-    wait(end)
+    wait(isOver)
 
 
 def test_a_scan_that_fails_does_not_stop_the_next(panel, menu, study, stepwise, wait, monkeypatch):

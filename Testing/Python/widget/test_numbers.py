@@ -20,14 +20,14 @@ def test_the_histogram_is_shown_beside_the_slices(done, application):
     assert selection.GetActivePlotChartID() == chart.GetID()
 
 
-def test_the_map_lies_over_the_scan_and_beside_the_clusters(done, application, wait):
+def test_the_map_lies_over_the_scan_and_beside_the_tissues(done, application, wait):
     layers = application.layoutManager().red.mrmlSliceCompositeNode()
-    done.ui.showClustersCheckBox.click()
-    clusters = layers.GetLabelVolumeID()
+    done.ui.showTissuesCheckBox.click()
+    tissues = layers.GetLabelVolumeID()
     done.ui.aerationCheckBox.click()
     overlay = done.segmentation.GetNodeReference(AERATION)
     assert layers.GetForegroundVolumeID() == overlay.GetID()
-    assert layers.GetLabelVolumeID() == clusters
+    assert layers.GetLabelVolumeID() == tissues
     left = segment_array(done.segmentation, "left_lung", done.volume)
     assert slicer.util.arrayFromVolume(overlay)[left > 0].any()
     slicer.util.updateSegmentBinaryLabelmapFromArray(
