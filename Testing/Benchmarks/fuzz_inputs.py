@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Python"))
 
 from dicom_files import enhanced, hounsfield, save_dicom, write_series  # noqa: E402
 from real_data import DATA  # noqa: E402
+from S3NetSegmentationLib.lung.densitometry import QUANTITIES, REGIONS  # noqa: E402
 
 File = tuple[str, bytes]
 
@@ -265,10 +266,7 @@ RECORD = {
     "quality": 0.9,
     "seconds": 2.5,
     "attempts": 1,
-    "lungs": [
-        {"name": name, "volume_ml": 2000.0, "mean_hu": -850.0, "emphysema_fraction": 0.01}
-        for name in ("right lung", "left lung")
-    ],
+    "numbers": {region: {each.key: 1.0 for each in QUANTITIES} for region in REGIONS},
     "image": {"size": [4, 5, 6], "spacing_mm": [1.0, 1.0, 2.5]},
     "settings": {"seed": 0},
 }

@@ -22,6 +22,7 @@ from ..batch.words import (
     SKIPPED,
 )
 from ..errors import Cancelled
+from ..lung.densitometry import REGIONS
 from ..progress import Progress
 from ..settings import Settings
 from .common import (
@@ -198,7 +199,8 @@ def _line(record: dict) -> str:
     parts = [f"{record['status']:<9} {record['name']}"]
     if record["status"] == DONE:
         volumes = ", ".join(
-            f"{lung['name']} {lung['volume_ml']:.0f} mL" for lung in record["lungs"]
+            f"{REGIONS[side]} {record['numbers'][side]['volume_ml']:.0f} mL"
+            for side in ("right", "left")
         )
         parts.append(f"{volumes}, {record['seconds']:.0f} s")
     parts += filter(None, [record["error"], *(f"Warning: {each}" for each in record["warnings"])])

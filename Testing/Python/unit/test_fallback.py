@@ -126,7 +126,7 @@ def chest():
 
 
 def check_same(result, expected):
-    for name in ("lungs", "clusters"):
+    for name in ("lungs", "tissues"):
         found, right = (sitk.GetArrayFromImage(getattr(r, name)) for r in (result, expected))
         assert (found == right).mean() > 0.999
     assert result.lungs_found
