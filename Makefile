@@ -15,8 +15,9 @@ READY := .venv/.ready
 DATA := .cache/sample
 OUT := demo
 MUTANTS := .cache/mutants
-# A process for each core, and whole files for each process, as tests of a file share what they make.
-PYTEST := -m pytest -n logical --maxprocesses 4 --dist loadfile
+# A process for each core. Whole files for each, as the tests of a file share what they make, and in
+# their order: the stand-ins of the application come after the real scene.
+PYTEST := -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo docs test test-newest test-oldest lock mutants format clean
 

@@ -16,6 +16,7 @@ def application():
 @pytest.fixture
 def scene(application):
     """A fresh scene."""
+    application.install()  # the panel's tests have another one
     yield application.fresh_scene()
     application.close_scene()
 

