@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..errors import Cancelled, S3NetError
+from ..io.files import new_temporary_folder
 from ..jobs.job import Job, JobDied, OnLog, OnProgress, wait_for
 from ..jobs.protocol import read_job, write_job
 from ..settings import Settings
@@ -65,9 +65,7 @@ def run_batch_in_background(
             raise Cancelled("Stopped; the finished scans are kept, the same call goes on.")
         on_idle()
 
-    with tempfile.TemporaryDirectory(
-        prefix="s3net-", dir=temporary, ignore_cleanup_errors=True
-    ) as folder:
+    with new_temporary_folder(temporary) as folder:
         write_job(Path(folder), job)
         try:
             return wait_for(Job(run_job, Path(folder)), on_progress, on_log, check)

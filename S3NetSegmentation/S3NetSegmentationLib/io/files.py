@@ -79,6 +79,14 @@ def retry_on_permission_error(act: Callable[[], None]) -> None:
     return act()
 
 
+def new_temporary_folder(parent: str | None = None) -> tempfile.TemporaryDirectory[str]:
+    """A folder of our own, by default where the system wants temporary files; no check of errors.
+
+    On Windows, a file in it that another process still holds is left behind.
+    """
+    return tempfile.TemporaryDirectory(prefix="s3net-", dir=parent, ignore_cleanup_errors=True)
+
+
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
     """A folder for temporary files that is gone at the end.
@@ -89,7 +97,7 @@ def temporary_folder() -> Iterator[Path]:
         If it can't be made, or an error of the system says that it can't be written to.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix="s3net-", ignore_cleanup_errors=True) as folder:
+        with new_temporary_folder() as folder:
             yield Path(folder)
     except OSError as error:
         raise S3NetError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import NoReturn
 import numpy as np
 
 from ..errors import FitError, InputError, S3NetError
+from ..io.files import new_temporary_folder
 from .job import Job, JobDied, OnProgress
 from .process_setup import load_torch
 
@@ -39,13 +39,7 @@ class ClickProcess:
         self._asked = 0
         with ExitStack() as undo:
             try:
-                self._folder = Path(
-                    undo.enter_context(
-                        tempfile.TemporaryDirectory(
-                            prefix="s3net-", dir=temporary, ignore_cleanup_errors=True
-                        )
-                    )
-                )
+                self._folder = Path(undo.enter_context(new_temporary_folder(temporary)))
                 self._job = Job(answer_clicks, self._folder)
             except OSError as error:
                 raise _unusable(error) from error

@@ -9,12 +9,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from ..io.files import new_temporary_folder
 from .protocol import TEMPORARY, Log, Message, Task, parse
 
 LIBRARY = Path(__file__).resolve().parents[2]
@@ -47,7 +47,7 @@ class WorkerProcess:
         cores = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
         arguments = [f"{task.__module__}:{task.__qualname__}"]
         arguments += [] if folder is None else [str(folder)]
-        self._temporary = tempfile.TemporaryDirectory(prefix="s3net-", ignore_cleanup_errors=True)
+        self._temporary = new_temporary_folder()
         self._process = subprocess.Popen(
             [python, "-m", "S3NetSegmentationLib.jobs.worker", *arguments],
             stdin=subprocess.PIPE,

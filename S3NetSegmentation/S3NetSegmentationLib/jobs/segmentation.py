@@ -14,6 +14,7 @@ import SimpleITK as sitk
 
 from ..errors import Cancelled, S3NetError
 from ..geometry import Geometry
+from ..io.files import new_temporary_folder
 from ..progress import Progress
 from ..result import LungResult
 from ..settings import Settings
@@ -95,13 +96,7 @@ class SegmentationJob:
     ) -> LungResult:
         with ExitStack() as undo:
             try:
-                folder = Path(
-                    undo.enter_context(
-                        tempfile.TemporaryDirectory(
-                            prefix="s3net-", dir=temporary, ignore_cleanup_errors=True
-                        )
-                    )
-                )
+                folder = Path(undo.enter_context(new_temporary_folder(temporary)))
                 write_scan(folder, image, settings)
                 self._go_on()
                 job = Job(segment, folder)

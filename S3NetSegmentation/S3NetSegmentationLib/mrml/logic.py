@@ -672,8 +672,7 @@ def _indexAt(
     ras: Sequence[float], volumeNode: slicer.vtkMRMLScalarVolumeNode, box: VoxelBox
 ) -> tuple[int, int, int]:
     """The voxel (k, j, i) of a box at a point; it may lie outside."""
-    position = np.linalg.inv(ijkToWorld(volumeNode)) @ [*ras, 1]
-    k, j, i = (np.rint(position[2::-1]).astype(int) - box.start).tolist()
+    k, j, i = (n - first for n, first in zip(voxelAt(volumeNode, ras), box.start, strict=True))
     return k, j, i
 
 
