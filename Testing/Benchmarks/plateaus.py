@@ -5,7 +5,9 @@
 prints, for each constant, the values around its own at which the result stays the same: on
 average to 0.001, in every scan to 0.005. The result is the Dice score, in which a voxel on
 another side than before counts as wrong; for ``quality.py`` it is how near the estimate comes to
-the score. What needs other fits is tried on few scans. Run again, it goes on where it was stopped.
+the score, for ``tissues.py`` the share of the body that is the same kind of tissue as before, and
+for ``figures.py`` and ``findings.py`` the number of hints. What needs other fits is tried on few
+scans. Run again, it goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -24,10 +26,13 @@ from cases import Case, cases
 from S3NetSegmentationLib import lung, pipeline
 from S3NetSegmentationLib.geometry import Geometry
 from S3NetSegmentationLib.lung.decision import decide_lungs
+from S3NetSegmentationLib.lung.figures import measure
 from S3NetSegmentationLib.lung.orientation import AxialOrientation
 from S3NetSegmentationLib.lung.quality import assess
 from S3NetSegmentationLib.lung.scan import prepare
+from S3NetSegmentationLib.lung.tissues import KINDS, kind_of
 from S3NetSegmentationLib.pipeline import segment_lungs
+from S3NetSegmentationLib.result import LungResult
 from S3NetSegmentationLib.settings import Settings
 
 MODULES = {
@@ -36,10 +41,11 @@ MODULES = {
 }
 NO_THRESHOLDS = {"UNSURE_OFFSET", "EMPHYSEMA_HU", "LUNG_HU", "AIR_HU", "DOUBTFUL_QUALITY"}
 NO_THRESHOLDS |= {"HYPERINFLATED_HU", "POOR_HU", "NONE_HU"}
-NO_THRESHOLDS |= {"MIN_SLICE_SHARE", "LEFTWARD", "BACKWARD", "UPWARD", "RAYS"}
+NO_THRESHOLDS |= {"MIN_SLICE_SHARE", "LEFTWARD", "BACKWARD", "UPWARD", "MAX_NAMED"}
 REFITTED = {"TABLE_MM", "AIR_OR_LUNG_HU", "SOFT_TISSUE_HU", "COARSE_MM", "WIDE_WINDOW_HU"}
 REFITTED |= {"GAS_WINDOW_HU", "BODY_WEIGHT", "SAME_CLUSTER_HU", "OVERLAP_HU"}
 DECIDING = {"decision", "gas", "sides", "airways", "disease", "fine", "haze", "pockets", "rib_cage"}
+AFTERWARD = {"quality", "figures", "findings"}
 FEW_SCANS = ("cip_copd", "elastix_lung", "medseg_2")
 MAX_MEAN_CHANGE, MAX_CHANGE = 0.001, 0.005
 
@@ -92,7 +98,7 @@ class Run:
                 setattr(each, name, own)
 
     def figure(self, module: str, again: bool) -> float:
-        """Dice score or accuracy of the estimate, after the steps that the module has a part in."""
+        """What the module is for, after the steps that it has a part in."""
         result, scan, lungs = self.result, self.result.scan, self.lungs
         if again and module in DECIDING:
             if module == "airways":
@@ -100,14 +106,28 @@ class Run:
             lungs = decide_lungs(
                 result.labels, result.chosen, scan, self.hounsfield, self.order, self.settings
             )
-        elif again and module != "quality":
-            lungs = self.order.apply(segment_lungs(self.case.image, self.settings).lung_array)
+        elif again and module not in AFTERWARD:
+            result = segment_lungs(self.case.image, self.settings)
+            lungs = self.order.apply(result.lung_array)
+        if module == "tissues":
+            before, now = (
+                _kinds(each)[self.result.tissue_array > 0] for each in (self.result, result)
+            )
+            return float(np.mean(before == now))
+        if module in AFTERWARD - {"quality"}:
+            return len(measure(lungs, scan, self.hounsfield, self.order, 1.0).hints)
         right = self.truth & (lungs > 0) & ((self.lungs == 0) | (lungs == self.lungs))
         total = np.count_nonzero(lungs) + np.count_nonzero(self.truth)
         dice = 2 * np.count_nonzero(right) / total
         if module != "quality":
             return dice
         return 1 - abs(assess(scan.grid.down(lungs > 0)[scan.box] > 0.5, scan).score - dice)
+
+
+def _kinds(result: LungResult) -> np.ndarray:
+    """The kind of tissue of each voxel, 0 outside the body."""
+    kinds = [0, *(1 + KINDS.index(kind_of(tissue.mean_hu)) for tissue in result.tissue_table)]
+    return np.array(kinds, np.uint8)[result.tissue_array]
 
 
 def fit_once() -> None:
