@@ -29,7 +29,7 @@ def a_reader(path: Path) -> None:
         case b"raise":
             raise KeyError("What is this?")
         case b"crash":
-            os.kill(os.getpid(), signal.SIGSEGV)
+            os.kill(os.getpid(), signal.SIGKILL)
         case b"hang":
             time.sleep(60)
         case b"memory":
