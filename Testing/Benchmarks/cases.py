@@ -25,6 +25,9 @@ ABDOMENS = {
 LOBES = {LEFT: (10, 11), RIGHT: (12, 13, 14)}
 """Labels of the lobes of each lung in the structures of the sample chest (TotalSegmentator)."""
 
+SCANS = ("chest CT", "diseased chest CT", "abdomen CT")
+"""The groups that are volumes."""
+
 WRONG_REFERENCES = {
     "dev_52": "takes in the air around the body",
     "dev_79": "leaves out the right lung",
@@ -67,16 +70,21 @@ def cases(data: Path, sample: Path | None, quick: bool) -> Iterator[Case]:
     """Everything there is; with `quick` a few images of each group."""
     yield from _every(_kaggle(data), 10 if quick else 1)
     yield from _every(_pictures("LungSegDB", data / "lungsegdb_512"), 4 if quick else 1)
+    diseased = data / "diseased"
+    yield from _every(_pictures("COVID-19 slices", diseased / "lungsegdb_512"), 27 if quick else 1)
     yield from _every(_pictures("PH2 skin", data / "ph2_skin"), 7 if quick else 1)
     yield from chests(data)
-    if sample and not quick:
+    if quick:
+        return
+    if sample:
         yield _sample(sample)
-    yield from _volumes("abdomen CT", _found(data, {} if quick else ABDOMENS))
+    yield from chests(diseased, "diseased chest CT")
+    yield from _volumes("abdomen CT", _found(data, ABDOMENS))
 
 
-def chests(data: Path) -> Iterator[Case]:
+def chests(data: Path, group: str = "chest CT") -> Iterator[Case]:
     """The volumes of chests in a folder."""
-    yield from _volumes("chest CT", _found(data, CHESTS) | _named_chests(data / "chest3d"))
+    yield from _volumes(group, _found(data, CHESTS) | _named_chests(data / "chest3d"))
 
 
 def _every(found: Iterator[Case], step: int) -> Iterator[Case]:

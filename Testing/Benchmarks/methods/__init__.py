@@ -56,6 +56,7 @@ def methods() -> dict[str, Method]:
     return {
         "s3net": s3net.METHOD,
         "s3net slice mode": s3net.SLICE_MODE,
+        "s3net border 0.7": s3net.FARTHER_BORDER,
         **s3net.ABLATIONS,
         "paper": paper.AS_WRITTEN,
         "paper as coded": paper.AS_CODED,

@@ -50,6 +50,9 @@ def _method(**changes) -> Method:
 
 METHOD = _method()
 SLICE_MODE = Method(volume=_volume("lung-ct", mode="slice"))
+FARTHER_BORDER = Method(volume=_volume("lung-ct", border=0.7))
+"""Where many readers draw it."""
+
 ABLATIONS = {
     "s3net without affine": _method(weight_affine=0),
     "s3net without spatial": _method(weight_spatial=0),
