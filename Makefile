@@ -3,6 +3,8 @@
 # make test         lint, types, layers, documentation and every test, with the versions in requirements.lock
 # make test-newest  every test with the newest versions that pyproject.toml allows
 # make test-oldest  the same with the oldest ones
+# make benchmark    measure again what the images at hand allow, and render the tables (hours)
+# make tables       render the tables of docs/measurements.md from measurements.json
 # make lock         renew requirements.lock
 # make mutants      plant small faults in the library and list those that no test notices (hours)
 # make format       format the code
@@ -15,11 +17,14 @@ READY := .venv/.ready
 DATA := .cache/sample
 OUT := demo
 MUTANTS := .cache/mutants
+BENCHMARKS := $(BIN)/python Testing/Benchmarks
+IMAGES ?= ../shared/data
+MEASURED := .cache/benchmark
 # A process for each core. Whole files for each, as the tests of a file share what they make, and in
 # their order: the stand-ins of the application come after the real scene.
 PYTEST := -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo docs test test-newest test-oldest lock mutants format clean
+.PHONY: help demo docs test test-newest test-oldest benchmark tables lock mutants format clean
 
 help:
 	@sed -n 's/^# //p' Makefile | sed -n '/^make/p'
@@ -71,6 +76,26 @@ test-oldest:
 	  --editable '.[test,cluster]'
 	.venv-oldest/$(SCRIPTS)/uv pip list --python .venv-oldest
 	.venv-oldest/$(SCRIPTS)/python $(PYTEST)
+
+# accuracy.py runs with the chest of sample-data alone where there are no images.
+benchmark: $(READY)
+	$(BIN)/s3net sample-data $(DATA)
+	$(BENCHMARKS)/accuracy.py --data $(IMAGES) --sample $(DATA) --out $(MEASURED)
+	$(BENCHMARKS)/accuracy.py --data $(IMAGES) --sample $(DATA) --out $(MEASURED) \
+	  --groups CT --methods "s3net slice mode" "s3net border 0.7"
+	$(BENCHMARKS)/accuracy.py --data $(IMAGES) --sample $(DATA) --out $(MEASURED) \
+	  --groups PH2 Kaggle --methods paper "paper as coded" "whole picture" k-means
+	$(BENCHMARKS)/summary.py $(MEASURED)
+	[ ! -d $(IMAGES) ] || $(BENCHMARKS)/clicks.py --data $(IMAGES) --record
+	$(BENCHMARKS)/speed.py --sample $(DATA) --output $(MEASURED) --record
+	$(BIN)/python -m pip install --quiet lungmask dcm2niix
+	$(BENCHMARKS)/beside_lungmask.py --sample $(DATA) --record
+	$(BENCHMARKS)/fuzz.py --out $(MEASURED)/fuzz --record
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BENCHMARKS)/dcm2niix.py --record
+	$(MAKE) tables
+
+tables: $(READY)
+	$(BENCHMARKS)/tables.py
 
 lock: $(READY)
 	$(BIN)/python -m pip install --quiet uv

@@ -5,11 +5,13 @@
 appends the figures of each image to ``accuracy.jsonl``, writes ``overlays.html`` of what it
 computed, and prints a table of all that the file holds. What is in the file is not computed again,
 so the same command goes on where it was stopped; after a change of the code, name a new folder.
+``summary.py benchmark`` then takes the figures to the documentation.
 
 A data folder may hold ``chest3d/NAME.nii.gz`` with ``NAME_lung.nii.gz``, ``cip_copd/``,
 ``elastix_lung/``, ``abdomen_lung_bases/``, ``kaggle_lung_2d_64/*.npz``, ``lungsegdb_512/`` and
-``ph2_skin/`` (``images/`` and ``masks/``); the chest of ``s3net sample-data`` is added with
-``--sample``.
+``ph2_skin/`` (``images/`` and ``masks/``), and ``diseased/`` with ``chest3d/`` and
+``lungsegdb_512/`` of its own; ``prepare.py`` makes some of them from public downloads. The chest of
+``s3net sample-data`` is added with ``--sample``.
 
 Protocols, each named in the table:
 
@@ -29,15 +31,17 @@ method itself, as in its table 2: ``--methods paper 'paper without affine' ...``
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from pathlib import Path
 
 import torch
 from cases import Case, cases
-from figures import Row, append_rows, measure, read_rows, tables
+from figures import FAILED, Row, append_rows, measure, read_rows, tables
 from methods import DEFAULT, Method, methods
 from overlays import Page
+from record import this_run
 from S3NetSegmentationLib.errors import S3NetError
 
 ABLE = methods()
@@ -53,7 +57,7 @@ def judge(case: Case, name: str, method: Method, seed: int, page: Page) -> list[
         prediction = segment(case.image, seed)
     except S3NetError as error:
         print(f"{case.group} {case.name}, {name}, seed {seed}: {error}", file=sys.stderr)
-        return [Row(case.group, case.name, name, seed, "failed", 0, 100, 100)]
+        return [Row(case.group, case.name, name, seed, FAILED, 0, 100, 100)]
     seconds = time.perf_counter() - start
     rows = measure(case, name, seed, prediction, seconds)
     page.add(case, rows, prediction)
@@ -84,6 +88,8 @@ def main() -> int:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     arguments.out.mkdir(parents=True, exist_ok=True)
+    run = json.dumps(this_run(), indent=1)
+    (arguments.out / "run.json").write_text(run, encoding="utf-8")
     path = arguments.out / "accuracy.jsonl"
     finished = {(row.group, row.image, row.method, row.seed) for row in read_rows(path)}
     page = Page()

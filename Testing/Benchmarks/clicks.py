@@ -37,6 +37,7 @@ import SimpleITK as sitk
 import torch
 from cases import Case, chests
 from plot import curves
+from record import add_option, record
 from S3NetSegmentationLib.click.box import HALF_MM
 from S3NetSegmentationLib.click.nested import LEVELS
 from S3NetSegmentationLib.click.regions import regions_at, warm_up
@@ -243,6 +244,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--scans", nargs="+", help="only scans whose names hold one of these")
     parser.add_argument("--border", type=float, default=0.5, help="of the automatic lungs")
     parser.add_argument("--threads", type=int, help="of torch; default: its own")
+    add_option(parser)
     return parser.parse_args()
 
 
@@ -265,19 +267,31 @@ def main() -> int:
         print(f"There are no scans in '{arguments.data}'.", file=sys.stderr)
         return 2
     print(*table(rows), sep="\n")
+    means = {
+        group: {
+            method: np.mean(
+                [row.dice for row in rows if (row.group, row.method) == (group, method)], 0
+            )
+            for method in METHODS
+        }
+        for group in dict.fromkeys(row.group for row in rows)
+    }
+    if arguments.record:
+        made = (
+            {
+                "group": group,
+                "method": method,
+                "scans": len({row.scan for row in rows if row.group == group}),
+                "dice": [100 * score for score in scores],
+            }
+            for group, methods in means.items()
+            for method, scores in methods.items()
+        )
+        record("clicks", made, ("group", "method"))
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)
         text = json.dumps([asdict(row) for row in rows], indent=1)
         (arguments.out / "clicks.json").write_text(text, encoding="utf-8")
-        means = {
-            group: {
-                method: np.mean(
-                    [row.dice for row in rows if (row.group, row.method) == (group, method)], 0
-                )
-                for method in METHODS
-            }
-            for group in dict.fromkeys(row.group for row in rows)
-        }
         (arguments.out / "clicks.svg").write_text(curves(means), encoding="utf-8")
     return 0
 

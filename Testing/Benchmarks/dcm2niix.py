@@ -28,6 +28,7 @@ import SimpleITK as sitk
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Python"))
 
 from real_data import DATA  # noqa: E402
+from record import add_option, record  # noqa: E402
 from S3NetSegmentationLib.errors import InputError  # noqa: E402
 from S3NetSegmentationLib.io.dicom import Series, find_series, read_series  # noqa: E402
 from S3NetSegmentationLib.io.dicom_stack import OUTSIDE_HU  # noqa: E402
@@ -119,6 +120,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--dcm2niix", default="dcm2niix", metavar="PROGRAM")
     parser.add_argument("--data", type=Path, nargs="*", default=[DATA, SAMPLES], metavar="FOLDER")
+    add_option(parser)
     arguments = parser.parse_args()
     program = shutil.which(arguments.dcm2niix)
     if program is None:
@@ -126,13 +128,18 @@ def main() -> int:
         return 2
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     counts: Counter[str] = Counter()
-    print("| first file | files | outcome | what came out |\n|---|---|---|---|")
+    rows = []
     for folder in arguments.data:
         for series in find_series(files_below(folder)):
             said, outcome = judge(program, series)
             counts[outcome] += 1
-            name = series.paths[0].relative_to(folder)
-            print(f"| {name} | {len(series.paths)} | {outcome} | {said} |", flush=True)
+            name = series.paths[0].relative_to(folder).as_posix()
+            rows.append(
+                {"series": name, "files": len(series.paths), "outcome": outcome, "details": said}
+            )
+            print(*rows[-1].values(), sep=" | ", flush=True)
+    if arguments.record:
+        record("series", rows, ("series",))
     print("", *(f"{count} {outcome}" for outcome, count in counts.most_common()), sep="\n")
     return 1 if counts["different"] else 0
 

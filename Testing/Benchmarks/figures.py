@@ -13,9 +13,13 @@ from cases import WRONG_REFERENCES, Case
 from methods import Prediction
 from protocol import best_cluster, crop_by_truth, hammoude, xor_error
 from S3NetSegmentationLib.evaluation.overlap import dice
+from scipy.stats import spearmanr
 from surface import hausdorff95, surface_dice
 
 NAN = float("nan")
+
+FAILED = "failed"
+"""In place of a protocol, where a method gave no result."""
 
 TOLERANCE = 2.0
 """Millimeters within which two readers' surfaces are the same."""
@@ -170,8 +174,7 @@ def _rank_correlation(rows: list[Row]) -> str:
     pairs = [(row.quality, row.dsc) for row in rows if not math.isnan(row.quality)]
     if len(pairs) < 5:
         return ""
-    ranks = np.argsort(np.argsort(np.array(pairs), axis=0), axis=0)
-    return f"{np.corrcoef(ranks.T)[0, 1]:.2f}"
+    return f"{spearmanr(pairs).statistic:.2f}"
 
 
 def _by_scan(rows: list[Row]) -> list[str]:

@@ -32,6 +32,7 @@ import fuzz_inputs  # puts the tests on the path, so it comes first
 import numpy as np
 import SimpleITK as sitk
 from batch_data import QUICK
+from record import add_option, record
 from S3NetSegmentationLib.batch.find import find_scans
 from S3NetSegmentationLib.batch.records import (
     ScanTask,
@@ -260,6 +261,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--readers", nargs="*", choices=list(READERS), default=list(READERS))
     parser.add_argument("--out", type=Path, required=True, help="gets what was found")
+    add_option(parser)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
@@ -275,12 +277,20 @@ def main() -> int:
                 fuzzer.go_on(min(PER_CHILD, left))
             left -= PER_CHILD
     outcomes = (READ, REFUSED, TRACEBACK, HANG, CRASH)
-    print("| reader | inputs |", *(f" {each} |" for each in outcomes), " memory (MB) |", sep="")
-    print("|---|---|" + "---|" * len(outcomes) + "---|")
-    for reader, fuzzer in fuzzers.items():
-        counts = [fuzzer.counts[each] for each in outcomes]
-        cells = [reader, sum(counts), *counts, round(fuzzer.most_memory / 1e6)]
-        print("| " + " | ".join(map(str, cells)) + " |")
+    rows = [
+        {
+            "reader": reader,
+            "inputs": sum(fuzzer.counts[each] for each in outcomes),
+            **{each: fuzzer.counts[each] for each in outcomes},
+            "memory (MB)": round(fuzzer.most_memory / 1e6),
+        }
+        for reader, fuzzer in fuzzers.items()
+    ]
+    print(*rows[0], sep=" | ")
+    for row in rows:
+        print(*row.values(), sep=" | ")
+    if arguments.record:
+        record("hostile files", rows, ("reader",))
     found = sum(fuzzer.counts[each] for fuzzer in fuzzers.values() for each in outcomes[2:])
     print(f"\n{found} found, in {arguments.out}")
     return 1 if found else 0

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from cases import Case, cases
+from record import add_option, record
 from S3NetSegmentationLib import lung, pipeline
 from S3NetSegmentationLib.geometry import Geometry
 from S3NetSegmentationLib.lung.decision import decide_lungs
@@ -161,9 +162,8 @@ def try_constants(case: Case, rows: Path, done: dict) -> None:
                     break
 
 
-def table(done: dict) -> Iterator[str]:
-    """A line for each constant: its plateau, and the largest changes on average and in a scan."""
-    yield "| constant | value | plateau | largest change: mean, scan |\n|---|---|---|---|"
+def table(done: dict) -> Iterator[dict[str, str]]:
+    """Each constant: its plateau, and the largest changes on average and in a scan."""
     for module, name, own in constants():
         scans = {scan for other, _, scan in done if other == name}
         ends, most = [], [0.0, 0.0]
@@ -177,9 +177,12 @@ def table(done: dict) -> Iterator[str]:
                     break
                 end = value
             ends.append(end)
-        plateau = f"{ends[0]:g} to {ends[1]:g}" if ends[0] < ends[1] else "none"
-        changes = f"{most[0]:+.4f}, {most[1]:+.4f}" if any(most) else "no change"
-        yield f"| `{module}.{name}` | {own:g} | {plateau} | {changes} |"
+        yield {
+            "constant": f"{module}.{name}",
+            "value": f"{own:g}",
+            "plateau": f"{ends[0]:g} to {ends[1]:g}" if ends[0] < ends[1] else "**none**",
+            "change": f"{most[0]:+.4f}, {most[1]:+.4f}" if any(most) else "none",
+        }
 
 
 def main() -> int:
@@ -187,21 +190,27 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, nargs="+", default=[Path("../shared/data")])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--sample", type=Path, help="folder that s3net sample-data made")
     parser.add_argument("-o", "--output", type=Path, default=Path("plateaus"))
+    add_option(parser)
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    rows = arguments.output / "rows.jsonl"
-    rows.touch()
+    path = arguments.output / "rows.jsonl"
+    path.touch()
     fit_once()
-    lines = map(json.loads, rows.read_text(encoding="utf-8").splitlines())
+    lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
     done = {(name, value, scan): change for name, value, scan, change in lines}
-    for data in arguments.data:
-        found = [each for each in cases(data, arguments.sample, False) if each.kind == "volume"]
-        for case in sorted(found, key=lambda case: case.truth.size):
-            try_constants(case, rows, done)
-    print(*table(done), sep="\n")
+    found = [
+        each for each in cases(arguments.data, arguments.sample, False) if each.kind == "volume"
+    ]
+    for case in sorted(found, key=lambda case: case.truth.size):
+        try_constants(case, path, done)
+    rows = list(table(done))
+    for row in rows:
+        print(*row.values(), sep=" | ")
+    if arguments.record:
+        record("constants", rows, ("constant",))
     return 0
 
 

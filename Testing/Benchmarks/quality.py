@@ -1,6 +1,6 @@
-"""How near the estimate of the quality comes to the Dice score, from what ``accuracy.py`` wrote.
+"""How near the estimate of the quality comes to the Dice score.
 
-    .venv/bin/python Testing/Benchmarks/quality.py before/accuracy.json after/accuracy.json
+    .venv/bin/python Testing/Benchmarks/quality.py before/accuracy.jsonl after/accuracy.jsonl
 
 prints for each file, over its volumes, the mean absolute error and the rank correlation. *Others*
 is the error where what the estimate calls wrong is scaled by the factor that suits the other
@@ -10,31 +10,70 @@ patients best: what is left of it on patients to whom nothing was fitted.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from cases import SCANS
+from figures import read_rows
+from scipy.stats import spearmanr
+from summary import estimates
 
 SAME_PATIENT = {"medseg_1full": "medseg_1", "example_ct_sm": "example_ct"}
 
-
-def scans(path: Path) -> list[tuple[str, float, float]]:
-    """Patient, estimate and Dice score of each volume that the program segmented."""
-    return [
-        (SAME_PATIENT.get(row["image"], row["image"]), row["quality"], row["dsc"] / 100)
-        for row in json.loads(path.read_text(encoding="utf-8"))
-        if row["called_l"] is not None and row["quality"] is not None
-    ]
+FEWEST = 5
+"""Images for which a rank correlation says something."""
 
 
-def others(found: list[tuple[str, float, float]]) -> float:
+@dataclass(frozen=True)
+class Agreement:
+    """How near estimates come to Dice scores, in percent.
+
+    Attributes
+    ----------
+    images : int
+    error, largest : float
+        Mean and largest absolute difference.
+    others : float
+        Mean absolute difference with the factor of the other patients.
+    rank_correlation : float
+        Spearman's; NaN for few images.
+    """
+
+    images: int
+    error: float
+    largest: float
+    others: float
+    rank_correlation: float
+
+    @classmethod
+    def of(cls, rows: list[dict]) -> Agreement:
+        """The agreement of `summary.estimates`."""
+        pairs = np.array([(row["quality"], row["dsc"]) for row in rows])
+        errors = np.abs(pairs[:, 0] - pairs[:, 1])
+        enough = len(rows) >= FEWEST
+        correlation = float(spearmanr(pairs).statistic) if enough else float("nan")
+        return cls(len(rows), errors.mean(), errors.max(), _others(rows), correlation)
+
+
+def _others(rows: list[dict]) -> float:
     """Mean absolute error with the factor of the other patients."""
     errors = []
-    for patient, quality, dice in found:
-        factors = [(1 - d) / (1 - q) for other, q, d in found if other != patient and q < 1]
-        errors.append(abs(1 - np.median(factors) * (1 - quality) - dice))
-    return float(np.mean(errors))
+    for row in rows:
+        factors = [
+            (100 - other["dsc"]) / (100 - other["quality"])
+            for other in rows
+            if _patient(other) != _patient(row) and other["quality"] < 100
+        ]
+        if factors:
+            scaled = 100 - np.median(factors) * (100 - row["quality"])
+            errors.append(abs(scaled - row["dsc"]))
+    return float(np.mean(errors)) if errors else float("nan")
+
+
+def _patient(row: dict) -> str:
+    return SAME_PATIENT.get(row["image"], row["image"])
 
 
 def main() -> int:
@@ -42,19 +81,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("rows", type=Path, nargs="+", help="accuracy.json of one or more runs")
+    parser.add_argument("rows", type=Path, nargs="+", help="accuracy.jsonl of one or more runs")
     print(f"{'file':<40}{'scans':>6}{'error':>8}{'largest':>8}{'others':>8}{'rho':>6}")
     for path in parser.parse_args().rows:
-        found = scans(path)
-        if len({patient for patient, _, _ in found}) < 3:
-            print(f"'{path}' holds fewer than three patients.", file=sys.stderr)
+        found = [row for row in estimates(read_rows(path)) if row["group"] in SCANS]
+        if not found:
+            print(f"'{path}' holds no scans with an estimate.", file=sys.stderr)
             return 2
-        pairs = np.array([each[1:] for each in found])
-        error = np.abs(pairs[:, 0] - pairs[:, 1])
-        ranks = pairs.argsort(0).argsort(0)
+        agreement = Agreement.of(found)
         print(
-            f"{str(path)[-39:]:<40}{len(found):>6}{error.mean():8.4f}{error.max():8.4f}"
-            f"{others(found):8.4f}{np.corrcoef(ranks.T)[0, 1]:6.2f}"
+            f"{str(path)[-39:]:<40}{agreement.images:>6}{agreement.error:8.2f}"
+            f"{agreement.largest:8.2f}{agreement.others:8.2f}{agreement.rank_correlation:6.2f}"
         )
     return 0
 

@@ -49,6 +49,7 @@ import published
 import SimpleITK as sitk
 import torch
 from methods.paper import fast_network, prepared
+from record import add_option, record
 from S3NetSegmentationLib import Settings, segment_lungs
 from S3NetSegmentationLib.lung.orientation import AxialOrientation
 from S3NetSegmentationLib.s3net import fit as fitting
@@ -74,6 +75,8 @@ PUBLISHED_SLICES = 3
 
 WINDOW = (-1000, 400)
 """Hounsfield units of a slice that the published method sees."""
+
+ITERATION = "one iteration at the published settings"
 
 COSTLIEST = 5
 
@@ -479,6 +482,27 @@ def measure(device: torch.device, arguments: argparse.Namespace) -> dict:
     }
 
 
+def equal_work(device: str, figures: dict) -> list[dict]:
+    """The sides that do the same, in seconds, for the file of the measurements."""
+    pairs = {
+        what: [side["iteration"] for side in figures["iterations"][name].values()]
+        for name, what in (("whole", ITERATION), ("deformable", "its deformable convolution"))
+    }
+    fits = [fit["seconds"] / fit["slices"] for fit in figures["published_fits"].values()]
+    pairs["the published method, one slice"] = fits
+    return [
+        {"device": device, "what": what, "plain": pair[0], "ours": pair[1]}
+        for what, pair in pairs.items()
+        if len(pair) == 2
+    ]
+
+
+def waiting(device: str, figures: dict) -> list[dict]:
+    """Whole volumes, for the file of the measurements."""
+    names = ("mode", "slices", "seconds", "cpu_seconds", "peak_gb", "published")
+    return [{"device": device, **{name: row[name] for name in names}} for row in figures["volumes"]]
+
+
 def main() -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -488,6 +512,7 @@ def main() -> int:
     parser.add_argument("--devices", nargs="+", choices=("cpu", "cuda"))
     parser.add_argument("--quick", action="store_true", help="64 slices, volume mode, one turn")
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmark"))
+    add_option(parser)
     arguments = parser.parse_args()
     arguments.slices = arguments.slices or ([64] if arguments.quick else [64, 133, 300])
     there = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
@@ -500,6 +525,9 @@ def main() -> int:
     (arguments.output / "speed.json").write_text(table, encoding="utf-8")
     for name in devices:
         print(*report(figures[name]), sep="\n")
+        if arguments.record:
+            record("equal work", equal_work(name, figures[name]), ("device", "what"))
+            record("waiting", waiting(name, figures[name]), ("device", "mode", "slices"))
     return 0
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from record import add_option, record
 from S3NetSegmentationLib.lung.tissues import colors_of
 from S3NetSegmentationLib.manual_choice import merge_tissues, pick
 from S3NetSegmentationLib.pipeline import segment_lungs
@@ -33,10 +34,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scans", type=Path, nargs="+")
     parser.add_argument("--pictures", type=Path)
+    add_option(parser)
     arguments = parser.parse_args()
     print("| scan | tissues | tissue | mean HU | mL | in pieces over 1 mL, % | in the lungs, % |")
     print("|---|---|---|---|---|---|---|")
-    times = []
+    times, rows = [], []
     for path in arguments.scans:
         name = path.name.split(".")[0]
         image = sitk.ReadImage(str(path))
@@ -44,12 +46,18 @@ def main() -> int:
         times.append(" | ".join([name, *(f"{each:.2f}" for each in _costs(image, result))]))
         for count in COUNTS:
             _print_tissues(name, merge_tissues(result, count))
+        rows += [
+            {"scan": name, "tissue": each.name, "mean_hu": each.mean_hu, "ml": each.volume_ml}
+            for each in merge_tissues(result, COUNTS[0]).tissue_table
+        ]
         if arguments.pictures:
             _draw(image, result, arguments.pictures / f"{name}.png")
     print("\n| scan | merge, CPU s | pick, CPU s | voxels of the lungs changed beyond it, % |")
     print("|---|---|---|---|")
     for row in times:
         print(f"| {row} |")
+    if arguments.record:
+        record("tissues", rows, ("scan", "tissue"))
     return 0
 
 

@@ -1,0 +1,124 @@
+"""What ``accuracy.py`` wrote, image by image, summed up in the file of the measurements.
+
+    .venv/bin/python Testing/Benchmarks/summary.py benchmark
+
+reads ``accuracy.jsonl`` and ``run.json`` in the folder; then ``tables.py`` renders the tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from cases import SCANS, WRONG_REFERENCES
+from figures import FAILED, Row, read_rows
+from record import record
+
+FIGURES = ("dsc", "surface95_mm", "nsd", "infected", "volume_error_ml", "quality", "seconds")
+"""Of a scan, as means over the seeds."""
+
+OURS = "s3net"
+
+
+def scans(rows: list[Row]) -> Iterator[dict]:
+    """Each scan by each method."""
+    for (group, image, method), own in _by(rows, "group", "image", "method"):
+        by_seed = [row.dsc for row in own]
+        yield {
+            "group": group,
+            "image": image,
+            "method": method,
+            "seeds": len(own),
+            "seed_range": max(by_seed) - min(by_seed),
+            **{name: np.mean([getattr(row, name) for row in own]) for name in FIGURES},
+        }
+
+
+def pictures(rows: list[Row]) -> Iterator[dict]:
+    """Each group of pictures by each method and protocol.
+
+    Without the pictures whose references are wrong; `every_dsc` and `every_worst` are with them.
+    A picture on which a method failed counts as 0 by every protocol.
+    """
+    failed = [row for row in rows if row.protocol == FAILED]
+    others = [row for row in rows if row.protocol != FAILED]
+    for (group, method, protocol), every in _by(others, "group", "method", "protocol"):
+        every += [row for row in failed if (row.group, row.method) == (group, method)]
+        right = [row for row in every if row.image not in WRONG_REFERENCES]
+        if not right:
+            continue
+        by_image = [np.mean([row.dsc for row in own]) for _, own in _by(right, "image")]
+        yield {
+            "group": group,
+            "method": method,
+            "protocol": protocol,
+            "images": len(by_image),
+            "seeds": len({row.seed for row in right}),
+            **{name: np.mean([getattr(row, name) for row in right]) for name in ("hm", "xor")},
+            "dsc": np.mean(by_image),
+            "error": np.std(by_image) / max(1, len(by_image) - 1) ** 0.5,
+            "worst": min(row.dsc for row in right),
+            "every_dsc": np.mean([row.dsc for row in every]),
+            "every_worst": min(row.dsc for row in every),
+        }
+
+
+def estimates(rows: list[Row]) -> Iterator[dict]:
+    """The estimated quality of each image beside its Dice score, in percent, means over seeds."""
+    right = [
+        row
+        for row in rows
+        if row.method == OURS and row.quality >= 0 and row.image not in WRONG_REFERENCES
+    ]
+    for (group, image), own in _by(right, "group", "image"):
+        yield {
+            "group": group,
+            "image": image,
+            "quality": 100 * np.mean([row.quality for row in own]),
+            "dsc": np.mean([row.dsc for row in own]),
+        }
+
+
+def _by(rows: list[Row], *names: str) -> Iterator[tuple[tuple, list[Row]]]:
+    """Rows that have these fields in common, in the order of the first of each."""
+    groups: dict[tuple, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(getattr(row, name) for name in names), []).append(row)
+    yield from groups.items()
+
+
+def run_of(folder: Path) -> dict[str, str]:
+    """What ``accuracy.py`` said about its run; the date of the rows alone where it said nothing."""
+    said = folder / "run.json"
+    if said.exists():
+        return json.loads(said.read_text(encoding="utf-8"))
+    changed = (folder / "accuracy.jsonl").stat().st_mtime
+    date = datetime.datetime.fromtimestamp(changed, datetime.timezone.utc).date().isoformat()
+    return {"date": date, "command": "accuracy.py"}
+
+
+def main() -> int:
+    """Record the tables of the accuracy benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="that accuracy.py wrote")
+    folder = parser.parse_args().folder
+    rows = read_rows(folder / "accuracy.jsonl")
+    if not rows:
+        print(f"There is no accuracy.jsonl in '{folder}'.", file=sys.stderr)
+        return 2
+    run = run_of(folder)
+    of_scans = [row for row in rows if row.group in SCANS]
+    of_pictures = [row for row in rows if row.group not in SCANS]
+    record("scans", scans(of_scans), ("image", "method"), run)
+    record("pictures", pictures(of_pictures), ("group", "method", "protocol"), run)
+    record("estimates", estimates(rows), ("group", "image"), run)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
