@@ -38,11 +38,12 @@ from pathlib import Path
 
 import torch
 from cases import Case, cases
-from figures import FAILED, Row, append_rows, measure, read_rows, tables
+from figures import FAILED, Row, append_rows, measure, read_rows
 from methods import DEFAULT, Method, methods
 from overlays import Page
 from record import this_run
 from S3NetSegmentationLib.errors import S3NetError
+from summary import overview
 
 ABLE = methods()
 
@@ -109,7 +110,7 @@ def main() -> int:
     if not rows:
         print(f"There are no images in '{arguments.data}'.", file=sys.stderr)
         return 2
-    lines = tables(rows)
+    lines = overview(rows)
     page.write(arguments.out / "overlays.html", lines)
     print(*lines, sep="\n")
     return 0

@@ -58,6 +58,7 @@ from S3NetSegmentationLib.s3net.fast.deformable import deform_conv2d
 from S3NetSegmentationLib.s3net.fit_step import FitState
 from S3NetSegmentationLib.s3net.hardware.device import Device
 from S3NetSegmentationLib.s3net.hardware.parallel_fits import networks_at_once
+from tables import ITERATION
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
@@ -75,8 +76,6 @@ PUBLISHED_SLICES = 3
 
 WINDOW = (-1000, 400)
 """Hounsfield units of a slice that the published method sees."""
-
-ITERATION = "one iteration at the published settings"
 
 COSTLIEST = 5
 

@@ -39,11 +39,12 @@ def scans(rows: list[Row]) -> Iterator[dict]:
         }
 
 
-def pictures(rows: list[Row]) -> Iterator[dict]:
-    """Each group of pictures by each method and protocol.
+def groups(rows: list[Row]) -> Iterator[dict]:
+    """Each group of images by each method and protocol.
 
-    Without the pictures whose references are wrong; `every_dsc` and `every_worst` are with them.
-    A picture on which a method failed counts as 0 by every protocol.
+    Without the images whose references are wrong; `every_dsc` and `every_worst` are with them.
+    `lowest` is the mean of the worst seed, and `error` the standard error over the images. An image
+    on which a method failed counts as 0 by every protocol.
     """
     failed = [row for row in rows if row.protocol == FAILED]
     others = [row for row in rows if row.protocol != FAILED]
@@ -52,17 +53,22 @@ def pictures(rows: list[Row]) -> Iterator[dict]:
         right = [row for row in every if row.image not in WRONG_REFERENCES]
         if not right:
             continue
-        by_image = [np.mean([row.dsc for row in own]) for _, own in _by(right, "image")]
+        by_image, by_seed = (
+            [np.mean([row.dsc for row in own]) for _, own in _by(right, name)]
+            for name in ("image", "seed")
+        )
         yield {
             "group": group,
             "method": method,
             "protocol": protocol,
             "images": len(by_image),
-            "seeds": len({row.seed for row in right}),
-            **{name: np.mean([getattr(row, name) for row in right]) for name in ("hm", "xor")},
+            "seeds": len(by_seed),
             "dsc": np.mean(by_image),
             "error": np.std(by_image) / max(1, len(by_image) - 1) ** 0.5,
+            "lowest": min(by_seed),
             "worst": min(row.dsc for row in right),
+            "hm": np.mean([row.hm for row in right]),
+            "xor": np.mean([row.xor for row in right]),
             "every_dsc": np.mean([row.dsc for row in every]),
             "every_worst": min(row.dsc for row in every),
         }
@@ -82,6 +88,55 @@ def estimates(rows: list[Row]) -> Iterator[dict]:
             "quality": 100 * np.mean([row.quality for row in own]),
             "dsc": np.mean([row.dsc for row in own]),
         }
+
+
+def ablations(rows: list[Row]) -> Iterator[dict]:
+    """Each method "X without Y" less method X, image by image, means over the seeds of both."""
+    for (group, method, protocol), own in _by(rows, "group", "method", "protocol"):
+        whole, without, _ = method.partition(" without ")
+        if not without:
+            continue
+        key = (group, whole, protocol)
+        reference = {
+            (r.image, r.seed): r.dsc for r in rows if (r.group, r.method, r.protocol) == key
+        }
+        shared = [row for row in own if (row.image, row.seed) in reference]
+        differences = [
+            np.mean([row.dsc - reference[row.image, row.seed] for row in of_image])
+            for _, of_image in _by(shared, "image")
+        ]
+        if len(differences) > 1:
+            yield {
+                "group": group,
+                "method": method,
+                "protocol": protocol,
+                "images": len(differences),
+                "difference": np.mean(differences),
+                "error": np.std(differences, ddof=1) / len(differences) ** 0.5,
+            }
+
+
+def overview(rows: list[Row]) -> list[str]:
+    """All of it as text; a difference below twice its error tells nothing."""
+    of_scans = [row for row in rows if row.group in SCANS]
+    parts = (groups(rows), scans(of_scans), ablations(rows))
+    return [line for part in parts for line in ["", *_aligned(list(part))]][1:]
+
+
+def _aligned(rows: list[dict]) -> list[str]:
+    """Columns as wide as their longest cell."""
+    if not rows:
+        return []
+    cells = [list(rows[0])]
+    cells += [
+        [f"{value:.2f}" if isinstance(value, float) else str(value) for value in row.values()]
+        for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        for line in cells
+    ]
 
 
 def _by(rows: list[Row], *names: str) -> Iterator[tuple[tuple, list[Row]]]:
@@ -113,9 +168,8 @@ def main() -> int:
         return 2
     run = run_of(folder)
     of_scans = [row for row in rows if row.group in SCANS]
-    of_pictures = [row for row in rows if row.group not in SCANS]
+    record("groups", groups(rows), ("group", "method", "protocol"), run)
     record("scans", scans(of_scans), ("image", "method"), run)
-    record("pictures", pictures(of_pictures), ("group", "method", "protocol"), run)
     record("estimates", estimates(rows), ("group", "image"), run)
     return 0
 

@@ -4,7 +4,8 @@ import sys
 
 import accuracy
 import numpy as np
-from figures import Row, append_rows, read_rows, tables
+from figures import Row, append_rows, read_rows
+from summary import ablations
 
 
 def test_what_is_in_the_file_is_not_computed_again(tmp_path, monkeypatch, capsys):
@@ -32,7 +33,6 @@ def test_ablations_are_compared_with_the_whole_image_by_image(tmp_path):
     for method, scores in (("m", (80, 90)), ("m without x", (79, 91.5))):
         for image, dsc in zip("ab", scores, strict=True):
             append_rows(tmp_path / "rows", [Row("g", image, method, 0, "p", dsc, 0, 0)])
-    (line,) = (
-        each for each in tables(read_rows(tmp_path / "rows")) if "+-" in each and "m w" in each
-    )
-    assert line.split()[-3:] == ["+0.25", "+-", "1.25"]
+    (row,) = ablations(read_rows(tmp_path / "rows"))
+    assert (row["method"], row["images"]) == ("m without x", 2)
+    assert (row["difference"], row["error"]) == (0.25, 1.25)

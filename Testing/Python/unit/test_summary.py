@@ -82,7 +82,7 @@ def test_a_picture_without_a_result_counts_as_nothing_found(measured):
     measurements = measured(
         picture("a", "automatic", 90), picture("a", "best cluster", 96), picture("b", FAILED, 0)
     )
-    automatic, best = measurements["tables"]["pictures"]
+    automatic, best = measurements["tables"]["groups"]
     assert (automatic["images"], automatic["dsc"], automatic["worst"]) == (2, 45, 0)
     assert (best["protocol"], best["dsc"]) == ("best cluster", 48)
 
@@ -92,7 +92,7 @@ def test_a_wrong_reference_is_left_out_and_told_apart(measured):
         return Row("Kaggle slices", name, "s3net", 0, "automatic", dsc, 1, 1, quality=0.9)
 
     measurements = measured(slice_("dev_1", 98), slice_("dev_52", 50))
-    (row,) = measurements["tables"]["pictures"]
+    (row,) = measurements["tables"]["groups"]
     assert (row["images"], row["dsc"], row["every_dsc"], row["every_worst"]) == (1, 98, 74, 50)
     assert [row["image"] for row in measurements["tables"]["estimates"]] == ["dev_1"]
 
