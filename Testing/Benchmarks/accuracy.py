@@ -31,7 +31,6 @@ method itself, as in its table 2: ``--methods paper 'paper without affine' ...``
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -41,9 +40,8 @@ from cases import Case, cases
 from figures import FAILED, Row, append_rows, measure, read_rows
 from methods import DEFAULT, Method, methods
 from overlays import Page
-from record import this_run
 from S3NetSegmentationLib.errors import S3NetError
-from summary import overview
+from summary import note_run, overview
 
 ABLE = methods()
 
@@ -89,8 +87,7 @@ def main() -> int:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    run = json.dumps(this_run(), indent=1)
-    (arguments.out / "run.json").write_text(run, encoding="utf-8")
+    note_run(arguments.out)
     path = arguments.out / "accuracy.jsonl"
     finished = {(row.group, row.image, row.method, row.seed) for row in read_rows(path)}
     page = Page()

@@ -17,12 +17,14 @@ from pathlib import Path
 import numpy as np
 from cases import SCANS, WRONG_REFERENCES
 from figures import FAILED, Row, read_rows
-from record import record
+from record import record, this_run
 
 FIGURES = ("dsc", "surface95_mm", "nsd", "infected", "volume_error_ml", "quality", "seconds")
 """Of a scan, as means over the seeds."""
 
 OURS = "s3net"
+
+RUN = "run.json"
 
 
 def scans(rows: list[Row]) -> Iterator[dict]:
@@ -147,11 +149,18 @@ def _by(rows: list[Row], *names: str) -> Iterator[tuple[tuple, list[Row]]]:
     yield from groups.items()
 
 
+def note_run(folder: Path) -> None:
+    """Let a folder tell the run that writes to it, with the commands of those before it."""
+    run, path = this_run(), folder / RUN
+    before = run_of(folder)["command"].split("; ") if path.exists() else []
+    run["command"] = "; ".join(dict.fromkeys([*before, run["command"]]))
+    path.write_text(json.dumps(run, indent=1), encoding="utf-8")
+
+
 def run_of(folder: Path) -> dict[str, str]:
-    """What ``accuracy.py`` said about its run; the date of the rows alone where it said nothing."""
-    said = folder / "run.json"
-    if said.exists():
-        return json.loads(said.read_text(encoding="utf-8"))
+    """What `note_run` noted; the date of the rows alone where it noted nothing."""
+    if (folder / RUN).exists():
+        return json.loads((folder / RUN).read_text(encoding="utf-8"))
     changed = (folder / "accuracy.jsonl").stat().st_mtime
     date = datetime.datetime.fromtimestamp(changed, datetime.timezone.utc).date().isoformat()
     return {"date": date, "command": "accuracy.py"}

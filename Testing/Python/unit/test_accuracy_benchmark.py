@@ -5,7 +5,7 @@ import sys
 import accuracy
 import numpy as np
 from figures import Row, append_rows, read_rows
-from summary import ablations
+from summary import ablations, run_of
 
 
 def test_what_is_in_the_file_is_not_computed_again(tmp_path, monkeypatch, capsys):
@@ -27,6 +27,8 @@ def test_what_is_in_the_file_is_not_computed_again(tmp_path, monkeypatch, capsys
     assert second[:2] == first
     assert [row.seed for row in second] == [0, 0, 1, 1]
     assert "whole picture" in capsys.readouterr().out
+    commands = run_of(tmp_path)["command"].split("; ")
+    assert [each.split("--seeds ")[1] for each in commands] == ["0", "0 1"]
 
 
 def test_ablations_are_compared_with_the_whole_image_by_image(tmp_path):
