@@ -10,9 +10,10 @@ with. Volumes are averaged over 2x2 pixels.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -79,13 +80,15 @@ def medseg(download: Path, data: Path) -> None:
     Written: diseased/chest3d/medseg_N.nii.gz, medseg_N_lung.nii.gz, and medseg_N_infection.nii.gz.
     """
     for path in found(download, "rp_im/*.nii*"):
-        image = sitk.ReadImage(str(path))
-        lung, infection = (
-            on_grid(sitk.ReadImage(str(path.parents[1] / folder / path.name)), image)
-            for folder in ("rp_lung_msk", "rp_msk")
-        )
-        masks = {"lung": lung | infection, "infection": infection}
-        write(data / "diseased" / "chest3d", f"medseg_{path.name.split('.')[0]}", image, masks)
+        name = f"medseg_{path.name.split('.')[0]}"
+        with reporting(name):
+            image = read(path)
+            lung, infection = (
+                on_grid(read(path.parents[1] / folder / path.name), image)
+                for folder in ("rp_lung_msk", "rp_msk")
+            )
+            masks = {"lung": lung | infection, "infection": infection}
+            write(data / "diseased" / "chest3d", name, image, masks)
 
 
 def lctsc(download: Path, data: Path) -> None:
@@ -95,10 +98,11 @@ def lctsc(download: Path, data: Path) -> None:
     Read: the CT and the RTSTRUCT below each folder LCTSC-*.
     Written: diseased/chest3d/LCTSC-*.nii.gz and LCTSC-*_lung.nii.gz.
     """
-    for folder in found(download, "LCTSC-*"):
-        image = ct_below(folder)
-        lung = like(filled(contours_of(structures_below(folder), LUNG), image), image)
-        write(data / "diseased" / "chest3d", folder.name, image, {"lung": lung})
+    for folder in filter(Path.is_dir, found(download, "LCTSC-*")):
+        with reporting(folder.name):
+            image = ct_below(folder)
+            lung = like(filled(contours_of(structures_below(folder), LUNG), image), image)
+            write(data / "diseased" / "chest3d", folder.name, image, {"lung": lung})
 
 
 def plethora(download: Path, data: Path) -> None:
@@ -111,10 +115,10 @@ def plethora(download: Path, data: Path) -> None:
     """
     for path in found(download, "*_effusion_first_reviewer.nii.gz"):
         name = path.name.split("_")[0]
-        folders = [each for each in found(download, name) if each != path.parent]
-        image = ct_below(*folders)
-        effusion = on_grid(sitk.ReadImage(str(path)), image)
-        write(data / "diseased" / "effusion", name, image, {"effusion": effusion})
+        with reporting(name):
+            image = ct_below(*found(download, name))
+            effusion = on_grid(read(path), image)
+            write(data / "diseased" / "effusion", name, image, {"effusion": effusion})
 
 
 def found(folder: Path, pattern: str) -> list[Path]:
@@ -123,6 +127,21 @@ def found(folder: Path, pattern: str) -> list[Path]:
     if not paths:
         raise InputError(f"There is no {pattern} below '{folder}'.")
     return paths
+
+
+@contextlib.contextmanager
+def reporting(name: str) -> Iterator[None]:
+    """Go on with the next patient where something is missing."""
+    try:
+        yield
+    except InputError as error:
+        print(f"{name} is left out: {error}", file=sys.stderr)
+
+
+def read(path: Path) -> sitk.Image:
+    if not path.exists():
+        raise InputError(f"There is no '{path}'.")
+    return sitk.ReadImage(str(path))
 
 
 def reduced(image: Image.Image, size: int) -> np.ndarray:
@@ -142,7 +161,7 @@ def ct_below(*folders: Path) -> sitk.Image:
     files = (path for folder in folders for path in files_below(folder))
     series = [each for each in find_series(files) if each.images[0].kind.is_ct]
     if not series:
-        raise InputError(f"There is no CT below '{folders[0]}'.")
+        raise InputError("There is no CT of this patient.")
     return read_series(max(series, key=lambda each: len(each.images))).image
 
 
@@ -152,7 +171,7 @@ def structures_below(folder: Path) -> pydicom.Dataset:
         header = read_header(path)
         if header and header.get("Modality") == "RTSTRUCT":
             return pydicom.dcmread(path)
-    raise InputError(f"There is no RTSTRUCT below '{folder}'.")
+    raise InputError("There is no RTSTRUCT of this patient.")
 
 
 def contours_of(structures: pydicom.Dataset, name: re.Pattern) -> dict[str, list[np.ndarray]]:
@@ -211,14 +230,15 @@ def like(mask: np.ndarray, image: sitk.Image) -> sitk.Image:
 
 def write(folder: Path, name: str, image: sitk.Image, masks: dict[str, sitk.Image]) -> None:
     """A volume averaged over 2x2 pixels, and its masks where they mark at least half of those."""
+    for kind, mask in masks.items():
+        if not sitk.GetArrayViewFromImage(mask).any():
+            raise InputError(f"The {kind} lies nowhere in the scan.")
     folder.mkdir(parents=True, exist_ok=True)
     rounded = sitk.Cast(sitk.Round(sitk.Cast(image, sitk.sitkFloat32)), sitk.sitkInt16)
     if name in ALSO_WHOLE:
         sitk.WriteImage(rounded, str(folder / f"{name}full.nii.gz"))
     sitk.WriteImage(sitk.BinShrink(rounded, (2, 2, 1)), str(folder / f"{name}.nii.gz"))
     for kind, mask in masks.items():
-        if not sitk.GetArrayViewFromImage(mask).any():
-            raise InputError(f"The {kind} of {name} lies nowhere in its scan.")
         if name in ALSO_WHOLE:
             sitk.WriteImage(mask, str(folder / f"{name}full_{kind}.nii.gz"))
         share = sitk.BinShrink(sitk.Cast(mask, sitk.sitkFloat32), (2, 2, 1))

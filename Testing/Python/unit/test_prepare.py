@@ -152,15 +152,16 @@ def test_masks_of_medseg_lie_where_their_own_headers_say(tmp_path):
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS.values(), ids=DIRECTIONS)
-def test_fluid_of_plethora_lies_in_the_scan_of_its_patient(tmp_path, direction):
+def test_fluid_of_plethora_lies_in_the_scan_of_its_patient(tmp_path, direction, capsys):
     marked = box()
     for name in ("LUNG1-001", "LUNG1-005"):
         image = scan(direction, marked if name == "LUNG1-005" else None)
         write_scan(tmp_path / "NSCLC-Radiomics" / name / "study" / "ct", image)
-    effusions = tmp_path / "Effusions" / "LUNG1-005"
-    effusions.mkdir(parents=True)
     mask = sitk.DICOMOrient(like(image, marked), "LAS")
-    sitk.WriteImage(mask, str(effusions / "LUNG1-005_effusion_first_reviewer.nii.gz"))
+    for name in ("LUNG1-004", "LUNG1-005"):
+        effusions = tmp_path / "Effusions" / name
+        effusions.mkdir(parents=True)
+        sitk.WriteImage(mask, str(effusions / f"{name}_effusion_first_reviewer.nii.gz"))
 
     assert prepare.main(["plethora", str(tmp_path), "--data", str(tmp_path / "data")]) == 0
 
@@ -171,6 +172,7 @@ def test_fluid_of_plethora_lies_in_the_scan_of_its_patient(tmp_path, direction):
     )
     assert np.array_equal(fluid > 0, volume == MARKED_HU)
     assert len(list(folder.iterdir())) == 2
+    assert "LUNG1-004 is left out" in capsys.readouterr().err
 
 
 def test_slices_of_kaggle_are_reduced_and_scaled(tmp_path):
