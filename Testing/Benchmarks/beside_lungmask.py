@@ -5,7 +5,8 @@
 
 Both segment the same slices, in turns, each in a process of its own from its start to its end. The
 network of lungmask has random weights, as only its time is measured, and is spared its
-postprocessing, which would have to deal with noise. The ratios hardly depend on the machine.
+postprocessing, which would have to deal with noise. On an idle machine, the ratios hardly depend on
+what machine it is; on a busy one, they mean nothing.
 """
 
 from __future__ import annotations

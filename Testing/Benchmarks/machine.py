@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import resource
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from pathlib import Path
 import torch
 from plain import DeformableConvolution
 from published import PublishedNet
+from record import load_average, processor
 from torch import nn
 
 
@@ -19,13 +19,9 @@ def describe(device: torch.device) -> str:
     """Processor, cores, PyTorch and load in one line."""
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)}, PyTorch {torch.__version__}"
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     return (
-        f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, "
-        f"{torch.get_num_threads()} threads, PyTorch {torch.__version__}, load {load}"
+        f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
+        f"PyTorch {torch.__version__}, load {load_average()}"
     )
 
 

@@ -47,7 +47,7 @@ def this_run() -> dict[str, str]:
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "version": S3NetSegmentationLib.__version__,
         "commit": commit(),
-        "machine": f"{processor()}, {os.cpu_count()} cores",
+        "machine": f"{processor()}, {os.cpu_count()} cores, load {load_average()}",
         "packages": ", ".join([f"Python {platform.python_version()}", *packages]),
         "command": shlex.join([Path(script).name, *plain]),
     }
@@ -68,6 +68,11 @@ def processor() -> str:
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def load_average() -> str:
+    """How many processes want to run, with this one; what else runs spoils seconds."""
+    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
 
 
 def load() -> dict[str, dict]:

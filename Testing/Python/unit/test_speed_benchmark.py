@@ -24,6 +24,12 @@ def test_every_side_is_timed(speed):
         assert len(sides) == 2
         for halves in sides.values():
             assert 0 < halves["forward"] < halves["iteration"]
+    fits = {name: {"seconds": s, "slices": 2} for name, s in (("plain", 8), ("ours", 4))}
+    rows = speed.equal_work("cpu", {"iterations": figures, "published_fits": fits})
+    assert [rows[0]["plain"], rows[0]["ours"]] == [
+        halves["iteration"] for halves in figures["whole"].values()
+    ]
+    assert [rows[2]["plain"], rows[2]["ours"]] == [4, 2]
 
 
 def test_arithmetic_is_counted(speed):
