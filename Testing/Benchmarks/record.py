@@ -54,12 +54,18 @@ def this_run() -> dict[str, str]:
 
 
 def commit() -> str:
-    """Of the checkout, with a plus where the library differs from it."""
-    git = ["git", "-C", str(FILE.parent), "describe", "--always", "--exclude=*", "--dirty=+"]
+    """Of the checkout, with a plus where the library has been changed since."""
+    git = ["git", "-C", str(FILE.parents[2])]
     try:
-        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        head = subprocess.run(
+            [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    changed = subprocess.run(
+        [*git, "diff", "--quiet", "HEAD", "--", "S3NetSegmentation"], check=False
+    ).returncode
+    return head + "+" * bool(changed)
 
 
 def processor() -> str:
