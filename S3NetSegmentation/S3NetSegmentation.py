@@ -24,6 +24,7 @@ from S3NetSegmentationLib.mrml.sequences import CHART, sequenceOf
 from S3NetSegmentationLib.mrml.volume import encloseVolume, firstCt, isCt
 from S3NetSegmentationLib.ui.apply import ApplyPanel
 from S3NetSegmentationLib.ui.asking import askBeforeRun
+from S3NetSegmentationLib.ui.changes import Changes
 from S3NetSegmentationLib.ui.clusters import TissuePanel
 from S3NetSegmentationLib.ui.log import Log
 from S3NetSegmentationLib.ui.parameters import (
@@ -193,7 +194,8 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.log = Log(self.ui)
         self.torch = TorchSetup(self.ui, self.log)
         self.run = ApplyPanel(self.ui, self.logic, self.log, self._onFinished)
-        self.tissues = TissuePanel(self.ui, self.logic, self.log, self._refresh)
+        self.changes = Changes(self.log, self._onChanging)
+        self.tissues = TissuePanel(self.ui, self.logic, self.changes)
         self.results = ResultsPanel(self.ui, self.logic, self.log)
 
         self.ui.applyButton.connect("clicked(bool)", self.onApply)
@@ -219,6 +221,7 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
     def cleanup(self) -> None:
         """Let go of everything; called before a reload and at the end of the application."""
         self.run.cancel()
+        self.changes.cancel()
         self.torch.stop()
         self._preselectTimer.stop()
         self._refreshTimer.stop()
@@ -293,9 +296,8 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
     def onUndo(self, checked: bool = False) -> None:
         """Take back the last run or choice."""
-        with self.log.reporting():
-            self.logic.undo()
-        self._show(self._parameters.outputSegmentation)
+        node = self._shown
+        self.changes.ask(node, lambda: self.logic.undoing(node))
 
     def onNewRoi(self, roiNode: slicer.vtkMRMLMarkupsROINode) -> None:
         """The user has asked for a box; Slicer makes an empty one, which no view shows."""
@@ -369,6 +371,7 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _onNodeRemoved(self, caller: vtk.vtkObject, event: str, node: slicer.vtkMRMLNode) -> None:
         self.run.stopWithout(node)
+        self.changes.stopWithout(node)
         if self._connected is not None and not slicer.mrmlScene.IsBatchProcessing():
             self._refreshTimer.start()
 
@@ -442,6 +445,11 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         if self.parent.isEntered:
             self._refreshTimer.start()
 
+    def _onChanging(self, isBusy: bool) -> None:
+        self.run.showChanging(isBusy)
+        if not isBusy and self._connected is not None:
+            self._show(self._parameters.outputSegmentation)
+
     def _refresh(self) -> None:
         """Say what holds now of the scan and the segmentation that are selected."""
         if self._shown:
@@ -464,6 +472,7 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self, caller: vtk.vtkObject | None = None, event: str | None = None
     ) -> None:
         self.run.cancel()
+        self.changes.cancel()
         self._releaseParameters()
         self.logic.forget()
         self._scan = None

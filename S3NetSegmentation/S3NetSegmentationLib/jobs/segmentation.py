@@ -18,6 +18,7 @@ from ..io.files import new_temporary_folder
 from ..progress import Progress
 from ..result import LungResult
 from ..settings import Settings
+from .in_thread import ThreadJob
 from .job import Job, JobDied, OnLog, OnProgress, wait_for
 from .process_setup import load_torch
 from .protocol import read_job, write_job
@@ -48,16 +49,11 @@ class SegmentationJob:
         self._progress: SimpleQueue[Progress] = SimpleQueue()
         self._lines: SimpleQueue[str] = SimpleQueue()
         self._is_cancelled = threading.Event()
-        self._result: LungResult | None = None
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(
-            target=self._run, args=(image, settings, temporary), daemon=True
-        )
-        self._thread.start()
+        self._work = ThreadJob(lambda: self._segmented(image, settings, temporary))
 
     def poll(self, on_progress: OnProgress | None = None, on_log: OnLog | None = None) -> bool:
         """As of `Job`."""
-        is_running = self._thread.is_alive() and not self._is_cancelled.is_set()
+        is_running = self._work.poll() and not self._is_cancelled.is_set()
         lines, progress = _taken_from(self._lines), _taken_from(self._progress)
         if on_log:
             for line in lines:
@@ -74,22 +70,12 @@ class SegmentationJob:
         S3NetError
             If it failed; the message is for the user.
         """
-        if self._failure:
-            raise self._failure
-        if self._result is None:
-            raise S3NetError("The segmentation has not ended.")
-        return self._result
+        return self._work.result()
 
     def cancel(self) -> None:
         """End the process now and remove its files; harmless where it has ended."""
         self._is_cancelled.set()
-        self._thread.join(MAX_WAIT)
-
-    def _run(self, image: sitk.Image, settings: Settings, temporary: str | None) -> None:
-        try:
-            self._result = self._segmented(image, settings, temporary)
-        except BaseException as error:  # for whoever asks for the result
-            self._failure = error
+        self._work.join(MAX_WAIT)
 
     def _segmented(
         self, image: sitk.Image, settings: Settings, temporary: str | None

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import slicer
 
+from .edits import shapesOf
 from .nodes import BOX, SETTINGS, volumeOf
 from .volume import axialAxis, ijkToRas, ijkToWorld
 
@@ -81,12 +82,12 @@ def showTable(
 
 
 def centerOnLungs(segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
-    """Move slice views that miss the lungs to their center."""
+    """Move slice views that miss the lungs to their center, if there are any."""
+    if not any(voxels for voxels, *_ in shapesOf(segmentationNode).values()):
+        return
     bounds = [0.0] * 6
     segmentationNode.GetRASBounds(bounds)
     low, high = np.reshape(bounds, (3, 2)).T
-    if (low > high).any():
-        return
     for sliceNode in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
         place = slicer.util.arrayFromVTKMatrix(sliceNode.GetSliceToRAS())
         reach = np.abs(place[:3, 2]) @ (high - low) / 2

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import numpy as np
 import slicer
 import vtk
 
 from ..io.segments import LUNG_SEGMENTS
-from .nodes import WRITTEN, newNode, placeBeside, volumeOf
-from .segmentation import labelsOf, voxelsOfImage
+from .nodes import EDITS, WRITTEN, newNode, placeBeside, volumeOf
+from .segmentation import labelsOf, readLungs, voxelsOfImage
+from .volume import Frame
 
 SAME = 0.01
 """Millimeters by which a shape may differ from itself after it was saved and loaded."""
@@ -32,13 +34,41 @@ def _shapeOfSegment(segmentation: slicer.vtkSegmentation, segmentId: str) -> lis
     if labels is None:
         return [0.0]
     image, label = labels
-    # VTK counts changes through all objects, so a time stamps one state of one image.
-    state = (image.GetMTime(), label)
+    state = _stateOf(image, label)
     if state not in _KNOWN:
-        while len(_KNOWN) >= MAX_KNOWN:
-            del _KNOWN[next(iter(_KNOWN))]
-        _KNOWN[state] = _shape(voxelsOfImage(image) == label, image)
+        matrix = vtk.vtkMatrix4x4()
+        image.GetImageToWorldMatrix(matrix)
+        toRas = slicer.util.arrayFromVTKMatrix(matrix)
+        first = np.eye(4)
+        first[:3, 3] = image.GetExtent()[::2]
+        _know(state, _shape(voxelsOfImage(image) == label, toRas @ first))
     return _KNOWN[state]
+
+
+def knowShapes(segmentationNode: slicer.vtkMRMLSegmentationNode, shapes: Shapes) -> None:
+    """Remember the shapes of lungs that have just been written, so none is to be found again."""
+    for segmentId, shape in shapes.items():
+        labels = labelsOf(segmentationNode.GetSegmentation(), segmentId)
+        if labels is not None:
+            _know(_stateOf(*labels), shape)
+
+
+def stateOfLungs(segmentationNode: slicer.vtkMRMLSegmentationNode) -> tuple:
+    """Changes whenever the voxels of the lungs may have."""
+    segmentation = segmentationNode.GetSegmentation()
+    every = (labelsOf(segmentation, lung.segment_id) for lung in LUNG_SEGMENTS)
+    return tuple(labels and _stateOf(*labels) for labels in every)
+
+
+def _stateOf(image: slicer.vtkOrientedImageData, label: int) -> tuple[int, int]:
+    # VTK counts changes through all objects, so a time stamps one state of one image.
+    return image.GetMTime(), label
+
+
+def _know(state: tuple[int, int], shape: list[float]) -> None:
+    while len(_KNOWN) >= MAX_KNOWN:
+        del _KNOWN[next(iter(_KNOWN))]
+    _KNOWN[state] = shape
 
 
 MAX_KNOWN = 16
@@ -47,9 +77,9 @@ _KNOWN: dict[tuple[int, int], list[float]] = {}
 """Shapes of the latest states of segments, as to find one takes a twentieth of a second."""
 
 
-def shapesIn(lungs: np.ndarray, volumeNode: slicer.vtkMRMLScalarVolumeNode) -> Shapes:
+def shapesIn(lungs: np.ndarray, frame: Frame) -> Shapes:
     """The shapes of lungs on the voxels of a volume, (k, j, i): 1 right lung, 2 left lung."""
-    return {lung.segment_id: _shape(lungs == lung.label, volumeNode) for lung in LUNG_SEGMENTS}
+    return {lung.segment_id: _shape(lungs == lung.label, frame.toRas) for lung in LUNG_SEGMENTS}
 
 
 def editedLungs(segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> tuple[str, ...]:
@@ -73,9 +103,7 @@ def _areSame(shape: list[float], other: list[float]) -> bool:
     return shape[0] == other[0] and bool(np.allclose(shape, other, rtol=0, atol=SAME))
 
 
-def _shape(
-    mask: np.ndarray, placed: slicer.vtkMRMLVolumeNode | slicer.vtkOrientedImageData
-) -> list[float]:
+def _shape(mask: np.ndarray, toRas: np.ndarray) -> list[float]:
     """Of voxels (k, j, i); it does not depend on the order in which they are stored."""
     alongK = np.array([np.count_nonzero(plane) for plane in mask])
     flat = np.zeros(mask.shape[1:], np.uint32)
@@ -85,12 +113,6 @@ def _shape(
     count = int(alongK.sum())
     if not count:
         return [0.0]
-    matrix = vtk.vtkMatrix4x4()
-    if placed.IsA("vtkMRMLVolumeNode"):
-        placed.GetIJKToRASMatrix(matrix)
-    else:
-        placed.GetImageToWorldMatrix(matrix)
-    toRas = slicer.util.arrayFromVTKMatrix(matrix)
     indices = [np.arange(len(profile)) for profile in profiles]
     means = [np.average(index, weights=n) for index, n in zip(indices, profiles, strict=True)]
     variances = [
@@ -131,6 +153,35 @@ def editsSince(written: np.ndarray, lungs: np.ndarray, before: np.ndarray | None
         0 unchanged, 1 erased, 2 painted as right lung, 3 painted as left lung.
     """
     return np.where(lungs != written, lungs + 1, 0 if before is None else before).astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)  # arrays can neither be compared nor hashed as a whole
+class Edited:
+    """Lungs that were edited by hand.
+
+    Attributes
+    ----------
+    lungs : ndarray of uint8, (k, j, i)
+        As they are now.
+    before : ndarray of uint8, (k, j, i), or None
+        What was changed before the lungs were last written.
+    """
+
+    lungs: np.ndarray
+    before: np.ndarray | None
+
+    def since(self, decided: np.ndarray) -> np.ndarray:
+        """What was changed in all, as of `editsSince`, in lungs that were so decided."""
+        return editsSince(withEdits(decided, self.before), self.lungs, self.before)
+
+
+def readEdited(segmentationNode: slicer.vtkMRMLSegmentationNode) -> Edited | None:
+    """The lungs of a segmentation if they were ever edited by hand; else None."""
+    editsNode, volumeNode = segmentationNode.GetNodeReference(EDITS), volumeOf(segmentationNode)
+    if not volumeNode or not (editsNode or editedLungs(segmentationNode)):
+        return None
+    before = slicer.util.arrayFromVolume(editsNode) if editsNode else None
+    return Edited(readLungs(segmentationNode, volumeNode), before)
 
 
 def withEdits(lungs: np.ndarray, edits: np.ndarray | None) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,23 +17,24 @@ from ..click.nested import Regions
 from ..errors import Cancelled, InputError
 from ..jobs.job import Polled, wait_for
 from ..jobs.segmentation import SegmentationJob
-from ..lung.scan import packed, unpacked
+from ..lung.scan import unpacked
 from ..lung.sentences import methods_text, report_text
 from ..lung.tissues import Tissue, colors_of
 from ..manual_choice import as_text, choose_tissues, merge_tissues, pick, restore_result
 from ..progress import Progress
 from ..result import LungResult, Part
 from ..settings import Settings
+from .change import Change
 from .clicking import Clicks, spacingOf, voxelAt, waitForRegions
 from .edits import (
     Shapes,
     differing,
     editedLungs,
-    editsSince,
     keepCopy,
-    shapesIn,
+    knowShapes,
+    readEdited,
     shapesOf,
-    withEdits,
+    stateOfLungs,
 )
 from .measuring import (
     MEASURED,
@@ -40,7 +42,6 @@ from .measuring import (
     histogramOf,
     namesOfEdited,
     numbersOf,
-    regionsOf,
     writeFigures,
 )
 from .nodes import (
@@ -49,7 +50,6 @@ from .nodes import (
     EDITS,
     HINTS,
     HISTOGRAM,
-    MADE_BY_RUN,
     MAP,
     PICKS,
     PLOT,
@@ -72,7 +72,8 @@ from .nodes import (
     tissueMapOf,
     volumeOf,
 )
-from .segmentation import checkSegmentation, fillColors, readLungs, writeLabels, writeLungs
+from .ready import ReadyLungs, readyLungs
+from .segmentation import checkSegmentation, fillColors, writeLabels, writeLungs
 from .tables import readTissueTable, writeTissueTable
 from .transaction import Step, oneStep
 from .volume import (
@@ -80,6 +81,7 @@ from .volume import (
     boxFromCorners,
     checkVolume,
     cornersOfBox,
+    frameOf,
     geometryOf,
     ijkToWorld,
     imageFromVolume,
@@ -313,20 +315,34 @@ class SegmentationLogic:
         S3NetError
             If the run failed or its volume is no longer there; the scene is as it was.
         """
+        return self.finishing(run).make()
+
+    def finishing(self, run: Run) -> Change:
+        """The change that `finish` makes."""
         result = run.job.result()
-        self._checkUnchanged(run)
-        with oneStep(*nodesOf(run.segmentationNode)) as step:
-            if editedLungs(run.segmentationNode):
-                self._keepEdits(run)
-            segmentationNode = run.segmentationNode or newNode(
-                "vtkMRMLSegmentationNode", f"{run.volumeNode.GetName()} lungs"
-            )
-            self._show(run, result, segmentationNode)
-            editsNode = segmentationNode.GetNodeReference(EDITS)
-            if editsNode:
-                slicer.mrmlScene.RemoveNode(editsNode)
-        self._keep(segmentationNode, result, step)
-        return segmentationNode
+        self._checkPresent(run)
+        frame = frameOf(run.volumeNode)
+
+        def compute() -> ReadyLungs:
+            checkVoxels(run, frame.hounsfield[run.box.slices])
+            return readyLungs(result, run.box, frame)
+
+        def apply(lungs: ReadyLungs) -> slicer.vtkMRMLSegmentationNode:
+            self._checkPresent(run)
+            with oneStep(*nodesOf(run.segmentationNode)) as step:
+                if editedLungs(run.segmentationNode):
+                    self._keepEdits(run)
+                segmentationNode = run.segmentationNode or newNode(
+                    "vtkMRMLSegmentationNode", f"{run.volumeNode.GetName()} lungs"
+                )
+                self._show(run, result, segmentationNode, lungs)
+                editsNode = segmentationNode.GetNodeReference(EDITS)
+                if editsNode:
+                    slicer.mrmlScene.RemoveNode(editsNode)
+            self._keep(segmentationNode, result, step)
+            return segmentationNode
+
+        return Change(compute, apply, lambda: _stateOf(run.volumeNode))
 
     def chooseTissues(
         self, segmentationNode: slicer.vtkMRMLSegmentationNode, numbers: Iterable[int]
@@ -347,9 +363,16 @@ class SegmentationLogic:
         InputError
             If a tissue does not exist, or the volume or the tissues are gone.
         """
-        result, box = self._result(segmentationNode)
-        hounsfield = voxelsOf(volumeOf(segmentationNode), box)
-        self._change(segmentationNode, choose_tissues(result, hounsfield, numbers), box)
+        self.choosing(segmentationNode, numbers).make()
+
+    def choosing(
+        self, segmentationNode: slicer.vtkMRMLSegmentationNode, numbers: Iterable[int]
+    ) -> Change:
+        """The change that `chooseTissues` makes."""
+        numbers = tuple(numbers)
+        return self._changing(
+            segmentationNode, lambda result, voxels: choose_tissues(result, voxels, numbers)
+        )
 
     def pick(
         self,
@@ -372,12 +395,28 @@ class SegmentationLogic:
         InputError
             If the volume or the tissues are gone.
         """
-        result, box = self._result(segmentationNode)
-        volumeNode = volumeOf(segmentationNode)
-        index = _indexAt(ras, volumeNode, box)
-        picked = pick(result, voxelsOf(volumeNode, box), index, whole)
-        if picked is not result:
-            self._change(segmentationNode, picked, box)
+        self.picking(ras, segmentationNode, whole).make()
+
+    def picking(
+        self,
+        ras: Sequence[float],
+        segmentationNode: slicer.vtkMRMLSegmentationNode,
+        whole: bool = False,
+    ) -> Change:
+        """The change that `pick` makes."""
+        box = self._boxOf(segmentationNode)
+        index = _indexAt(ras, volumeOf(segmentationNode), box)
+        return self._changing(
+            segmentationNode, lambda result, voxels: pick(result, voxels, index, whole)
+        )
+
+    def isAtHand(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
+        """Whether `partAt` answers at once; in a scene that was loaded, not before `preparing`."""
+        return self._known(segmentationNode) is not None
+
+    def preparing(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> Change:
+        """No change, but afterwards the result is at hand; errors as of `pick`."""
+        return self._changing(segmentationNode, lambda result, voxels: result)
 
     def partAt(
         self,
@@ -395,7 +434,10 @@ class SegmentationLogic:
         toMask : ndarray, (4, 4)
             From the world (RAS, mm) to indices (z, y, x) of the mask.
         """
-        result, box = self._result(segmentationNode)
+        if not self.isAtHand(segmentationNode):
+            self.preparing(segmentationNode).make()
+        box, result = self._boxOf(segmentationNode), self._known(segmentationNode)
+        assert result is not None
         volumeNode = volumeOf(segmentationNode)
         part = result.part_at(_indexAt(ras, volumeNode, box), whole)
         if part is None:
@@ -419,24 +461,55 @@ class SegmentationLogic:
         InputError
             If there can't be so many, or the volume or the tissues are gone.
         """
-        result, box = self._result(segmentationNode)
-        if count != result.settings.tissues:
-            self._change(segmentationNode, merge_tissues(result, count), box)
+        self.merging(segmentationNode, count).make()
 
-    def _change(
-        self, segmentationNode: slicer.vtkMRMLSegmentationNode, result: LungResult, box: VoxelBox
-    ) -> None:
-        """Write another choice into the scene, as one step."""
-        before, _ = self._result(segmentationNode)
-        edits = self._edits(segmentationNode)
-        areNew = result.tissue_array is not before.tissue_array
-        roles = MADE_BY_RUN if areNew else (TISSUE_TABLE, RESULTS_TABLE, EDITS)
-        _, *changing = nodesOf(segmentationNode, roles)
-        with oneStep(*changing, last=segmentationNode) as step:
-            if areNew:
-                _showTissues(segmentationNode, result, volumeOf(segmentationNode), box)
-            _write(segmentationNode, result, volumeOf(segmentationNode), box, edits)
-        self._keep(segmentationNode, result, step, before)
+    def merging(self, segmentationNode: slicer.vtkMRMLSegmentationNode, count: int) -> Change:
+        """The change that `mergeTissues` makes."""
+        return self._changing(
+            segmentationNode,
+            lambda result, voxels: (
+                merge_tissues(result, count) if count != result.settings.tissues else result
+            ),
+        )
+
+    def _changing(
+        self,
+        segmentationNode: slicer.vtkMRMLSegmentationNode,
+        decide: Callable[[LungResult, np.ndarray], LungResult],
+    ) -> Change:
+        """Another choice, as one step: `decide` makes another result from the one that is shown."""
+        box, source = self._boxOf(segmentationNode), self._source(segmentationNode)
+        frame = frameOf(volumeOf(segmentationNode))
+        edited = readEdited(segmentationNode)
+
+        def compute() -> tuple[LungResult, LungResult, ReadyLungs | None]:
+            before = source()
+            result = decide(before, frame.hounsfield[box.slices])
+            if result.lung_array is before.lung_array:
+                return before, result, None
+            edits = None
+            if edited:
+                edits = edited.since(box.paste(before.lung_array, edited.lungs.shape))
+            return before, result, readyLungs(result, box, frame, edits)
+
+        def apply(found: tuple[LungResult, LungResult, ReadyLungs | None]) -> None:
+            before, result, lungs = found
+            if result is before:
+                self._remember(segmentationNode, before)
+                return
+            roles = (TISSUES, TISSUE_COLORS) if lungs is None else (RESULTS_TABLE, EDITS)
+            _, *changing = nodesOf(segmentationNode, (TISSUE_TABLE, *roles))
+            with oneStep(*changing, last=segmentationNode) as step:
+                _describeTissues(segmentationNode, result)
+                if lungs is None:
+                    _showTissues(segmentationNode, result, volumeOf(segmentationNode), box)
+                else:
+                    _write(segmentationNode, result, volumeOf(segmentationNode), lungs)
+            self._keep(segmentationNode, result, step, before)
+
+        return Change(
+            compute, apply, lambda: (*_key(segmentationNode), stateOfLungs(segmentationNode))
+        )
 
     def canUndo(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> bool:
         """Whether `undo` can take back what was last done to a segmentation.
@@ -462,7 +535,16 @@ class SegmentationLogic:
             keepCopy(node)
         removeNodesOf(node, (*PLOT, *MAP))  # made anew when they are asked for
         done.step.takeBack()
-        SegmentationLogic._latest = (node.GetID(), _key(node), done.before) if done.before else None
+        self._remember(node, done.before)
+
+    def undoing(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> Change:
+        """The change that `undo` makes, if there still is something to take back."""
+
+        def apply(nothing: None) -> None:
+            if self.canUndo(segmentationNode):
+                self.undo()
+
+        return Change(lambda: None, apply, tuple)
 
     def forget(self) -> None:
         """Let go of what is kept for the next choice, undo or click, as the scene is closed."""
@@ -537,15 +619,16 @@ class SegmentationLogic:
         step: Step,
         before: LungResult | None = None,
     ) -> None:
-        SegmentationLogic._latest = (segmentationNode.GetID(), _key(segmentationNode), result)
+        self._remember(segmentationNode, result)
         if slicer.mrmlScene.GetUndoFlag():
             self._done = []
         else:
             done = _Done(segmentationNode, step, shapesOf(segmentationNode), before)
             self._done = [*self._done, done][-MAX_UNDO:]
 
-    def _checkUnchanged(self, run: Run) -> None:
-        """Refuse to place a result on a volume that is gone or has become another one."""
+    @staticmethod
+    def _checkPresent(run: Run) -> None:
+        """Refuse to place a result on a volume that is gone, or into what can't take it."""
         scene = slicer.mrmlScene
         if not scene.IsNodePresent(run.volumeNode):
             raise InputError("The volume was removed during the run; the result was discarded.")
@@ -556,7 +639,6 @@ class SegmentationLogic:
         checkVolume(run.volumeNode)
         if run.segmentationNode:
             checkSegmentation(run.segmentationNode, run.volumeNode)
-        checkVoxels(run)
 
     @staticmethod
     def _keepEdits(run: Run) -> None:
@@ -565,20 +647,12 @@ class SegmentationLogic:
         if run.replaced is None or differing(now, run.replaced):
             keepCopy(run.segmentationNode)
 
-    def _edits(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> np.ndarray | None:
-        """What was painted and erased by hand since the run, as of `editsSince`; or None."""
-        editsNode = segmentationNode.GetNodeReference(EDITS)
-        if not editsNode and not editedLungs(segmentationNode):
-            return None
-        before = slicer.util.arrayFromVolume(editsNode) if editsNode else None
-        volumeNode = volumeOf(segmentationNode)
-        result, box = self._result(segmentationNode)
-        shape = slicer.util.arrayFromVolume(volumeNode).shape
-        written = withEdits(box.paste(result.lung_array, shape), before)
-        return editsSince(written, readLungs(segmentationNode, volumeNode), before)
-
     def _show(
-        self, run: Run, result: LungResult, segmentationNode: slicer.vtkMRMLSegmentationNode
+        self,
+        run: Run,
+        result: LungResult,
+        segmentationNode: slicer.vtkMRMLSegmentationNode,
+        lungs: ReadyLungs,
     ) -> None:
         """Fill the segmentation and the nodes it refers to, making those that are missing."""
         placeBeside(segmentationNode, run.volumeNode)
@@ -590,12 +664,12 @@ class SegmentationLogic:
         segmentationNode.SetAttribute(SCAN, as_text(result))
         segmentationNode.SetAttribute(WARNINGS, json.dumps(result.warnings))
         _showTissues(segmentationNode, result, run.volumeNode, run.box)
-        _write(segmentationNode, result, run.volumeNode, run.box)
+        _describeTissues(segmentationNode, result)
+        _write(segmentationNode, result, run.volumeNode, lungs)
 
-    def _result(
-        self, segmentationNode: slicer.vtkMRMLSegmentationNode
-    ) -> tuple[LungResult, VoxelBox]:
-        """The result that a segmentation shows, and its box: from memory or the scene."""
+    @staticmethod
+    def _boxOf(segmentationNode: slicer.vtkMRMLSegmentationNode) -> VoxelBox:
+        """The box that a segmentation was made from, whose volume and tissues are checked."""
         volumeNode, labelMapNode = volumeOf(segmentationNode), tissueMapOf(segmentationNode)
         if not volumeNode or not labelMapNode:
             raise InputError(
@@ -603,15 +677,21 @@ class SegmentationLogic:
             )
         checkVolume(volumeNode)
         checkSegmentation(segmentationNode, volumeNode)
-        box = boxFromCorners(labelMapNode, json.loads(segmentationNode.GetAttribute(BOX)))
-        key = _key(segmentationNode)
-        if self._latest and self._latest[:2] == (segmentationNode.GetID(), key):
-            return self._latest[2], box
+        return boxFromCorners(labelMapNode, json.loads(segmentationNode.GetAttribute(BOX)))
+
+    def _source(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> Callable[[], LungResult]:
+        """What gives the result that a segmentation shows, in any thread."""
+        known = self._known(segmentationNode)
+        if known is not None:
+            return lambda: known
+        volumeNode, labelMapNode = volumeOf(segmentationNode), tissueMapOf(segmentationNode)
+        box = self._boxOf(segmentationNode)
         tissues = slicer.util.arrayFromVolume(labelMapNode)
         sameShape = tissues.shape == slicer.util.arrayFromVolume(volumeNode).shape
         if not sameShape or not sameAxes(volumeNode, labelMapNode):
             raise InputError("The volume no longer fits its tissues; apply again.")
-        result = restore_result(
+        return partial(
+            restore_result,
             voxelsOf(volumeNode, box),
             geometryOf(volumeNode, box),
             tissues[box.slices].copy(),
@@ -619,18 +699,29 @@ class SegmentationLogic:
             segmentationNode.GetAttribute(SCAN),
             unpacked(*json.loads(segmentationNode.GetAttribute(PICKS))),
         )
-        SegmentationLogic._latest = (segmentationNode.GetID(), key, result)
-        return result, box
+
+    def _known(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> LungResult | None:
+        """The result that a segmentation shows, if it is the latest."""
+        if self._latest and self._latest[:2] == (segmentationNode.GetID(), _key(segmentationNode)):
+            return self._latest[2]
+        return None
+
+    @staticmethod
+    def _remember(
+        segmentationNode: slicer.vtkMRMLSegmentationNode, result: LungResult | None
+    ) -> None:
+        key = _key(segmentationNode)
+        SegmentationLogic._latest = (segmentationNode.GetID(), key, result) if result else None
 
 
-def checkVoxels(run: Run) -> None:
-    """Refuse a volume that was edited since the run began.
+def checkVoxels(run: Run, now: np.ndarray) -> None:
+    """Refuse voxels of a run's box that were edited since it began.
 
     Raises
     ------
     InputError
     """
-    then, now = sitk.GetArrayViewFromImage(run.image), voxelsOf(run.volumeNode, run.box)
+    then = sitk.GetArrayViewFromImage(run.image)
     # Slice by slice, as all at once takes several times as long.
     if then.shape != now.shape or not all(map(np.array_equal, then, now)):
         raise InputError("The volume was edited during the run; click Apply again.")
@@ -664,8 +755,14 @@ def waitInSlicer(
 def _key(segmentationNode: slicer.vtkMRMLSegmentationNode) -> tuple:
     """Changes whenever the voxels of the volume or of the tissues do, or what was picked."""
     nodes = (volumeOf(segmentationNode), tissueMapOf(segmentationNode))
-    states = [(node.GetID(), node.GetImageData().GetMTime()) for node in nodes if node]
+    states = [_stateOf(node) for node in nodes if node]
     return (*states, *(segmentationNode.GetAttribute(name) for name in (PICKS, SETTINGS)))
+
+
+def _stateOf(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> tuple:
+    """Changes whenever the voxels of a volume do, or become others."""
+    image = volumeNode.GetImageData()
+    return volumeNode.GetID(), image.GetMTime() if image else None
 
 
 def _indexAt(
@@ -693,29 +790,29 @@ def _showTissues(
     segmentationNode.SetAttribute(SETTINGS, json.dumps(result.settings.as_dict()))
 
 
+def _describeTissues(segmentationNode: slicer.vtkMRMLSegmentationNode, result: LungResult) -> None:
+    writeTissueTable(segmentationNode.GetNodeReference(TISSUE_TABLE), result.tissue_table)
+
+
 def _write(
     segmentationNode: slicer.vtkMRMLSegmentationNode,
     result: LungResult,
     volumeNode: slicer.vtkMRMLScalarVolumeNode,
-    box: VoxelBox,
-    edits: np.ndarray | None = None,
+    lungs: ReadyLungs,
 ) -> None:
-    """Both tables and, in the end, the lungs of a segmentation and what is known of them."""
-    decided = box.paste(result.lung_array, slicer.util.arrayFromVolume(volumeNode).shape)
-    lungs = withEdits(decided, edits)
-    written = now = shapesIn(decided, volumeNode)
-    if edits is not None:
-        writeLabels(ensureNode(segmentationNode, EDITS, volumeNode), edits, volumeNode)
-        now = shapesIn(lungs, volumeNode)
-    writeTissueTable(segmentationNode.GetNodeReference(TISSUE_TABLE), result.tissue_table)
-    figuresNode = segmentationNode.GetNodeReference(RESULTS_TABLE)
+    """The figures and, in the end, the lungs of a segmentation and what is known of them."""
+    if lungs.edits is not None:
+        writeLabels(ensureNode(segmentationNode, EDITS, volumeNode), lungs.edits, volumeNode)
     for node in nodesOf(segmentationNode, (HISTOGRAM, AERATION))[1:]:
         node.RemoveAttribute(MEASURED)  # the scan may have changed, too
-    writeFigures(figuresNode, regionsOf(lungs, volumeNode), now, differing(now, written))
-    writeLungs(segmentationNode, lungs, volumeNode)
+    edited = differing(lungs.shapes, lungs.decided)
+    figuresNode = segmentationNode.GetNodeReference(RESULTS_TABLE)
+    writeFigures(figuresNode, lungs.numbers, lungs.shapes, edited)
+    writeLungs(segmentationNode, lungs.labels, volumeNode)
+    knowShapes(segmentationNode, lungs.shapes)
     found = () if result.lungs_found else (NO_LUNGS_MESSAGE,)
     with slicer.util.NodeModify(segmentationNode):
         segmentationNode.SetAttribute(HINTS, json.dumps([*found, *result.figures.hints]))
-        segmentationNode.SetAttribute(PICKS, json.dumps(packed(result.picks)))
+        segmentationNode.SetAttribute(PICKS, lungs.picks)
         segmentationNode.SetAttribute(QUALITY, json.dumps(result.figures.quality))
-        segmentationNode.SetAttribute(WRITTEN, json.dumps(written))
+        segmentationNode.SetAttribute(WRITTEN, json.dumps(lungs.decided))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 import numpy as np
 import slicer
@@ -33,7 +33,7 @@ from .nodes import (
 )
 from .segmentation import fillColors, readLungs, writeLabels
 from .tables import writeResultsTable
-from .volume import geometryOf, voxelBox
+from .volume import Frame, frameOf
 
 MEASURED = "S3Net.measured"
 """Attribute of what shows figures: the shapes of the lungs that it is about."""
@@ -57,10 +57,10 @@ def updateFigures(segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
     if not stale:
         return
     lungs = readLungs(segmentationNode, volumeNode)
-    regions = regionsOf(lungs, volumeNode)
+    regions = regionsOf(lungs, frameOf(volumeNode))
     if RESULTS_TABLE in stale:
         edited = differing(now, writtenShapes(segmentationNode))
-        writeFigures(stale[RESULTS_TABLE], regions, now, edited)
+        writeFigures(stale[RESULTS_TABLE], numbers_of(regions), now, edited)
     if HISTOGRAM in stale:
         writeHistogram(segmentationNode, regions)
     if AERATION in stale:
@@ -70,26 +70,23 @@ def updateFigures(segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
         node.SetAttribute(MEASURED, json.dumps(now))
 
 
-def regionsOf(
-    lungs: np.ndarray, volumeNode: slicer.vtkMRMLScalarVolumeNode
-) -> dict[str, Distribution]:
+def regionsOf(lungs: np.ndarray, frame: Frame) -> dict[str, Distribution]:
     """The intensities in each region of lungs.
 
     Parameters
     ----------
     lungs : ndarray of uint8, (k, j, i)
         On the voxels of the volume: 1 right lung, 2 left lung.
-    volumeNode : vtkMRMLScalarVolumeNode
+    frame : Frame
+        Of the volume.
     """
-    geometry = geometryOf(volumeNode, voxelBox(volumeNode))
-    apply = AxialOrientation(geometry).apply
-    hounsfield = slicer.util.arrayFromVolume(volumeNode)
-    return distributions(apply(lungs), apply(hounsfield), geometry.voxel_ml)
+    apply = AxialOrientation(frame.geometry).apply
+    return distributions(apply(lungs), apply(frame.hounsfield), frame.geometry.voxel_ml)
 
 
 def writeFigures(
     tableNode: slicer.vtkMRMLTableNode,
-    regions: Mapping[str, Distribution],
+    numbers: Numbers,
     shapes: Shapes,
     edited: Collection[str],
 ) -> None:
@@ -98,14 +95,14 @@ def writeFigures(
     Parameters
     ----------
     tableNode : vtkMRMLTableNode
-    regions : mapping of str to Distribution
-        From `regionsOf`.
+    numbers : dict
+        From `numbers_of`.
     shapes : dict
         Those of the lungs.
     edited : collection of str
         Ids of those that were edited by hand.
     """
-    writeResultsTable(tableNode, numbers_of(regions), _names(edited))
+    writeResultsTable(tableNode, numbers, _names(edited))
     tableNode.SetAttribute(MEASURED, json.dumps(shapes))
 
 
@@ -120,7 +117,8 @@ def numbersOf(segmentationNode: slicer.vtkMRMLSegmentationNode) -> Numbers:
         If the scan is gone.
     """
     volumeNode = _scanOf(segmentationNode)
-    return numbers_of(regionsOf(readLungs(segmentationNode, volumeNode), volumeNode))
+    lungs = readLungs(segmentationNode, volumeNode)
+    return numbers_of(regionsOf(lungs, frameOf(volumeNode)))
 
 
 def namesOfEdited(segmentationNode: slicer.vtkMRMLSegmentationNode) -> list[str]:

@@ -12,6 +12,7 @@ from .nodes import newNode, placeBeside
 from .scan_table import BOTH, LEFT, RIGHT, Row, rowOf, writeBreath, writeScans
 from .segmentation import writeLungs
 from .transaction import oneStep
+from .volume import voxelsOf
 
 CHART, BREATH, SEGMENTATION = "S3Net.chart", "S3Net.breath", "S3Net.segmentation"
 """Roles of what a table of frames refers to: the curve of the volumes, the table of inspiration and
@@ -72,7 +73,7 @@ class Frames:
     def finish(self, index: int, run: Run) -> Row:
         """As of `Scans`."""
         result = run.job.result()
-        checkVoxels(run)
+        checkVoxels(run, voxelsOf(run.volumeNode, run.box))
         scratch = slicer.vtkMRMLScene()  # nobody sees what is in there
         segmentationNode = scratch.AddNode(slicer.vtkMRMLSegmentationNode())
         writeLungs(segmentationNode, result.lung_array, run.volumeNode)

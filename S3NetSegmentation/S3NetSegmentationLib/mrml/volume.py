@@ -46,6 +46,33 @@ class VoxelBox:
         return whole
 
 
+@dataclass(frozen=True)
+class Frame:
+    """The voxels of a volume and where they lie, for work that may touch no node.
+
+    Attributes
+    ----------
+    hounsfield : ndarray, (k, j, i)
+        The node's own voxels.
+    geometry : Geometry
+        Their place in the world, transforms included.
+    toRas : ndarray, (4, 4)
+        From indices (i, j, k) to the volume's own coordinates.
+    """
+
+    hounsfield: np.ndarray
+    geometry: Geometry
+    toRas: np.ndarray
+
+
+def frameOf(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> Frame:
+    """The frame of a volume node."""
+    box = voxelBox(volumeNode)
+    return Frame(
+        voxelsOf(volumeNode, box), geometryOf(volumeNode, box), ijkToRas(volumeNode).copy()
+    )
+
+
 def ijkToWorld(volumeNode: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
     """The matrix from voxel indices (i, j, k) to world coordinates (RAS), transforms included.
 

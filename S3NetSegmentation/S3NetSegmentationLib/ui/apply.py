@@ -12,7 +12,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..jobs.job import Polled
-from ..mrml.logic import Run, SegmentationLogic
+from ..mrml.change import ChangeJob
+from ..mrml.logic import SegmentationLogic
 from ..mrml.queue import Queue
 from ..progress import Progress
 from ..settings import Settings
@@ -79,6 +80,7 @@ class ApplyPanel:
         self._started = 0.0
         self._shown: tuple[slicer.vtkMRMLNode | None, ...] = (None, None)
         self._notice = ""
+        self._isChanging = False
         self._applyTip = ui.applyButton.toolTip
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
@@ -107,9 +109,12 @@ class ApplyPanel:
             self._notice = ""  # of the last run, which was about something else
         self._shown = volumeNode, segmentationNode
         self._ui.applyButton.enabled = volumeNode is not None or self.isRunning
-        self._ui.statusLabel.text = self._notice or describe(
-            self._logic, volumeNode, segmentationNode
-        )
+        if self._isChanging:
+            self._ui.statusLabel.text = _("Updating the lungs.")
+        else:
+            self._ui.statusLabel.text = self._notice or describe(
+                self._logic, volumeNode, segmentationNode
+            )
 
     def start(
         self,
@@ -133,10 +138,11 @@ class ApplyPanel:
         size = " x ".join(map(str, run.image.GetSize()))
         spacing = " x ".join(f"{value:.2f}" for value in run.image.GetSpacing())
         self._log.add(_("Started: {size} voxels, {spacing} mm").format(size=size, spacing=spacing))
+        job = ChangeJob(lambda: self._logic.finishing(run), after=run.job)
         self._begin(
             Work(
-                run.job,
-                lambda: self._finishRun(run),
+                job,
+                lambda: self._finishRun(run.volumeNode, job),
                 (run.volumeNode, run.segmentationNode),
                 _("Cancelled; the scene is as it was."),
             )
@@ -160,6 +166,11 @@ class ApplyPanel:
                 _("Cancelled; what was finished before is kept."),
             )
         )
+
+    def showChanging(self, isBusy: bool) -> None:
+        """Say that the lungs are being changed by hand, or no longer."""
+        self._isChanging = isBusy
+        self.show(*self._shown)
 
     def cancel(self) -> None:
         """End the work now; the scene stays as it is. Harmless where nothing runs."""
@@ -201,14 +212,16 @@ class ApplyPanel:
         then()
         self._tell(notice)
 
-    def _finishRun(self, run: Run) -> tuple[str, Callable[[], None]]:
-        segmentationNode = self._logic.finish(run)
+    def _finishRun(
+        self, volumeNode: slicer.vtkMRMLScalarVolumeNode, job: ChangeJob
+    ) -> tuple[str, Callable[[], None]]:
+        segmentationNode = job.result()
         seconds = time.monotonic() - self._started
         done = _("Done in {seconds:.0f} s, estimated quality {quality:.0%}.").format(
             seconds=seconds, quality=self._logic.quality(segmentationNode)
         )
         self._log.add(done)  # the panel shows what is known of the segmentation
-        return "", lambda: self._onFinished(run.volumeNode, segmentationNode)
+        return "", lambda: self._onFinished(volumeNode, segmentationNode)
 
     def _summary(self, queue: Queue) -> str:
         return _("Segmented {done} of {count} scans in {seconds:.0f} s; see the table.").format(

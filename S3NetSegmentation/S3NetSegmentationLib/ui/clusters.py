@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from types import SimpleNamespace
 
+import numpy as np
 import qt
 import slicer
 from slicer.i18n import tr as _
 
 from ..errors import S3NetError
 from ..lung.tissues import Tissue, colors_of
+from ..mrml.change import Change
 from ..mrml.logic import SegmentationLogic
 from ..mrml.nodes import tissueMapOf, volumeOf
-from .log import Log, waiting
+from ..result import Part
+from .changes import Changes
 from .outline import Outline
 from .picking import SliceViewPicker
 
@@ -29,20 +32,12 @@ class TissuePanel:
     ui
         The panel's widgets: `tissueTable`, `tissueSpinBox`, `pickButton`, `showTissuesCheckBox`.
     logic : SegmentationLogic
-    log : Log
-    onChosen : callable
-        Called after the lungs have changed, or could not.
+    changes : Changes
+        Make what is chosen.
     """
 
-    def __init__(
-        self,
-        ui: SimpleNamespace,
-        logic: SegmentationLogic,
-        log: Log,
-        onChosen: Callable[[], None],
-    ):
-        self._ui, self._logic, self._log = ui, logic, log
-        self._onChosen = onChosen
+    def __init__(self, ui: SimpleNamespace, logic: SegmentationLogic, changes: Changes):
+        self._ui, self._logic, self._changes = ui, logic, changes
         self._segmentationNode: slicer.vtkMRMLSegmentationNode | None = None
         self._outline = Outline()
         self._picker = SliceViewPicker(self._onPicked, self._onHovered, self._outline.hide)
@@ -62,6 +57,8 @@ class TissuePanel:
 
     def show(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> None:
         """Show the tissues of a segmentation; None, or one without tissues, empties the table."""
+        if self._changes.isBusy and segmentationNode is self._segmentationNode:
+            return  # the table shows what was chosen, which is not in the scene yet
         self._segmentationNode = segmentationNode
         self._outline.hide()
         tissues = self._logic.tissues(segmentationNode)
@@ -72,7 +69,7 @@ class TissuePanel:
         for row, (tissue, color) in enumerate(zip(tissues, colors_of(tissues), strict=True)):
             self._fillRow(row, tissue, color)
         self._table.blockSignals(wasBlocked)
-        self._table.visible = bool(tissues)
+        self._table.visible = self._table.enabled = bool(tissues)
         for widget in (self._ui.pickButton, self._ui.showTissuesCheckBox):
             widget.enabled = bool(tissues)
         if not tissues:
@@ -101,26 +98,24 @@ class TissuePanel:
             self._table.setItem(row, column, item)
 
     def _onItemChanged(self, item: qt.QTableWidgetItem) -> None:
-        names = [self._table.item(row, 0) for row in range(self._table.rowCount)]
-        self._choose(
-            name.data(qt.Qt.UserRole) for name in names if name.checkState() == qt.Qt.Checked
-        )
+        node, number = self._segmentationNode, item.data(qt.Qt.UserRole)
+        isTaken = item.checkState() == qt.Qt.Checked
 
-    def _choose(self, numbers: Iterable[int]) -> None:
-        with self._log.reporting(), waiting():
-            self._logic.chooseTissues(self._segmentationNode, numbers)
-        self._onChosen()
+        def prepare() -> Change:
+            numbers = {each.number for each in self._logic.tissues(node) if each.is_lung}
+            return self._logic.choosing(node, numbers | {number} if isTaken else numbers - {number})
+
+        self._changes.ask(node, prepare)
 
     def _onCountChanged(self, count: int) -> None:
+        node = self._segmentationNode
         if self._table.rowCount:
-            with self._log.reporting(), waiting():
-                self._logic.mergeTissues(self._segmentationNode, count)
-            self._onChosen()
+            self._table.enabled = False  # its rows will be others
+            self._changes.ask(node, lambda: self._logic.merging(node, count), "merge")
 
     def _onPicked(self, ras: Sequence[float], whole: bool) -> None:
-        with self._log.reporting(), waiting():
-            self._logic.pick(ras, self._segmentationNode, whole)
-        self._onChosen()
+        node = self._segmentationNode
+        self._changes.ask(node, lambda: self._logic.picking(ras, node, whole))
 
     def _onHovered(
         self,
@@ -130,13 +125,25 @@ class TissuePanel:
         whole: bool,
     ) -> None:
         try:
-            found = self._logic.partAt(ras, self._segmentationNode, whole)
+            found = self._partAt(ras, whole)
         except S3NetError:  # a click will say so
             found = None
         if found is None:
             self._outline.hide()
         else:
             self._outline.show(sliceView, sliceNode, *found)
+
+    def _partAt(
+        self, ras: Sequence[float], whole: bool
+    ) -> tuple[Part, np.ndarray, np.ndarray] | None:
+        """As of `SegmentationLogic.partAt`; nothing as long as that would take seconds."""
+        node = self._segmentationNode
+        if self._logic.isAtHand(node):
+            return self._logic.partAt(ras, node, whole)
+        if not self._changes.isBusy:
+            self._logic.preparing(node)  # may refuse
+            self._changes.ask(node, lambda: self._logic.preparing(node))
+        return None
 
     def _onPickToggled(self, isOn: bool) -> None:
         if isOn:

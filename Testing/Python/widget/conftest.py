@@ -123,6 +123,7 @@ def done(panel, chest, monkeypatch, wait):
         segmentation=slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode"),
         result=segmented(chest.image),
         chest=chest,
+        settle=lambda: wait(lambda: not panel.changes.isBusy),
     )
 
 

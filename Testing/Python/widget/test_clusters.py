@@ -57,10 +57,12 @@ def test_the_table_shows_every_tissue(done):
 def test_a_check_mark_changes_the_lungs_at_once(done):
     first = done.result.chosen_tissues[0]
     rows(done)[first - 1][0].setCheckState(Qt.Unchecked)
+    done.settle()
     others = [number for number in done.result.chosen_tissues if number != first]
     assert chosen(done) == others
     assert (lungs_array(done.segmentation, done.volume) == expected(done, others)).all()
     rows(done)[first - 1][0].setCheckState(Qt.Checked)
+    done.settle()
     assert (
         lungs_array(done.segmentation, done.volume) == sitk.GetArrayFromImage(done.result.lungs)
     ).all()
@@ -77,18 +79,24 @@ def test_a_click_in_a_slice_view_picks_the_part_under_it(done, application):
         return lungs_array(done.segmentation, done.volume)
 
     view.click(point)
+    done.settle()
     assert (lungs() == before).all(), "picking is not on"
     done.ui.pickButton.click()
     view.click(point)
+    done.settle()
     assert (lungs() == expected).all()
     view.click(point, dragged=20)
+    done.settle()
     assert (lungs() == expected).all(), "a drag is no click"
     view.click(point)
+    done.settle()
     assert (lungs() == before).all()
     view.click((5000, 0, 0))
+    done.settle()
     assert (lungs() == before).all(), "there is nothing to pick"
     done.ui.pickButton.click()
     view.click(point)
+    done.settle()
     assert (lungs() == before).all(), "picking is off again"
 
 
@@ -96,6 +104,7 @@ def test_a_click_with_ctrl_picks_the_whole_tissue(done, application):
     tissue = number_of(done, "fat")
     done.ui.pickButton.click()
     application.layoutManager().red.click(a_point_in(done, tissue), ctrl=True)
+    done.settle()
     assert chosen(done) == sorted([*done.result.chosen_tissues, tissue])
     wanted = expected(done, chosen(done))
     assert (lungs_array(done.segmentation, done.volume) == wanted).all()
@@ -134,10 +143,12 @@ def test_the_part_under_the_cursor_is_outlined(done, application):
 def test_another_number_of_tissues_is_shown_at_once(done):
     before = lungs_array(done.segmentation, done.volume)
     done.ui.tissueSpinBox.value = 16
+    done.settle()
     assert len(rows(done)) > len(done.result.tissue_table)
     assert (lungs_array(done.segmentation, done.volume) == before).all()
     assert done.panel.logic.getParameterNode().tissues == 16
     done.ui.tissueSpinBox.value = 8
+    done.settle()
     assert len(rows(done)) == len(done.result.tissue_table)
 
 
@@ -148,6 +159,7 @@ def test_picking_goes_on_in_views_of_another_layout(done, application):
     layout.emit("layoutChanged(int)", 4)
     tissue = number_of(done, "fat")
     layout.red.click(a_point_in(done, tissue), ctrl=True)
+    done.settle()
     assert tissue in chosen(done)
 
 
@@ -159,10 +171,12 @@ def test_picking_that_began_without_a_slice_view_ends_too(done, application, mon
     layout.emit("layoutChanged(int)", 2)
     tissue = number_of(done, "fat")
     layout.red.click(a_point_in(done, tissue), ctrl=True)
+    done.settle()
     assert tissue in chosen(done)
     done.ui.pickButton.click()
     layout.emit("layoutChanged(int)", 4)
     layout.red.click(a_point_in(done, tissue), ctrl=True)
+    done.settle()
     assert tissue in chosen(done)
 
 
@@ -171,6 +185,7 @@ def test_leaving_the_module_ends_picking(done, application):
     done.panel.exit()
     assert not done.ui.pickButton.checked
     application.layoutManager().red.click(a_point_in(done, number_of(done, "fat")), ctrl=True)
+    done.settle()
     assert chosen(done) == list(done.result.chosen_tissues)
 
 
@@ -200,6 +215,7 @@ def test_figures_of_both_lungs(done):
 def test_figures_follow_the_choice(done):
     before = done.ui.resultsTable.item(0, 1).text()
     rows(done)[done.result.chosen_tissues[-1] - 1][0].setCheckState(Qt.Unchecked)
+    done.settle()
     assert done.ui.resultsTable.item(0, 1).text() != before
 
 
@@ -239,6 +255,7 @@ def test_undo_takes_the_run_back_and_the_panel_follows(done):
 
 def test_undo_takes_a_choice_back_and_the_panel_follows(done):
     rows(done)[done.result.chosen_tissues[0] - 1][0].setCheckState(Qt.Unchecked)
+    done.settle()
     slicer.mrmlScene.Undo()
     assert chosen(done) == list(done.result.chosen_tissues)
 

@@ -46,7 +46,9 @@ def test_a_check_mark_keeps_the_edits_without_a_question(done):
     edited = paint(done)
     item = done.ui.tissueTable.item(done.result.chosen_tissues[0] - 1, 0)
     item.setCheckState(Qt.Unchecked)
+    done.settle()
     item = done.ui.tissueTable.item(done.result.chosen_tissues[0] - 1, 0)
     item.setCheckState(Qt.Checked)
+    done.settle()
     assert QMessageBox.asked == []
     assert (lungs_array(done.segmentation, done.volume) == edited).all()

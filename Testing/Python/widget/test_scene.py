@@ -57,6 +57,7 @@ def test_a_scene_that_is_closed_leaves_no_result_in_memory(done, monkeypatch):
 
     monkeypatch.setattr(logic, "choose_tissues", watched)
     done.ui.tissueTable.item(0, 0).setCheckState(Qt.Unchecked)
+    done.settle()
     (array,) = kept
     slicer.mrmlScene.Clear()
     gc.collect()
@@ -72,8 +73,10 @@ def test_the_undo_button_takes_back_a_choice_where_slicers_undo_is_off(without_u
     assert not done.ui.undoButton.isHidden()
     before = lungs_array(done.segmentation, done.volume)
     done.ui.tissueTable.item(done.result.chosen_tissues[0] - 1, 0).setCheckState(Qt.Unchecked)
+    done.settle()
     assert np.any(lungs_array(done.segmentation, done.volume) != before)
     done.ui.undoButton.click()
+    done.settle()
     assert (lungs_array(done.segmentation, done.volume) == before).all()
     assert done.ui.tissueTable.item(done.result.chosen_tissues[0] - 1, 0).checkState() == Qt.Checked
     assert done.ui.undoButton.enabled, "the run can be taken back, too"
@@ -82,9 +85,11 @@ def test_the_undo_button_takes_back_a_choice_where_slicers_undo_is_off(without_u
 def test_ctrl_z_takes_back_a_choice(without_undo, done, application):
     before = lungs_array(done.segmentation, done.volume)
     done.ui.tissueTable.item(done.result.chosen_tissues[0] - 1, 0).setCheckState(Qt.Unchecked)
+    done.settle()
     every = application.window.findChildren(QtGui.QShortcut)
     (undo,) = (each for each in every if each.enabled and each.key.toString() == "Ctrl+Z")
     undo.activated.emit()
+    done.settle()
     assert (lungs_array(done.segmentation, done.volume) == before).all()
     done.panel.exit()
     assert not undo.enabled, "it is for other modules again"
@@ -93,6 +98,7 @@ def test_ctrl_z_takes_back_a_choice(without_undo, done, application):
 def test_the_undo_button_takes_back_the_run(without_undo, done):
     assert done.ui.undoButton.enabled
     done.ui.undoButton.click()
+    done.settle()
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
     assert done.ui.statusLabel.text == "Not segmented yet."
 

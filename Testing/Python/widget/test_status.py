@@ -65,6 +65,7 @@ def test_a_segmentation_that_is_removed_takes_its_words_along(done):
 def test_without_lungs_there_is_no_quality(done):
     for number in done.result.chosen_tissues:
         done.ui.tissueTable.item(number - 1, 0).setCheckState(Qt.Unchecked)
+        done.settle()
     assert status(done) == "No lungs."
     assert "No lungs were found" in done.ui.hintsLabel.text
 
