@@ -4,9 +4,12 @@ from functools import partial
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from blocks import BONE, LUNG, TISSUE, leftward_of, mask_of, scan_of
+from phantom import thorax
 from S3NetSegmentationLib.labels import LEFT, RIGHT
 from S3NetSegmentationLib.lung.sides import right_and_left
+from scipy import ndimage
 
 SHAPE, SPACING = (20, 30, 60), (5.0, 4.0, 5.0)
 MIDDLE = 30
@@ -315,3 +318,32 @@ def test_a_single_thin_slice_is_parted():
     labels = sides(lungs, SPINE, spacing=(1.0, 4.0, 5.0))
     assert (labels[..., :MIDDLE] == RIGHT * lungs[..., :MIDDLE]).all()
     assert (labels[..., MIDDLE:] == LEFT * lungs[..., MIDDLE:]).all()
+
+
+@pytest.mark.parametrize("right_to_left", [True, False])
+@pytest.mark.parametrize("beyond", [32, 48, 64, 120])
+def test_a_part_that_is_cut_by_the_far_edge_and_joined_is_of_the_other_lung(right_to_left, beyond):
+    """A box around one lung, so many millimeters beyond the middle; both lungs touch in front."""
+    voxels = thorax(spacing=(4, 4, 5), size=(96, 66, 60), touching=True)
+    labels = sitk.GetArrayFromImage(voxels.lungs)[:, :, : 48 + beyond // 4]
+    hounsfield = voxels.hounsfield[:, :, : labels.shape[2]].astype(np.float32)
+    assert ndimage.label(labels)[1] == 1
+    leftward = leftward_of(labels.shape, 4)
+    found = right_and_left(
+        labels > 0,
+        scan_of(hounsfield, (5.0, 4.0, 4.0)),
+        leftward if right_to_left else -leftward,
+    )
+    expected = labels if right_to_left else np.where(labels, 3 - labels, 0)
+    wrong = np.count_nonzero(found != expected) / np.count_nonzero(labels == LEFT)
+    assert wrong < 0.05
+
+
+def test_a_lung_that_ends_at_the_middle_is_not_cut_in_two():
+    """The edge of the field of view lies in the spine, and does not tell where the middle is."""
+    lung, spine = np.s_[3:17, 6:20, 8:33], np.s_[:, 22:27, 27:33]
+    hounsfield = np.where(mask(lung), LUNG, TISSUE).astype(np.float32)
+    hounsfield[spine] = BONE
+    lungs, hounsfield = mask(lung)[..., :33], hounsfield[..., :33]
+    found = right_and_left(lungs, scan_of(hounsfield, SPACING), leftward_of(lungs.shape, 5))
+    assert (found == lungs * RIGHT).all()
