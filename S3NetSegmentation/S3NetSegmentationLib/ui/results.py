@@ -139,12 +139,22 @@ class ResultsPanel:
 
 
 def frame3DViews() -> None:
-    """Let each 3D view show all that is in it, from the side from which it is seen."""
+    """Let each 3D view show all surfaces that are in it, from the side from which it is seen."""
     layoutManager = slicer.app.layoutManager()
     for index in range(layoutManager.threeDViewCount if layoutManager else 0):
         view = layoutManager.threeDWidget(index).threeDView()
-        view.resetFocalPoint()
+        view.resetFocalPoint()  # the box around the view's contents gets their size, too
+        node = view.mrmlViewNode()
+        shown = node.GetBoxVisible(), node.GetAxisLabelsVisible()
+        _showBox(node, False, False)  # it also holds scans, which may lie elsewhere
         view.resetCamera(False, True, True)  # not the rotation
+        _showBox(node, *shown)
+
+
+def _showBox(node: slicer.vtkMRMLViewNode, box: bool, labels: bool) -> None:
+    with slicer.util.NodeModify(node):
+        node.SetBoxVisible(box)
+        node.SetAxisLabelsVisible(labels)
 
 
 def _texts(tableNode: slicer.vtkMRMLTableNode | None) -> tuple[list[str], list[list[str]]]:

@@ -131,21 +131,47 @@ class SliceView:
 
 
 class ThreeDView:
-    """A 3D view that counts how often it was framed."""
+    """A 3D view that keeps what it was framed to, of what Slicer would show in it.
 
-    def __init__(self):
-        self.framed = 0
+    Attributes
+    ----------
+    framed : list of ndarray, (6,)
+        Bounds of all that was visible, in RAS, each time that the camera was reset.
+    """
+
+    def __init__(self, scene):
+        self.framed = []
+        self._node = scene.AddNewNodeByClass("vtkMRMLViewNode")
 
     def threeDView(self):
         """The view itself."""
         return self
 
+    def mrmlViewNode(self):
+        """The real node of the view."""
+        return self._node
+
     def resetFocalPoint(self):
         """Look at the middle of what there is."""
 
     def resetCamera(self, resetRotation=True, resetTranslation=True, resetDistance=True):
-        """Step back until all of it is seen."""
-        self.framed += 1
+        """Step back until all of it is seen, and the box around all nodes, where that is shown."""
+        every = [
+            node.GetClosedSurfaceInternalRepresentation(segment).GetBounds()
+            for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+            for segment in node.GetSegmentation().GetSegmentIDs()
+        ]
+        if self._node.GetBoxVisible() or self._node.GetAxisLabelsVisible():
+            for node in slicer.util.getNodesByClass("vtkMRMLDisplayableNode"):
+                bounds = [0.0] * 6
+                node.GetRASBounds(bounds)
+                every.append(bounds)
+        box = vtk.vtkBoundingBox()
+        for bounds in every:
+            box.AddBounds(bounds)
+        found = [0.0] * 6
+        box.GetBounds(found)
+        self.framed.append(np.array(found))
 
 
 class LayoutManager(Signals):
@@ -158,7 +184,7 @@ class LayoutManager(Signals):
         self.red = SliceView(scene)
         self._node = scene.AddNewNodeByClass("vtkMRMLLayoutNode")
         self.setLayout(self._node.SlicerLayoutFourUpView)
-        self.view3D = ThreeDView()
+        self.view3D = ThreeDView(scene)
 
     def threeDWidget(self, index):
         """The widget of the 3D view."""

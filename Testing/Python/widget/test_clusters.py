@@ -9,7 +9,7 @@ from S3NetSegmentationLib.lung.tissues import colors_of
 from S3NetSegmentationLib.manual_choice import choose_tissues, pick
 from S3NetSegmentationLib.mrml.nodes import tissueMapOf
 from scipy import ndimage
-from slicer_scene import ijk_to_ras, lungs_array
+from slicer_scene import add_volume, ijk_to_ras, lungs_array
 
 
 def rows(done):
@@ -220,15 +220,27 @@ def test_figures_follow_the_choice(done):
 
 
 def test_show_3d_frames_the_lungs(done, application):
+    elsewhere = sitk.Image(done.chest.image)
+    elsewhere.SetOrigin((0, 0, 2000))
+    add_volume(elsewhere, "another scan")
     view = application.layoutManager().view3D
+    view.mrmlViewNode().SetBoxVisible(True)
+    view.mrmlViewNode().SetAxisLabelsVisible(True)
     done.ui.show3DButton.click()
     for side in ("right", "left"):
         surface = done.segmentation.GetClosedSurfaceInternalRepresentation(f"{side}_lung")
         assert surface.GetNumberOfPoints() > 100
-    assert view.framed == 1
+    (bounds,) = view.framed
+    k, j, i = np.nonzero(lungs_array(done.segmentation, done.volume))
+    corners = (ijk_to_ras(done.chest.image) @ [i, j, k, np.ones_like(i)])[:3]
+    spacing = max(done.chest.image.GetSpacing())
+    assert np.abs(bounds[::2] - corners.min(1)).max() < spacing
+    assert np.abs(bounds[1::2] - corners.max(1)).max() < spacing
+    assert view.mrmlViewNode().GetBoxVisible()
+    assert view.mrmlViewNode().GetAxisLabelsVisible()
     done.ui.show3DButton.click()
     assert not done.segmentation.GetSegmentation().ContainsRepresentation("Closed surface")
-    assert view.framed == 1
+    assert len(view.framed) == 1
 
 
 def test_the_3d_button_follows_what_another_module_does(done):
