@@ -31,6 +31,7 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     application = start(str(Path(tempfile.mkdtemp()) / "settings.ini"))
     panel = application.open_module()
+    slicer.mrmlScene.SetUndoOff()  # as Slicer does
     _draw(panel, folder, "empty")
     volumeNode = add_volume(thorax().image, "Chest CT")
     widget = panel.self()

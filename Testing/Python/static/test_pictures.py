@@ -1,4 +1,4 @@
-"""Icons and screenshots have the form that Slicer and its catalog show."""
+"""Icons and screenshots have the form that Slicer, its catalog and the documentation show."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ ICONS = [
     MODULE / "Resources" / "Icons" / f"{MODULE_NAME}.png",
 ]
 SCREENSHOTS = sorted((ROOT / "Resources" / "Screenshots").glob("*"))
+DOCUMENTED = sorted((ROOT / "docs" / "images").glob("*"))
 WITH_ALPHA = 6
 
 
@@ -41,3 +42,15 @@ def test_screenshot_is_large_enough_to_read_and_small_enough_to_load(path):
     assert 350 <= width <= 2000
     assert 300 <= height <= 2000
     assert path.stat().st_size < 1_500_000
+
+
+def test_the_tutorial_has_pictures():
+    assert DOCUMENTED
+
+
+@pytest.mark.parametrize("path", DOCUMENTED, ids=lambda path: path.name)
+def test_picture_of_the_documentation_is_shown_and_loads_fast(path):
+    png_header(path)
+    assert path.stat().st_size < 150_000
+    pages = (page.read_text("utf-8") for page in (ROOT / "docs").glob("*.md"))
+    assert any(f"](images/{path.name})" in page for page in pages)
