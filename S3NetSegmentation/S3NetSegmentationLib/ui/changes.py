@@ -10,7 +10,7 @@ import qt
 import slicer
 
 from ..mrml.change import Change, ChangeJob
-from .log import Log
+from .log import Log, waiting
 
 POLL_MS = 20
 """Milliseconds between two looks at the thread."""
@@ -37,6 +37,9 @@ class _Asked:
 class Changes:
     """Makes changes in the order in which they were asked for, each from what the last one left.
 
+    Surfaces that are shown take seconds in the window's thread, so they are made once, after the
+    last change, when the slice views already show the lungs.
+
     Parameters
     ----------
     log : Log
@@ -48,6 +51,7 @@ class Changes:
         self._log, self._onBusy = log, onBusy
         self._waiting: deque[_Asked] = deque()
         self._current: tuple[_Asked, ChangeJob] | None = None
+        self._surfaces: list[slicer.vtkMRMLSegmentationNode] = []  # that are to be made anew
         self.isBusy = False
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
@@ -81,11 +85,13 @@ class Changes:
     def cancel(self) -> None:
         """Forget all that was asked for and is not in the scene yet; harmless where nothing is."""
         self._waiting.clear()
+        self._surfaces.clear()
         self._next()
 
     def stopWithout(self, node: slicer.vtkMRMLNode) -> None:
         """Forget what is of no use any more, as a node was removed."""
         self._waiting = deque(each for each in self._waiting if each.segmentationNode is not node)
+        self._surfaces = [each for each in self._surfaces if each is not node]
         if self._current and self._current[0].segmentationNode is node:
             self._next()
 
@@ -95,19 +101,33 @@ class Changes:
         if self._waiting:
             asked = self._waiting.popleft()
             self._current = asked, ChangeJob(asked.prepare)
-        self._showBusy(self._current is not None)
+        self._showBusy(self._current is not None or bool(self._surfaces))
 
     def _poll(self) -> None:
         if self._current is None:
+            self._makeSurfaces()
+            self._next()
             return
-        _, job = self._current
+        asked, job = self._current
         with self._log.reporting():
             if job.poll():
                 return
             self._current = None  # a message lets the window go on, and so this timer
+            self._removeSurfaces(asked.segmentationNode)
             job.result()
         if self._current is None:
             self._next()
+
+    def _removeSurfaces(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
+        surface = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
+        if segmentationNode.GetSegmentation().ContainsRepresentation(surface):
+            segmentationNode.RemoveClosedSurfaceRepresentation()
+            self._surfaces.append(segmentationNode)
+
+    def _makeSurfaces(self) -> None:
+        with self._log.reporting(), waiting():
+            while self._surfaces:
+                self._surfaces.pop().CreateClosedSurfaceRepresentation()
 
     def _showBusy(self, isBusy: bool) -> None:
         if isBusy == self.isBusy:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import slicer
+import vtk
 from host.widgets import ctkMessageBox
 from PySide6.QtCore import Qt
 from S3NetSegmentationLib.manual_choice import choose_tissues, merge_tissues, pick
@@ -165,6 +166,42 @@ def test_a_run_that_is_started_meanwhile_comes_after(done, wait):
     now = lungs(done)
     assert (now == before).all() or (now == chosen).all()
     assert done.ui.statusLabel.text.startswith("Estimated quality")
+
+
+def surface_of(done):
+    """The volume of both lungs' surfaces in mL; 0 where there are none."""
+    volume = 0
+    for side in ("right", "left"):
+        surface = done.segmentation.GetClosedSurfaceInternalRepresentation(f"{side}_lung")
+        if surface:
+            measured = vtk.vtkMassProperties()
+            measured.SetInputData(surface)
+            volume += measured.GetVolume() / 1000
+    return volume
+
+
+def test_surfaces_that_are_shown_are_made_anew_once_after_the_last_change(done):
+    done.ui.show3DButton.click()
+    before, made = surface_of(done), []
+
+    def onNames(caller, event):
+        surface = done.segmentation.GetSegmentation().ContainsRepresentation("Closed surface")
+        if surface != (made[-1] if made else True):
+            made.append(surface)
+
+    names = slicer.vtkSegmentation.ContainedRepresentationNamesModified
+    done.segmentation.GetSegmentation().AddObserver(names, onNames)
+    for name in ("soft tissue", "fat", "aerated lung"):
+        toggle(done, name)
+    done.settle()
+    assert made == [False, True]
+    assert done.ui.show3DButton.checked
+    assert surface_of(done) > before
+    done.ui.undoButton.click()
+    done.ui.undoButton.click()
+    done.ui.undoButton.click()
+    done.settle()
+    assert surface_of(done) == pytest.approx(before)
 
 
 def test_another_segmentation_may_be_shown_meanwhile(done):

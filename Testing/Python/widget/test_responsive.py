@@ -22,7 +22,7 @@ class Ticks:
         self._times = [time.thread_time()]
         self._timer = QtCore.QTimer()
         self._timer.timeout.connect(lambda: self._times.append(time.thread_time()))
-        self._timer.start(1)
+        self._timer.start(5)
 
     def longest(self) -> float:
         """Seconds of computing between two ticks, at most."""
