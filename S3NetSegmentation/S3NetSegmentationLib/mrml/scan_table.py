@@ -16,7 +16,7 @@ from .tables import fillTable
 
 RIGHT, LEFT, BOTH, MEAN = "Right (mL)", "Left (mL)", "Both (mL)", "Mean (HU)"
 EMPHYSEMA, TRAPPED = f"< {EMPHYSEMA_HU} HU (%)", f"< {AIR_TRAPPING_HU} HU (%)"
-QUALITY, NOTE = "Quality (%)", "Note"
+NOTE = "Note"
 
 Row = dict[str, Any]
 """What a table says of a scan, by the titles of the columns; what is not known is missing."""
@@ -26,16 +26,14 @@ def rowOf(result: LungResult) -> Row:
     """The row of a scan from its result."""
     right, left, both = (result.figures.numbers[region] for region in WHOLE)
     volumes = [round(region["volume_ml"]) for region in (right, left, both)]
-    row: Row = {
-        **dict(zip((RIGHT, LEFT, BOTH), volumes, strict=True)),
-        QUALITY: round(100 * result.figures.quality),
-    }
+    row: Row = dict(zip((RIGHT, LEFT, BOTH), volumes, strict=True))
     if not result.lungs_found:
         return row | {NOTE: NO_LUNGS_MESSAGE}
     return row | {
         MEAN: round(both["mean_hu"]),
         EMPHYSEMA: round(both["laa950_percent"], 1),
         TRAPPED: round(both["laa856_percent"], 1),
+        NOTE: " ".join(result.figures.hints),
     }
 
 
@@ -58,7 +56,7 @@ def writeScans(
     """
     columns: dict[str, list] = {
         title: [str(row.get(title, "")) for row in rows]
-        for title in (RIGHT, LEFT, BOTH, MEAN, EMPHYSEMA, TRAPPED, QUALITY, NOTE)
+        for title in (RIGHT, LEFT, BOTH, MEAN, EMPHYSEMA, TRAPPED, NOTE)
     }
     columns |= {title: [float(row.get(title, nan)) for row in rows] for title in plotted}
     fillTable(tableNode, names | columns)

@@ -217,10 +217,8 @@ class ApplyPanel:
     ) -> tuple[str, Callable[[], None]]:
         segmentationNode = job.result()
         seconds = time.monotonic() - self._started
-        done = _("Done in {seconds:.0f} s, estimated quality {quality:.0%}.").format(
-            seconds=seconds, quality=self._logic.quality(segmentationNode)
-        )
-        self._log.add(done)  # the panel shows what is known of the segmentation
+        # The panel shows what is known of the segmentation.
+        self._log.add(_("Done in {seconds:.0f} s.").format(seconds=seconds))
         return "", lambda: self._onFinished(volumeNode, segmentationNode)
 
     def _summary(self, queue: Queue) -> str:

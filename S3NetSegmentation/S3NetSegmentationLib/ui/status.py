@@ -21,7 +21,11 @@ def describe(
     volumeNode: slicer.vtkMRMLScalarVolumeNode | None,
     segmentationNode: slicer.vtkMRMLSegmentationNode | None,
 ) -> str:
-    """One or two sentences about a segmentation."""
+    """One or two sentences about a segmentation.
+
+    The estimate of the quality is not among them: it can't tell a good segmentation from one that
+    lacks diseased lung (docs/measurements.md).
+    """
     if not volumeNode:
         return _("Select a chest CT.")
     if not segmentationNode:
@@ -29,15 +33,14 @@ def describe(
     if isFromAnotherScan(segmentationNode, volumeNode):
         return _("This segmentation was made from another scan.")
     if segmentationNode.GetAttribute(SETTINGS) is None:
-        return _("This segmentation was not made here; there is no estimate of its quality.")
-    quality = logic.quality(segmentationNode)
+        return _("This segmentation was not made here, so nothing is known about its quality.")
     if editedLungs(segmentationNode):
-        return _("Edited by hand; estimated quality before that {quality:.0%}.").format(
-            quality=quality
-        )
-    if not quality:
+        return _("Edited by hand.")
+    if not logic.quality(segmentationNode):
         return _("No lungs.")
-    return _("Estimated quality {quality:.0%}.").format(quality=quality)
+    if logic.warnings(segmentationNode):
+        return _("See the notes under Output.")
+    return _("Nothing doubtful was found. Look for dense disease, which this check misses.")
 
 
 def asLinks(hint: str, positionOf: Callable[[int], float]) -> str:

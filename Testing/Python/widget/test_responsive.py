@@ -41,7 +41,7 @@ def test_a_run_leaves_the_window_alive_from_its_start_to_its_end(
     panel.ui.applyButton.click()
     wait(lambda: not panel.run.isRunning)
     longest = ticks.longest()
-    assert panel.ui.statusLabel.text.startswith("Estimated quality")
+    assert panel.ui.statusLabel.text.startswith("Nothing doubtful")
     assert longest < LONGEST
 
 

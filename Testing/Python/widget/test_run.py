@@ -107,7 +107,7 @@ def test_a_run_in_a_process_of_its_own(panel, chest, wait, temporary, monkeypatc
     assert ui.applyButton.text == "Apply"
     assert ui.applyButton.toolTip == tip
     assert ui.statusStack.currentIndex == STATUS
-    assert ui.statusLabel.text.startswith("Estimated quality")
+    assert ui.statusLabel.text.startswith("Nothing doubtful")
     assert "Done in" in ui.logText.plainText
     assert list(temporary.iterdir()) == []
 

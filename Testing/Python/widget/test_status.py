@@ -1,5 +1,6 @@
 """What the panel says is about the segmentation that is selected, and holds now."""
 
+import json
 import re
 
 import numpy as np
@@ -16,18 +17,25 @@ def status(done):
 
 
 def test_each_scan_has_its_own_words(done):
-    assert re.fullmatch(r"Estimated quality \d+%\.", status(done))
-    assert status(done) == f"Estimated quality {done.result.figures.quality:.0%}."
+    assert status(done).startswith("Nothing doubtful was found.")
     other = add_volume(done.chest.image, "Scan B")
     done.ui.inputSelector.setCurrentNode(other)
     assert status(done) == "Not segmented yet."
     assert done.ui.hintsLabel.isHidden()
     assert done.ui.resultsTable.isHidden()
     done.ui.inputSelector.setCurrentNode(done.volume)
-    assert status(done).startswith("Estimated quality")
+    assert status(done).startswith("Nothing doubtful")
     done.ui.inputSelector.setCurrentNode(other)
     done.ui.outputSelector.setCurrentNode(done.segmentation)
     assert "another scan" in status(done)
+
+
+def test_notes_are_pointed_to_and_no_percentage_is_given(done):
+    done.segmentation.SetAttribute("S3Net.hints", json.dumps(["Look at slice 3 of 40: it is cut."]))
+    done.ui.inputSelector.setCurrentNode(add_volume(done.chest.image, "Scan B"))
+    done.ui.inputSelector.setCurrentNode(done.volume)
+    assert status(done) == "See the notes under Output."
+    assert "it is cut" in done.ui.hintsLabel.text
 
 
 def test_a_result_of_the_console_has_them_too(done, wait):
@@ -35,7 +43,7 @@ def test_a_result_of_the_console_has_them_too(done, wait):
     made = done.panel.logic.segment(other, done.result.settings)
     done.ui.inputSelector.setCurrentNode(other)
     assert done.ui.outputSelector.currentNode() is made
-    assert status(done).startswith("Estimated quality")
+    assert status(done).startswith("Nothing doubtful")
 
 
 def test_a_loaded_scene_has_them_too(done, tmp_path):
@@ -149,4 +157,4 @@ def test_someone_elses_segmentation_has_no_estimate(done):
     mine = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "mine")
     done.ui.outputSelector.setCurrentNode(mine)
     assert mine.GetAttribute(SETTINGS) is None
-    assert "no estimate" in status(done)
+    assert "nothing is known about its quality" in status(done)
