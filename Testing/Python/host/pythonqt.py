@@ -7,6 +7,7 @@ PythonQt differs from PySide6 in its manners: properties are attributes
 
 from __future__ import annotations
 
+import enum
 import functools
 import sys
 from types import ModuleType
@@ -44,7 +45,9 @@ class PythonQtWays:
         get = super().__getattribute__
         name = ALIASES.get(name, name)
         if name in _properties(type(self)):
-            if not get("setProperty")(name, value):
+            # PySide6 6.9 takes enumerations by their numbers alone.
+            number = value.value if isinstance(value, enum.Enum) else value
+            if not get("setProperty")(name, number):
                 raise TypeError(f"the property {name} does not take {value!r}")
         elif (
             name.startswith("_")
