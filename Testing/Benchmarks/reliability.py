@@ -8,7 +8,8 @@ Meanwhile processes of scans and the batch itself are killed, a second batch is 
 output, and the disk is filled up for a while (on Linux as root, who may mount a small one). The
 batch is started again until it ends by itself, then every output is compared with its phantom. The
 exit code is 0 if nothing was lost, nothing is wrong, and no failure is silent. `--scans 1000` takes
-ten times as long; the faults grow with it.
+ten times as long; the faults grow with it. `--cluster` lets the scans run on a Dask scheduler with
+two workers, which are killed as well.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -51,6 +53,13 @@ DISK_BYTES = 120_000
 
 FAULTS = {"scan": 12, "batch": 4, "rival": 2, "disk": 2}
 """Processes of scans and batches that are killed, second batches, and full disks, per 100 scans."""
+
+CLUSTER = {"scheduler": ("scheduler",), "worker": ("worker 1", "worker 2")}
+CLUSTER_FAULTS = {"worker": 6, "scheduler": 2}
+"""Processes of the cluster that are killed per 100 scans; they are started again."""
+
+SETTLED_SECONDS = 20
+"""After which a batch has loaded what it needs, and its memory should no longer grow."""
 
 ANY = "any"
 """In place of a status: a hostile file may be found and fail, or not be found, but no more."""
@@ -139,16 +148,67 @@ def not_a_number(path: Path, chance: random.Random) -> None:
 # Faults while it runs
 
 
+class Cluster:
+    """A Dask scheduler and two workers on this machine, started again whenever one has ended."""
+
+    def __init__(self, folder: Path):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._port = free.getsockname()[1]
+        self.address = f"tcp://127.0.0.1:{self._port}"
+        self._folder = folder
+        self._processes: dict[str, subprocess.Popen] = {}
+
+    def mend(self) -> None:
+        """Start what does not run."""
+        scheduler = ["dask_scheduler", "--host", "127.0.0.1", "--port", str(self._port)]
+        worker = ["dask_worker", self.address, "--nthreads", "1", "--no-nanny"]
+        worker += ["--local-directory", str(self._folder)]
+        commands = {"scheduler": scheduler, "worker 1": worker, "worker 2": worker}
+        for name, (program, *arguments) in commands.items():
+            process = self._processes.get(name)
+            if process is None or process.poll() is not None:
+                self._processes[name] = subprocess.Popen(
+                    [
+                        sys.executable,
+                        "-m",
+                        f"distributed.cli.{program}",
+                        *arguments,
+                        "--no-dashboard",
+                    ],
+                    env=ENVIRONMENT,
+                    cwd=self._folder,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+
+    def kill(self, name: str) -> None:
+        """End a process without a warning."""
+        self._processes[name].kill()
+        self._processes[name].wait()
+
+    def close(self) -> None:
+        """End all of them."""
+        for name in self._processes:
+            self.kill(name)
+
+
 class Faults:
     """Kills, second batches and full disks at random moments, in proportion to the scans."""
 
     def __init__(
-        self, source: Path, output: Path, scans: int, small_disk: bool, chance: random.Random
+        self,
+        source: Path,
+        output: Path,
+        scans: int,
+        small_disk: bool,
+        chance: random.Random,
+        cluster: Cluster | None,
     ):
         self._source, self._output, self._chance = source, output, chance
+        self._cluster = cluster
         self._left = [
             fault
-            for fault, share in FAULTS.items()
+            for fault, share in (FAULTS | (CLUSTER_FAULTS if cluster else {})).items()
             for _ in range(-(-share * scans // 100))
             if small_disk or fault != "disk"
         ]
@@ -179,6 +239,8 @@ class Faults:
             self._full_until = now + 5
         elif fault == "rival":
             self._start_a_rival(batch)
+        elif fault in CLUSTER_FAULTS and self._cluster:
+            self._cluster.kill(self._chance.choice(CLUSTER[fault]))
         else:
             running = scan_processes(self._output)
             if not running:
@@ -190,7 +252,7 @@ class Faults:
 
     def _start_a_rival(self, batch: subprocess.Popen) -> None:
         """A second batch on the same output, which takes over; killed once the first has ended."""
-        with started(self._source, self._output) as rival:
+        with started(self._source, self._output, self._cluster) as rival:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 batch.wait(60)
             rival.kill()
@@ -204,29 +266,46 @@ class Faults:
                 file.write(b"\0" * 4096)
 
 
-def started(source: Path, output: Path) -> subprocess.Popen:
+def started(source: Path, output: Path, cluster: Cluster | None) -> subprocess.Popen:
     """A batch in a process of its own."""
+    more = {"scheduler": cluster.address} if cluster else {}
     return subprocess.Popen(
-        batch_script(source, output),
+        batch_script(source, output, **more),
         env=ENVIRONMENT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
 
 
-def run_until_it_ends(source: Path, output: Path, faults: Faults) -> int:
-    """Start the batch again until it ends without a fault; how often it was started."""
-    starts = 0
+def run_until_it_ends(
+    source: Path, output: Path, faults: Faults, cluster: Cluster | None
+) -> tuple[int, list[int]]:
+    """Start the batch again until it ends without a fault; how often, and its memory in bytes."""
+    starts, memory = 0, []
     while True:
         starts += 1
-        with started(source, output) as batch:
+        with started(source, output, cluster) as batch:
+            begin = time.monotonic()
             while batch.poll() is None:
+                if cluster:
+                    cluster.mend()
                 faults.act(batch)
+                if time.monotonic() > begin + SETTLED_SECONDS:
+                    memory += resident(batch.pid)
                 time.sleep(0.1)
         print(f"  start {starts} ended with code {batch.returncode}", flush=True)
         if not faults.left and batch.returncode == 0:
-            return starts
+            return starts, memory
         faults.act(batch)
+
+
+def resident(process: int) -> list[int]:
+    """The bytes of memory that a process holds; nothing where it has ended."""
+    try:
+        pages = Path(f"/proc/{process}/statm").read_text().split()[1]
+    except (OSError, IndexError):
+        return []
+    return [int(pages) * os.sysconf("SC_PAGE_SIZE")]
 
 
 def judge(output: Path, records: dict[str, dict], expected: dict) -> tuple[list[str], list[str]]:
@@ -255,6 +334,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--scans", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0, help="of the faults")
+    parser.add_argument("--cluster", action="store_true", help="on a Dask cluster, which dies, too")
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)
     start = time.monotonic()
@@ -262,6 +342,7 @@ def main() -> int:
         source, output = Path(folder) / "in", Path(folder) / "out"
         source.mkdir()
         output.mkdir()
+        cluster = Cluster(Path(folder)) if arguments.cluster else None
         size = f"size={max(20, arguments.scans) * DISK_BYTES}"
         mount = ["mount", "-t", "tmpfs", "-o", size, "none", output]
         small_disk = bool(shutil.which("mount")) and (
@@ -269,20 +350,32 @@ def main() -> int:
         )
         try:
             expected = make_scans(source, arguments.scans, chance)
-            faults = Faults(source, output, arguments.scans, small_disk, chance)
-            starts = run_until_it_ends(source, output, faults)
+            faults = Faults(source, output, arguments.scans, small_disk, chance, cluster)
+            starts, memory = run_until_it_ends(source, output, faults, cluster)
             records = by_place(output, run_batch(source, output, QUICK, jobs=2))
             lost, wrong = judge(output, records, expected)
         finally:
+            if cluster:
+                cluster.close()
             if small_disk:
                 subprocess.run(["umount", "--lazy", output], check=True)
     statuses = [record["status"] for record in records.values()]
     print(f"asked       {len(expected)} scans of {' x '.join(map(str, SMALL['size']))} voxels")
+    done = faults.done
     print(
-        f"faults      {faults.done.get('scan', 0)} scans and {faults.done.get('batch', 0)} batches "
-        f"killed, {faults.done.get('rival', 0)} batches taken over by a second one, disk full "
-        f"{faults.done.get('disk', 0)} times; started {starts} times"
+        f"faults      {done.get('scan', 0)} scans and {done.get('batch', 0)} batches killed, "
+        f"{done.get('rival', 0)} batches taken over by a second one, disk full "
+        f"{done.get('disk', 0)} times; started {starts} times"
     )
+    if cluster:
+        print(
+            f"cluster     {done.get('worker', 0)} workers killed, the scheduler "
+            f"{done.get('scheduler', 0)} times"
+        )
+    if memory:
+        print(
+            f"memory      {min(memory) / 1e6:.0f} to {max(memory) / 1e6:.0f} MB of the batch's own"
+        )
     print("came out    " + ", ".join(f"{statuses.count(s)} {s}" for s in sorted(set(statuses))))
     print(f"lost        {len(lost)}", *lost, sep="\n  ")
     print(f"wrong       {len(wrong)}", *wrong, sep="\n  ")

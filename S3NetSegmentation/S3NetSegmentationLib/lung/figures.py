@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 
@@ -131,9 +132,10 @@ def _hints(lungs: np.ndarray, doubtful: np.ndarray, order: AxialOrientation) -> 
     count = len(lungs)
     present = {name: (lungs == label).any((1, 2)) for label, name in LUNG_NAMES.items()}
     sentences = [
-        f"The {name} was not found; if the scan shows it, choose its clusters or paint it."
-        for name, slices in present.items()
-        if not slices.any() and lungs.any()
+        f"The {name} was not found. If the scan shows it, take its tissue or paint it; if the scan "
+        f"or region ends before the spine, the {other} may be the {name}."
+        for name, other in permutations(present)
+        if not present[name].any() and present[other].any()
     ]
     for name, slices in present.items():
         missing = interruptions(slices)
