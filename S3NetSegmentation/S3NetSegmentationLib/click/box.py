@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..errors import InputError
-from ..lung.block_grid import Box, by_axis
+from ..lung.block_grid import BlockGrid, Box, by_axis
 
 HALF_MM = 40.0
 """From the click to each face of the box."""
@@ -34,6 +34,7 @@ class ClickedBox:
 
     Attributes
     ----------
+    grid : BlockGrid
     values : ndarray of float32, (z, y, x)
     spacing : ndarray, (3,)
         In mm, by axis.
@@ -43,6 +44,7 @@ class ClickedBox:
         Of the clicked tissue; the spread as a standard deviation.
     """
 
+    grid: BlockGrid
     values: np.ndarray
     spacing: np.ndarray
     index: tuple[int, int, int]
@@ -62,16 +64,17 @@ class ClickedBox:
         index : sequence of int
             The clicked one of them.
         """
-        blocks = block_of(spacing)
-        values = _block_means(voxels, blocks)
-        coarse = np.array(spacing) * blocks
-        clicked = by_axis(i // size for i, size in zip(index, blocks, strict=True))
+        block = by_axis(max(1, round(WORKING_MM / size)) for size in spacing)
+        grid = BlockGrid(by_axis(voxels.shape), block)
+        values = grid.down(voxels)
+        coarse = np.array(spacing) * block
+        clicked = by_axis(i // size for i, size in zip(index, block, strict=True))
         near = neighborhood(values, coarse, clicked, NEAR_MM)
         median = float(np.median(near))
         low, high = np.percentile(values, [1, 99])
         spread = TO_DEVIATION * float(np.median(np.abs(near - median)))
         least = LEAST_SPREAD * float(high - low) or 1.0
-        return cls(values, coarse, clicked, median, max(spread, least))
+        return cls(grid, values, coarse, clicked, median, max(spread, least))
 
     def smoothed(self, array: np.ndarray, millimeters: float) -> np.ndarray:
         """An array of the working grid after a Gaussian of this standard deviation."""
@@ -104,11 +107,6 @@ def box_around(shape: Sequence[int], spacing: Sequence[float], index: Sequence[i
     )
 
 
-def block_of(spacing: Sequence[float]) -> tuple[int, int, int]:
-    """How many voxels of this size in mm a voxel of the working grid holds, by axis."""
-    return by_axis(max(1, round(WORKING_MM / size)) for size in spacing)
-
-
 def neighborhood(
     array: np.ndarray, spacing: np.ndarray, index: Sequence[int], millimeters: float
 ) -> np.ndarray:
@@ -118,14 +116,3 @@ def neighborhood(
         for i, size, count in zip(index, spacing, array.shape, strict=True)
     ]
     return array[np.add.outer(np.add.outer(squares[0], squares[1]), squares[2]) <= millimeters**2]
-
-
-def _block_means(voxels: np.ndarray, blocks: Sequence[int]) -> np.ndarray:
-    """Mean of each block; a block that is cut is averaged over what it has."""
-    means = voxels.astype(np.float32)
-    for axis, size in enumerate(blocks):
-        starts = np.arange(0, voxels.shape[axis], size)
-        counts = np.minimum(size, voxels.shape[axis] - starts).astype(np.float32)
-        sums = np.add.reduceat(means, starts, axis)
-        means = sums / np.expand_dims(counts, [other for other in range(3) if other != axis])
-    return means

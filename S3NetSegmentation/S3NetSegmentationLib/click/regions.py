@@ -9,7 +9,7 @@ import torch
 
 from ..errors import InputError
 from ..s3net.settings import NetworkSettings
-from .box import ClickedBox, block_of, box_around
+from .box import ClickedBox, box_around
 from .growth import efforts, first_level, levels_of, with_edges
 from .nested import Regions
 from .unlikeness import unlikeness
@@ -60,12 +60,11 @@ def regions_at(
     ordered = part.transpose(order)
     sizes = [float(spacing[axis]) for axis in order]
     box = ClickedBox.of(ordered, sizes, [inside[axis] for axis in order])
-    blocks = block_of(sizes)
     unlike = unlikeness(box, settings)
-    effort = _refined(efforts(unlike, box.spacing, box.index), ordered.shape, blocks)
+    effort = box.grid.up_linearly(efforts(unlike, box.spacing, box.index))
     effort = with_edges(effort, ordered, sizes, box.median)
     joins = levels_of(effort, float(np.prod(sizes)) / 1000)
-    level = first_level(joins, _refined(unlike, ordered.shape, blocks))
+    level = first_level(joins, box.grid.up_linearly(unlike))
     return Regions(found, joins.transpose(np.argsort(order)), level)
 
 
@@ -73,17 +72,3 @@ def warm_up() -> None:
     """Do once what takes its time only at first."""
     noise = np.random.default_rng(0).normal(size=(8, 24, 24))
     regions_at(noise, (3.0, 1.5, 1.5), (4, 12, 12))
-
-
-def _refined(coarse: np.ndarray, shape: Sequence[int], blocks: Sequence[int]) -> np.ndarray:
-    """An array of the working grid at full resolution, interpolated between centers of blocks."""
-    for axis, (count, size) in enumerate(zip(shape, blocks, strict=True)):
-        if size > 1:
-            position = (np.arange(count) - (size - 1) / 2) / size
-            position = np.clip(position, 0, coarse.shape[axis] - 1)
-            low = position.astype(int)
-            high = np.minimum(low + 1, coarse.shape[axis] - 1)
-            share = (position - low).astype(np.float32)
-            share = np.expand_dims(share, [other for other in range(3) if other != axis])
-            coarse = coarse.take(low, axis) * (1 - share) + coarse.take(high, axis) * share
-    return coarse

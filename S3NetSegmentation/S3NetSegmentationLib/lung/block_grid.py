@@ -1,8 +1,8 @@
 """The coarser grid on which the network and the morphology work.
 
-Coarse voxels are blocks of whole voxels, so that every voxel of the scan belongs to exactly one
-of them: down is a mean, up is a repetition, and nothing is ever shifted by a fraction. Blocks
-are one slice thick, so that a long scan can be worked on slice by slice.
+Coarse voxels are blocks of whole voxels, so every voxel of the scan belongs to exactly one of them:
+down is a mean, up is a repetition, and nothing is ever shifted by a fraction. Blocks of a scan are
+one slice thick, so a long scan can be processed slice by slice.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class BlockGrid:
     shape : tuple of int
         Of the fine array (z, y, x).
     block : tuple of int
-        Voxels in a block, by axis, one in z; the last block of an axis may be cut.
+        Voxels in a block, by axis; the last block of an axis may be cut.
     """
 
     shape: tuple[int, int, int]
@@ -103,12 +103,13 @@ class BlockGrid:
         -------
         ndarray of float32
         """
-        coarse = np.empty(self.coarse_shape, np.float32)
-        _, height, width = self.block
+        coarse = np.zeros(self.coarse_shape, np.float32)
+        depth, height, width = self.block
         rows = _sums(np.ones((self.shape[1], 1), np.float32), height)
         columns = _sums(np.ones(self.shape[2], np.float32), width)
-        for fine, mean in zip(slices, coarse, strict=True):
-            mean[:] = _sums((_sums(fine, height) / rows).T, width).T / columns
+        for z, fine in zip(range(self.shape[0]), slices, strict=True):
+            coarse[z // depth] += _sums((_sums(fine, height) / rows).T, width).T / columns
+        coarse /= _sums(np.ones((self.shape[0], 1, 1), np.float32), depth)
         return coarse
 
     def up(self, array: np.ndarray) -> np.ndarray:
@@ -124,8 +125,16 @@ class BlockGrid:
             np.arange(count) // size
             for count, size in zip(self.shape[1:], self.block[1:], strict=True)
         )
-        for axial in array:
-            yield axial.take(row, 0).take(column, 1)
+        for z in range(self.shape[0]):
+            yield array[z // self.block[0]].take(row, 0).take(column, 1)
+
+    def up_linearly(self, array: np.ndarray) -> np.ndarray:
+        """Each voxel's value, interpolated linearly between the centers of the blocks."""
+        for axis, (count, size) in enumerate(zip(self.shape, self.block, strict=True)):
+            near = _Neighbors.of(count, size)
+            share = np.expand_dims(near.high_share, [other for other in range(3) if other != axis])
+            array = array.take(near.low, axis) * (1 - share) + array.take(near.high, axis) * share
+        return array
 
     def centers(self, array: np.ndarray) -> np.ndarray:
         """The voxel in the middle of each block: the inverse of `up` and of `up_smoothly`."""

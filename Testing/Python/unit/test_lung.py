@@ -90,6 +90,14 @@ def test_blocks_partition_the_voxels():
     assert grid.up(coarse).shape == values.shape
 
 
+def test_values_are_interpolated_between_the_centers_of_blocks():
+    z, y, x = np.indices((6, 9, 8), dtype=np.float32)
+    ramp = z + 2 * y - x
+    grid = BlockGrid(ramp.shape, (2, 3, 4))
+    inside = np.s_[1:5, 1:8, 2:6]
+    np.testing.assert_allclose(grid.up_linearly(grid.down(ramp))[inside], ramp[inside], atol=1e-5)
+
+
 def test_the_center_of_a_block_has_its_value():
     """Also where the last blocks are cut to a row or a column."""
     grid = BlockGrid((3, 7, 9), (1, 3, 4))
