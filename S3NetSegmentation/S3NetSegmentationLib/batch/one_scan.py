@@ -7,18 +7,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError, LabelMapError
 from ..io.files import temporary_folder
-from ..io.formats import PNG
-from ..io.overview import write_overview
+from ..io.overview import compose_overview
 from ..io.read import read_files
 from ..io.scan import ReadScan
 from ..io.write import without_nan, write_segmentation
 from ..jobs.process_setup import load_torch
 from ..jobs.protocol import read_job
 from ..progress import Progress
+from ..resampling import resized
 from ..result import LungResult
 from ..settings import Settings
 from .records import OVERVIEW, ScanTask
@@ -117,17 +118,13 @@ def _write_small_overview(path: Path, image: sitk.Image, lungs: sitk.Image) -> N
 
     ITK ends the process when the disk is full while it writes JPEG, so it writes elsewhere.
     """
+    overview = compose_overview(image, lungs).astype(np.float32)
+    zoom = OVERVIEW_PIXELS / overview.shape[1]
+    shrunk = resized(overview, (zoom, zoom, 1)).round().astype(np.uint8)
     with temporary_folder() as temporary:
-        whole, small = temporary / f"whole{PNG}", temporary / f"small{OVERVIEW}"
-        write_overview(whole, image, lungs)
-        overview = sitk.ReadImage(str(whole))
-        scale = overview.GetWidth() / OVERVIEW_PIXELS
-        size = [round(length / scale) for length in overview.GetSize()]
-        smooth = sitk.SmoothingRecursiveGaussian(overview, scale / 2)
-        shrunk = sitk.Resample(
-            smooth, size, sitk.Transform(), sitk.sitkLinear, overview.GetOrigin(), (scale, scale)
-        )
-        sitk.WriteImage(sitk.Cast(shrunk, sitk.sitkVectorUInt8), str(small), True, JPEG_QUALITY)
+        small = temporary / f"small{OVERVIEW}"
+        shown = sitk.GetImageFromArray(shrunk, isVector=True)
+        sitk.WriteImage(shown, str(small), True, JPEG_QUALITY)
         try:
             shutil.copyfile(small, path)
         except OSError as error:

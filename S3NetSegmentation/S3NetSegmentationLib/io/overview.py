@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from ..resampling import resized
 from .segments import LUNG_SEGMENTS
 from .write import write_image
 
@@ -55,11 +56,11 @@ def write_overview(path: Path, image: sitk.Image, lungs: sitk.Image) -> None:
     InputError
         If the file can't be written; nothing is left of it.
     """
-    write_image(path, sitk.GetImageFromArray(_compose(image, lungs), isVector=True))
+    write_image(path, sitk.GetImageFromArray(compose_overview(image, lungs), isVector=True))
 
 
-def _compose(image: sitk.Image, lungs: sitk.Image) -> np.ndarray:
-    """The whole picture, (rows, columns, 3) uint8."""
+def compose_overview(image: sitk.Image, lungs: sitk.Image) -> np.ndarray:
+    """The picture that `write_overview` writes, (rows, columns, 3) of uint8."""
     # Along these axes the array's indices run to the head, to the back and to the left.
     image, lungs = sitk.DICOMOrient(image, "LPS"), sitk.DICOMOrient(lungs, "LPS")
     width, depth, height = (n * s for n, s in zip(image.GetSize(), image.GetSpacing(), strict=True))
@@ -103,26 +104,18 @@ def _panel(plane: np.ndarray, labels: np.ndarray, shape: tuple[int, int], mark: 
     """One slice in the lung window with tinted, outlined lungs, (*shape, 3) float."""
     low, high = WINDOW_HU
     plane = np.clip((np.asarray(plane, np.float32) - low) / (high - low), 0, 1)
-    grey = 255 * np.clip(_resize(plane, shape), 0, 1)
+    zoom = np.divide(shape, plane.shape)
+    grey = 255 * np.clip(resized(plane, zoom), 0, 1)
     picture = np.repeat(grey[..., None], 3, axis=2)
     for segment in LUNG_SEGMENTS:
         color = _vivid(segment.color)
         # Interpolated and halved again, the outline is smooth also where voxels are large.
-        inside = _resize((labels == segment.label).astype(np.float32), shape) > 0.5
+        inside = resized((labels == segment.label).astype(np.float32), zoom) > 0.5
         outline = ndimage.binary_dilation(inside) & ~ndimage.binary_erosion(inside)
         picture[inside] = (1 - TINT_SHARE) * picture[inside] + TINT_SHARE * color
         picture[outline] = color
     _draw_mark(picture, MARKS[mark])
     return picture
-
-
-def _resize(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The plane sampled linearly at the centers of `shape` pixels over the same extent."""
-    scale = np.divide(plane.shape, shape)
-    offset = (scale - 1) / 2
-    if scale.max() > 1:
-        plane = ndimage.gaussian_filter(plane, np.maximum(scale - 1, 0) / 2)
-    return ndimage.affine_transform(plane, np.diag(scale), offset, shape, order=1, mode="nearest")
 
 
 def _vivid(color: tuple[float, float, float]) -> np.ndarray:

@@ -6,6 +6,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import log_softmax, logsumexp
 
+from ..resampling import resized
+
 NOISE_GRAYS = 3.0
 """Of 255: no region is more uniform than this, the noise of a photograph. Not measured."""
 
@@ -87,9 +89,8 @@ def decide_regions(soft: np.ndarray, picture: np.ndarray, view: np.ndarray) -> n
     ndarray of uint8, (Y, X)
         From 1; 0 outside the view.
     """
-    zoom = np.divide(picture.shape[:2], soft.shape[1:])
-    fine = np.stack([resized(part, zoom) for part in soft])[:, view].T
-    likelihood = np.log(fine.clip(1e-3))
+    zoom = np.divide((len(soft), *picture.shape[:2]), soft.shape)
+    likelihood = np.log(resized(soft, zoom)[:, view].T.clip(1e-3))
     sigma = SMOOTHING_SHARE * max(picture.shape[:2])
     values = ndimage.gaussian_filter(picture.astype(np.float32), (sigma, sigma, 0))[view]
     winners = likelihood.argmax(1)
@@ -110,13 +111,3 @@ def _color_likelihood(values: np.ndarray, winners: np.ndarray, count: int) -> np
             squared = ((values - own.mean(0)) ** 2).sum(1) / variance
             likelihood[:, region] = -squared / 2 - values.shape[1] / 2 * np.log(variance)
     return likelihood
-
-
-def resized(plane: np.ndarray, zoom: np.ndarray) -> np.ndarray:
-    """A plane (y, x) on a finer or a coarser grid over the same extent, linear."""
-    blurred = ndimage.gaussian_filter(plane, np.maximum(1 / zoom - 1, 0) / 2)
-    shape = np.rint(np.multiply(plane.shape, zoom)).astype(int)
-    scale = np.divide(plane.shape, shape)
-    return ndimage.affine_transform(
-        blurred, np.diag(scale), (scale - 1) / 2, tuple(shape), order=1, mode="nearest"
-    )

@@ -13,12 +13,13 @@ from scipy import ndimage
 from ..errors import InputError
 from ..evaluation.overlap import dice
 from ..progress import Progress, Reporter
+from ..resampling import resized
 from ..s3net.fit import Fit, OnStep, fit
 from ..s3net.hardware.arrays import to_array, to_tensor
 from ..s3net.hardware.device import Device, resolve_device
 from ..s3net.hardware.fallback import DeviceFallback
 from ..settings import PictureSettings
-from .regions import decide_regions, merged_regions, resized
+from .regions import decide_regions, merged_regions
 from .result import PictureResult, choose_region, describe_regions, mask_of
 from .view import lens_view
 
@@ -172,9 +173,9 @@ def _network_input(
 
     Outside the view the nearest colors inside go on: dark corners would be a region.
     """
-    zoom = np.full(2, min(1.0, size / max(view.shape)))
-    coarse = np.stack([resized(channel, zoom) for channel in np.moveaxis(colors, -1, 0)], -1)
-    inside = resized(view.astype(np.float32), zoom) > 0.5
+    zoom = min(1.0, size / max(view.shape))
+    coarse = resized(colors, (zoom, zoom, 1))
+    inside = resized(view.astype(np.float32), (zoom, zoom)) > 0.5
     nearest = ndimage.distance_transform_edt(~inside, return_indices=True, return_distances=False)
     values = coarse[inside]
     scaled = (coarse[tuple(nearest)] - values.mean(0)) / max(values.std(), 1e-6)
@@ -190,8 +191,7 @@ def _decided(
     """The region of every pixel, from 1; 0 outside the view."""
     if settings.use_intensity:
         return decide_regions(soft, colors, view)
-    zoom = np.divide(view.shape, soft.shape[1:])
-    labels = np.stack([resized(part, zoom) for part in soft]).argmax(0)
+    labels = resized(soft, np.divide((len(soft), *view.shape), soft.shape)).argmax(0)
     return np.where(view, 1 + labels, 0).astype(np.uint8)
 
 
