@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import phantom
-import pytest
 import quick
 import S3NetSegmentationLib
 import SimpleITK as sitk
@@ -23,7 +22,7 @@ SMALL = {"spacing": (8, 7, 8), "size": (52, 40, 38)}
 ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": str(Path(S3NetSegmentationLib.__file__).parents[1]),
-    "OMP_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",  # benchmarks, which import this, have no conftest
 }
 COMMAND = [
     *(sys.executable, "-c"),
@@ -35,12 +34,6 @@ COMMAND = [
     "batch",
 ]
 """``s3net batch`` with quick settings."""
-
-
-@pytest.fixture
-def one_thread(monkeypatch):
-    """Scans of this size are slower on several cores."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
 def small_chest(**more) -> phantom.Phantom:

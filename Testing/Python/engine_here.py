@@ -6,7 +6,6 @@ import hashlib
 
 import phantom
 import SimpleITK as sitk
-import torch
 from quick import QUICK
 from S3NetSegmentationLib.errors import S3NetError
 from S3NetSegmentationLib.pipeline import segment_lungs
@@ -38,13 +37,7 @@ def segmented(image: sitk.Image, settings: Settings = QUICK):
     )
     key = (voxels, place, settings)
     if key not in _KNOWN:
-        # On a busy machine the threads of a tiny network wait for each other most of the time.
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            _KNOWN[key] = segment_lungs(image, settings)
-        finally:
-            torch.set_num_threads(threads)
+        _KNOWN[key] = segment_lungs(image, settings)
     return _KNOWN[key]
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import phantom
 import pytest
 import SimpleITK as sitk
-from batch_data import (  # noqa: F401 - pytest looks the fixture up
+from batch_data import (
     COMMAND,
     ENVIRONMENT,
     QUICK,
@@ -25,7 +25,6 @@ from batch_data import (  # noqa: F401 - pytest looks the fixture up
     by_place,
     is_right,
     leftovers,
-    one_thread,
     scan_processes,
     small_chest,
     wait_for,
@@ -44,7 +43,6 @@ pytest.importorskip("highdicom", reason="the batch of these tests writes DICOM S
 FORMATS = (".seg.nrrd", ".nii.gz", ".seg.dcm")
 PRIVATE = ("Mustermann", "Erika", "Doe^Jane", "4711-secret", "O'Brien")
 """Of folders, files and DICOM headers; long enough not to occur by chance in a picture."""
-pytestmark = pytest.mark.usefixtures("one_thread")
 FAILED = ["Erika.nii.gz", "O'Brien.nrrd"]
 linux = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="finds processes in /proc")
 

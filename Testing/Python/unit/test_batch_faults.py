@@ -15,14 +15,13 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import tasks
-from batch_data import (  # noqa: F401 - pytest looks the fixture up
+from batch_data import (
     ENVIRONMENT,
     QUICK,
     batch_script,
     by_place,
     is_right,
     leftovers,
-    one_thread,
     scan_processes,
     wait_for,
     write_chest,
@@ -36,7 +35,6 @@ from S3NetSegmentationLib.errors import InputError, out_of_memory
 from S3NetSegmentationLib.io import files
 from S3NetSegmentationLib.jobs.job import JobFailed
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 posix = pytest.mark.skipif(os.name != "posix", reason="limits and mounts as on Linux")
 
 

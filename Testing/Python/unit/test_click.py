@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from S3NetSegmentationLib.click.nested import LEVELS
 from S3NetSegmentationLib.click.regions import regions_at
 from S3NetSegmentationLib.errors import InputError
@@ -12,15 +11,6 @@ from S3NetSegmentationLib.evaluation.overlap import dice
 
 FLUID, MUSCLE, NOISE = 10, 55, 12
 """Hounsfield units."""
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """On a busy machine, the threads of a tiny network wait for each other most of the time."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def ball(shape, spacing, radius: float) -> np.ndarray:

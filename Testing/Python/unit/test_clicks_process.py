@@ -20,8 +20,7 @@ def box():
 
 
 @pytest.fixture
-def process(tmp_path, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+def process(tmp_path):
     made = ClickProcess(str(tmp_path))
     yield made
     made.close()

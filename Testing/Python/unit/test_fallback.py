@@ -110,15 +110,6 @@ def use(monkeypatch):
     return begin_on
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """On a busy machine the threads of a tiny network wait for each other most of the time."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def chest():
     image = phantom.thorax(spacing=(6, 5, 8), size=(70, 54, 38)).image
