@@ -12,8 +12,7 @@ from ..errors import InputError
 from ..io.dicom import Series, find_series, read_header
 from ..io.files import check_readable, files_below, identity
 from ..io.formats import SEG_NRRD, VOLUME_SUFFIXES
-from ..io.originals import files_of
-from ..io.read import is_eight_bit
+from ..io.read import is_eight_bit, voxel_files
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How what a spreadsheet would compute begins."""
@@ -49,7 +48,7 @@ class FoundScan:
 
     def state(self) -> list[tuple[str, int, int]]:
         """Name, size and time of change of every file; differs when the scan has changed."""
-        return [_state(file) for path in self.paths for file in files_of(path)]
+        return [_state(file) for path in self.paths for file in voxel_files(path)]
 
 
 @dataclass(frozen=True)

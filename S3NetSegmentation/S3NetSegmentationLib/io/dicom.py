@@ -12,7 +12,7 @@ import pydicom
 from ..errors import InputError, SeriesError
 from .dicom_deflated import MAX_HEADER_BYTES, plain
 from .dicom_quiet import quiet_pydicom
-from .dicom_stack import TAGS, finite, read_stack, slices_of
+from .dicom_stack import finite, read_stack, slices_of
 from .files import check_readable, files_below
 from .formats import DICOM
 from .scan import ReadScan
@@ -27,6 +27,30 @@ PHASES = (
     "ImageType",
 )
 """What tells images of one place apart that scanners store in one series."""
+
+TAGS = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "SeriesInstanceUID",
+    "SeriesNumber",
+    "Modality",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "PixelSpacing",
+    "SliceThickness",
+    "ImageOrientationPatient",
+    "ImagePositionPatient",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+    *PHASES,
+)
+"""All that is read of a header: what places an image, scales it, and tells it from others."""
 
 CT_CLASSES = (
     "1.2.840.10008.5.1.4.1.1.2",
@@ -240,22 +264,6 @@ def read_dicom_files(paths: Iterable[Path]) -> ReadScan:
     InputError
         If one is no DICOM image, or they make no volume.
     """
-    return _read(paths)
-
-
-def read_series(series: Series) -> ReadScan:
-    """The scan in a series.
-
-    Raises
-    ------
-    InputError
-        If the slices make no volume.
-    """
-    scan = _read(series.paths)
-    return replace(scan, warnings=(*series.notes, *scan.warnings))
-
-
-def _read(paths: Iterable[Path]) -> ReadScan:
     slices = []
     for path in paths:
         header = read_header(path)
@@ -268,6 +276,18 @@ def _read(paths: Iterable[Path]) -> ReadScan:
         with quiet_pydicom():
             slices += slices_of(path, header)
     return read_stack(slices)
+
+
+def read_series(series: Series) -> ReadScan:
+    """The scan in a series.
+
+    Raises
+    ------
+    InputError
+        If the slices make no volume.
+    """
+    scan = read_dicom_files(series.paths)
+    return replace(scan, warnings=(*series.notes, *scan.warnings))
 
 
 def find_series(

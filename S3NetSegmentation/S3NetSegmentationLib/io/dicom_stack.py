@@ -38,36 +38,6 @@ MAX_TILT_DEGREES = 35
 MAX_SLICE_PIXELS = 2**24
 """Far more than any CT has: a file that claims more is damaged."""
 
-TAGS = (
-    "ImageType",
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "SeriesInstanceUID",
-    "SeriesNumber",
-    "Modality",
-    "Rows",
-    "Columns",
-    "NumberOfFrames",
-    "PixelSpacing",
-    "SliceThickness",
-    "ImageOrientationPatient",
-    "ImagePositionPatient",
-    "PixelRepresentation",
-    "PixelPaddingValue",
-    "PixelPaddingRangeLimit",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "AcquisitionNumber",
-    "TemporalPositionIdentifier",
-    "TemporalPositionIndex",
-    "NominalPercentageOfCardiacPhase",
-    "ConvolutionKernel",
-    "KVP",
-    "SharedFunctionalGroupsSequence",
-    "PerFrameFunctionalGroupsSequence",
-)
-"""All that is read of a header: what places an image, scales it, and tells it from others."""
-
 
 @dataclass(frozen=True)
 class DicomSlice:

@@ -39,20 +39,12 @@ def check_originals(outputs: Iterable[Path], read: Iterable[Path] = ()) -> None:
             )
     if not there:
         return
-    for original in (file for path in read for file in files_of(path)):
+    for original in (file for path in read for file in voxel_files(path)):
         if _identity(original) in there:
             raise InputError(
                 f"'{there[_identity(original)]}' is a file that is read; give the output another "
                 "name."
             )
-
-
-def files_of(path: Path) -> list[Path]:
-    """A file and, where its header names another one with the voxels, that one."""
-    try:
-        return voxel_files(path)
-    except OSError:
-        return [path]
 
 
 def _identity(path: Path) -> tuple | None:

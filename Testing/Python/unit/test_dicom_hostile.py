@@ -21,8 +21,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 from S3NetSegmentationLib.batch.find import find_scans
 from S3NetSegmentationLib.errors import InputError
-from S3NetSegmentationLib.io.dicom import find_series, read_series
-from S3NetSegmentationLib.io.dicom_stack import TAGS
+from S3NetSegmentationLib.io.dicom import TAGS, find_series, read_series
 from S3NetSegmentationLib.io.read import read_scan
 
 VALUES = [
