@@ -95,9 +95,7 @@ def open_volume(path: Path) -> StoredVolume:
     channels = int(fields.get("ElementNumberOfChannels", 1))
     is_vector = channels != 1 or fields["ElementType"].endswith("_ARRAY")
     check_dimensions(path, dimensions, is_vector)
-    size = tuple(int(each) for each in fields["DimSize"].split())
-    if len(size) != dimensions:
-        raise ValueError
+    columns, rows, slices = (int(each) for each in fields["DimSize"].split())
     if not _flag(fields, "BinaryData", "True"):
         raise InputError(
             f"The voxels of '{path.name}' are stored as text; save it again as binary."
@@ -112,7 +110,7 @@ def open_volume(path: Path) -> StoredVolume:
         raise ValueError
     return StoredVolume(
         path=path,
-        size=size,
+        size=(columns, rows, slices),
         geometry=_geometry(path, fields),
         kind=_type(fields),
         voxels=voxels,
@@ -137,8 +135,6 @@ def _geometry(path: Path, fields: dict[str, str]) -> Geometry:
     if spacing is None:
         raise no_voxel_size(path)
     # Each row of numbers is the direction of one axis of storage.
-    axes = np.reshape(numbers(fields.get("TransformMatrix", "1 0 0 0 1 0 0 0 1")), (3, 3))
-    lengths, origin = numbers(spacing), numbers(fields.get("Offset", "0 0 0"))
-    if len(lengths) != 3 or len(origin) != 3:
-        raise ValueError
-    return Geometry(tuple(lengths), tuple(origin), tuple(axes.T.ravel().tolist()))
+    axes = np.reshape(numbers(fields.get("TransformMatrix", "1 0 0 0 1 0 0 0 1"), 9), (3, 3))
+    origin = numbers(fields.get("Offset", "0 0 0"))
+    return Geometry(numbers(spacing), origin, tuple(axes.T.ravel().tolist()))

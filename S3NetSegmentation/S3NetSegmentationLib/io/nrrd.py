@@ -118,9 +118,7 @@ def open_volume(path: Path) -> StoredVolume:
     kinds = fields.get("kinds", "").lower().split()
     others = sum(kind not in SPATIAL_KINDS for kind in kinds)
     check_dimensions(path, dimensions, is_vector=others > 0)
-    size = tuple(int(each) for each in fields["sizes"].split())
-    if len(size) != dimensions:
-        raise ValueError
+    columns, rows, slices = (int(each) for each in fields["sizes"].split())
     encoding = fields["encoding"].lower()
     if encoding not in ("raw", "gzip", "gz"):
         raise InputError(
@@ -130,7 +128,7 @@ def open_volume(path: Path) -> StoredVolume:
     offset, skip = _start(voxels, fields, 0 if voxels != path else length)
     return StoredVolume(
         path=path,
-        size=size,
+        size=(columns, rows, slices),
         geometry=_geometry(path, fields),
         kind=_type(fields),
         voxels=voxels,
@@ -193,12 +191,10 @@ def _without_space(path: Path, fields: dict[str, str]) -> Geometry:
         raise no_voxel_size(path)
     spacing = numbers(fields["spacings"])
     origin = numbers(fields.get("axismins", "0 0 0"))
-    if len(spacing) != 3 or len(origin) != 3:
-        raise ValueError
     if "axismins" in fields and "node" not in fields.get("centerings", fields.get("centers", "")):
         # They are those of the outer border of the first voxel.
-        origin = [low + each / 2 for low, each in zip(origin, spacing, strict=True)]
-    return Geometry(tuple(spacing), tuple(origin), tuple(np.eye(3).ravel().tolist()))
+        origin = tuple(low + each / 2 for low, each in zip(origin, spacing, strict=True))
+    return Geometry(spacing, origin, tuple(np.eye(3).ravel().tolist()))
 
 
 def _vector(text: str) -> list[float]:

@@ -207,15 +207,18 @@ def header_lines(file: IO[bytes]) -> Iterator[str]:
         yield line.decode("utf-8", "surrogateescape").rstrip("\r\n")
 
 
-def numbers(text: str) -> list[float]:
-    """Numbers with blanks between them.
+def numbers(text: str, count: int = 3) -> tuple[float, ...]:
+    """So many numbers, separated by blanks.
 
     Raises
     ------
     ValueError
-        If one is none.
+        If there are more or fewer, or one is not a number.
     """
-    return [float(word) for word in text.split()]
+    found = tuple(float(word) for word in text.split())
+    if len(found) != count:
+        raise ValueError
+    return found
 
 
 def data_file(path: Path, name: str) -> Path:
