@@ -18,9 +18,6 @@ MAX_FILE_BYTES = 2**29
 """Bytes of a whole file; 1,000 slices of a CT in one file are as many. A byte can inflate to a
 thousand, and nothing but the bytes themselves tells how many they are."""
 
-CHUNK = 2**18
-"""Bytes that are inflated at a time."""
-
 _LONG = (b"OB", b"OW", b"UN", b"SQ", b"UT", b"UC", b"UR", b"OD", b"OF", b"OL", b"OV", b"SV", b"UV")
 """Types whose length has 4 bytes after 2 empty ones."""
 
@@ -54,11 +51,12 @@ def plain(file: IO[bytes], most: int) -> IO[bytes]:
         If the stream is damaged.
     """
     end, is_deflated = _meta(file)
-    file.seek(0)
+    bounded = _Bounded(file)
     if not is_deflated:
-        return _Bounded(file)
-    head = file.read(end).replace(DEFLATED, PLAIN)
-    return io.BytesIO(head + _inflate(file, most))
+        return bounded
+    head = bounded.read(end).replace(DEFLATED, PLAIN)
+    inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+    return io.BytesIO(head + inflater.decompress(bounded.read(most), most))
 
 
 def _meta(file: IO[bytes]) -> tuple[int, bool]:
@@ -80,14 +78,3 @@ def _meta(file: IO[bytes]) -> tuple[int, bool]:
         file.seek(place + begin)
         is_deflated |= element[2:4] == b"\x10\0" and file.read(len(DEFLATED)) == DEFLATED
         place += begin + length
-
-
-def _inflate(file: IO[bytes], most: int) -> bytes:
-    inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
-    inflated = bytearray()
-    while len(inflated) < most and not inflater.eof:
-        piece = inflater.unconsumed_tail or file.read(CHUNK)
-        if not piece:
-            break
-        inflated += inflater.decompress(piece, most - len(inflated))
-    return bytes(inflated)

@@ -397,6 +397,5 @@ def _hounsfield(stored: np.ndarray, piece: DicomSlice) -> np.ndarray:
 
 def _padded(stored: np.ndarray, low: float, high: float) -> np.ndarray:
     """Where there is padding: it lies at the border; the same value elsewhere is tissue."""
-    pieces, _ = ndimage.label((stored >= low) & (stored <= high))
-    border = np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])
-    return np.isin(pieces, np.unique(border[border > 0]))
+    within = (stored >= low) & (stored <= high)
+    return ndimage.binary_propagation(np.zeros_like(within), mask=within, border_value=1)

@@ -104,9 +104,7 @@ def bright_surround(gray: np.ndarray) -> np.ndarray:
 
 def _touching_border(mask: np.ndarray) -> np.ndarray:
     """The pieces of a mask (y, x) that reach the border of the picture."""
-    pieces, _ = ndimage.label(mask)
-    at_border = _border(pieces)
-    return np.isin(pieces, at_border[at_border > 0])
+    return ndimage.binary_propagation(np.zeros_like(mask), mask=mask, border_value=1)
 
 
 def _border(plane: np.ndarray) -> np.ndarray:
