@@ -31,29 +31,10 @@ NUMBERS = [0, 1, 2, 3, 4, 16, 255, 256, 540, 32767, 65535, 65536, 2**24, 2**31 -
 NUMBERS += [2**32 - 1, 2**63 - 1, 10**30, -1, -2, -32768, -(2**31)]
 WORDS = ["", "nan", "inf", "-inf", "1e308", "1e-320", "1e400", "0x10", "-0", "1" * 500, "none"]
 WORDS += ["raw", "gzip", "hex", "ascii", "LIST", "LOCAL", "/dev/zero", "missing.raw", "../..", "."]
-WORDS += [
-    "%03d.raw 1 9 1",
-    "\udcff",
-    "\0",
-    "(1,0,0)",
-    "(nan,0,0)",
-    "()",
-    "True",
-    "short",
-    "Å",
-    "💥",
-]
-BYTES = [
-    b"\0",
-    b"\xff",
-    b"\x7f",
-    b"\x80",
-    b"\xff" * 4,
-    b"\0" * 8,
-    b"\n\n",
-    b"\\",
-    b"\xfe\xff\0\xe0",
-]
+WORDS += ["%03d.raw 1 9 1", "\udcff", "\0", "(1,0,0)", "(nan,0,0)", "()", "True", "short"]
+WORDS += ["Å", "💥"]
+BYTES = [b"\0", b"\xff", b"\x7f", b"\x80", b"\xff" * 4, b"\0" * 8, b"\n\n", b"\\"]
+BYTES += [b"\xfe\xff\0\xe0"]
 TYPES = "AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN"
 TYPES += " UR US UT UV ZZ \0\0"
 LONG = b"OB OD OF OL OV OW SQ SV UC UN UR UT UV"

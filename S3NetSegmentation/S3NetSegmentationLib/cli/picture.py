@@ -87,13 +87,13 @@ def _run(
 def _picture_writers(
     arguments: argparse.Namespace, picture: np.ndarray, result: PictureResult
 ) -> Writers:
-    from ..io.picture import write_clusters, write_mask, write_outlined
+    from ..io.picture import INSIDE, write_gray, write_outlined
     from ..io.write import write_json
     from ..summary import picture_as_dict
 
     return (
-        (arguments.output, lambda path: write_mask(path, result.mask)),
-        (arguments.clusters, lambda path: write_clusters(path, result.clusters)),
+        (arguments.output, lambda path: write_gray(path, INSIDE * result.mask)),
+        (arguments.clusters, lambda path: write_gray(path, result.clusters)),
         (arguments.overview, lambda path: write_outlined(path, picture, result.mask)),
         (arguments.json, lambda path: write_json(path, picture_as_dict(result))),
     )

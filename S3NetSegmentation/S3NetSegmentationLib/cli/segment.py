@@ -145,6 +145,7 @@ def _segment(arguments: argparse.Namespace) -> int:
         from ..io.formats import DICOM
         from ..io.originals import check_originals
         from ..io.read import read_scan
+        from ..summary import as_lines
 
         try:
             scan = read_scan(arguments.input, arguments.series)
@@ -162,7 +163,7 @@ def _segment(arguments: argparse.Namespace) -> int:
                 EXIT_NO_LUNGS,
             )
         _write(arguments, scan, result, cancelled)
-    _summarize(arguments, result)
+    say(*as_lines(result), *written(arguments))
     if not result.lungs_found:
         return fail("No lungs were found in this scan; the segmentation is empty.", EXIT_NO_LUNGS)
     return 0
@@ -204,10 +205,3 @@ def _write(
         (arguments.json, lambda path: write_json(path, as_dict(result))),
     )
     write_all(writers, cancelled)
-
-
-def _summarize(arguments: argparse.Namespace, result: LungResult) -> None:
-    """Print the figures and which files there are now."""
-    from ..summary import as_lines
-
-    say(*as_lines(result), *written(arguments))

@@ -98,26 +98,15 @@ def _without_needless_channels(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(colors[..., 0] if is_gray else colors)
 
 
-def write_mask(path: Path, mask: np.ndarray) -> None:
-    """Write a mask, black and white.
+def write_gray(path: Path, values: np.ndarray) -> None:
+    """Write a mask or a cluster map, (y, x), as a grayscale picture of 8 bits.
 
     Raises
     ------
     InputError
         If the file can't be written; nothing is left of it.
     """
-    write_image(path, sitk.GetImageFromArray((mask * INSIDE).astype(np.uint8)))
-
-
-def write_clusters(path: Path, clusters: np.ndarray) -> None:
-    """Write a cluster map; its values are the numbers of the clusters, 0 outside the view.
-
-    Raises
-    ------
-    InputError
-        If the file can't be written; nothing is left of it.
-    """
-    write_image(path, sitk.GetImageFromArray(clusters.astype(np.uint8)))
+    write_image(path, sitk.GetImageFromArray(values.astype(np.uint8)))
 
 
 def write_outlined(path: Path, picture: np.ndarray, mask: np.ndarray) -> None:

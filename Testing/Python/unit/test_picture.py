@@ -22,7 +22,7 @@ from S3NetSegmentationLib import (
 from S3NetSegmentationLib.cli import main
 from S3NetSegmentationLib.errors import Cancelled, InputError
 from S3NetSegmentationLib.evaluation.overlap import dice
-from S3NetSegmentationLib.io.picture import read_picture, write_clusters, write_mask, write_outlined
+from S3NetSegmentationLib.io.picture import INSIDE, read_picture, write_gray, write_outlined
 from S3NetSegmentationLib.picture.grayscale import slice_as_scan
 from S3NetSegmentationLib.picture.regions import merged_regions
 from S3NetSegmentationLib.picture.view import (
@@ -345,10 +345,10 @@ def test_pictures_are_read_as_they_are(array, shape, suffix, tmp_path):
 
 def test_masks_and_clusters_are_written_as_they_are(tmp_path):
     mask = np.eye(40, dtype=bool)
-    write_mask(tmp_path / "mask.png", mask)
+    write_gray(tmp_path / "mask.png", INSIDE * mask)
     assert (read_picture(tmp_path / "mask.png") == 255 * mask).all()
     clusters = np.arange(1600, dtype=np.uint16).reshape(40, 40) % 7
-    write_clusters(tmp_path / "clusters.png", clusters)
+    write_gray(tmp_path / "clusters.png", clusters)
     assert (read_picture(tmp_path / "clusters.png") == clusters).all()
     picture, truth = lesion()
     write_outlined(tmp_path / "outlined.png", picture, truth)
