@@ -120,6 +120,6 @@ format: $(READY)
 
 clean:
 	rm -rf .venv .venv-newest .venv-oldest .cache $(OUT) build dist site
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .pytest_cache .mypy_cache .ruff_cache
 	rm -rf S3NetSegmentation/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -63,10 +63,13 @@ READ, REFUSED, TRACEBACK, HANG, CRASH = "read", "refused", "traceback", "hang", 
 
 
 def read_volume(path: Path) -> None:
-    """As one scan, and as a batch finds it."""
-    scans, _ = find_scans(path.parent, path.parent / "out")
+    """As one scan, as a folder with DICOM, and as a batch finds it."""
+    scans, skipped = find_scans(path.parent, path.parent / "out")
+    assert len(scans) + len(skipped) <= 1
     for scan in scans:
         scan.state()
+    with contextlib.suppress(InputError):
+        read_scan(path.parent)
     image = read_scan(path).image
     assert np.isfinite([*image.GetSpacing(), *image.GetOrigin(), *image.GetDirection()]).all()
     assert min(image.GetSpacing()) > 0

@@ -17,7 +17,13 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import SimpleITK as sitk
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Python"))
 
@@ -38,6 +44,8 @@ BYTES += [b"\xfe\xff\0\xe0"]
 TYPES = "AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN"
 TYPES += " UR US UT UV ZZ \0\0"
 LONG = b"OB OD OF OL OV OW SQ SV UC UN UR UT UV"
+SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian)
+SYNTAXES += (RLELossless, ExplicitVRBigEndian)
 ARRAY = np.random.default_rng(0).integers(0, 255, (20, 24, 3), np.uint8)
 
 
@@ -57,13 +65,12 @@ def samples() -> dict[str, bytes]:
             sitk.WriteImage(gray, str(folder / f"gray-{name}"))
         sitk.WriteImage(gray, str(folder / "e.tif"), useCompression=True)
         (path,) = write_series(folder / "series", hounsfield(1))
-        for number, syntax in enumerate(
-            ("", ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, RLELossless)
-        ):
+        for number, syntax in enumerate(SYNTAXES):
             one = pydicom.dcmread(path)
             if syntax == RLELossless:
                 one.compress(syntax, generate_instance_uid=False)
-            one.file_meta.TransferSyntaxUID = syntax or one.file_meta.TransferSyntaxUID
+            one.file_meta.TransferSyntaxUID = syntax
+            one["PixelData"].VR = "OW"
             save_dicom(one, folder / f"{number}.dcm")
         save_dicom(enhanced(hounsfield()), folder / "enhanced.dcm")
         found = {each.name: each.read_bytes() for each in folder.iterdir() if each.is_file()}

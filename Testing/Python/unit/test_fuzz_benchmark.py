@@ -1,22 +1,37 @@
-"""The fuzzer notices whatever a reader does with an input, keeps what it finds, and goes on."""
+"""Hostile files and arguments: the fuzzer finds nothing, and would notice whatever a reader did."""
 
 from __future__ import annotations
 
 import mmap
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from batch_data import ENVIRONMENT
 from S3NetSegmentationLib.errors import InputError
 
 if not sys.platform.startswith("linux"):
     pytest.skip("limits as on Linux", allow_module_level=True)
 
 import fuzz
+
+
+def test_hostile_files_and_arguments_are_read_or_refused_in_a_sentence(tmp_path):
+    """Always the same inputs, 300 of each kind; the benchmark takes more, and others."""
+    run = subprocess.run(
+        [sys.executable, fuzz.__file__, "--inputs", "2400", "--out", tmp_path],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        check=False,
+    )
+    found = [path.read_text(encoding="utf-8") for path in tmp_path.glob("*.txt")]
+    assert (run.returncode, found) == (0, []), run.stdout + run.stderr
 
 
 def an_input(chance):
