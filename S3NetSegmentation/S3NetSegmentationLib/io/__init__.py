@@ -1,1 +1,1 @@
-"""Images in, segmentations out."""
+"""Read scans and pictures, write results."""

@@ -1,4 +1,4 @@
-"""DICOM files: which there are, which belong together, and which series is wanted."""
+"""DICOM files: find them, group them into series, and choose a series."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PHASES = (
     "KVP",
     "ImageType",
 )
-"""What tells images of one place apart that scanners store in one series."""
+"""Attributes that distinguish images of the same place that a scanner stores in one series."""
 
 TAGS = (
     "SOPClassUID",
@@ -50,7 +50,7 @@ TAGS = (
     "PerFrameFunctionalGroupsSequence",
     *PHASES,
 )
-"""All that is read of a header: what places an image, scales it, and tells it from others."""
+"""All attributes that are read from a header: for place, scale, and identification."""
 
 CT_CLASSES = (
     "1.2.840.10008.5.1.4.1.1.2",
@@ -67,12 +67,12 @@ _NUMBERS = {
     "SliceThickness": 1,
     "PixelSpacing": 2,
 }
-"""How many numbers an attribute holds."""
+"""How many numbers each attribute holds."""
 
 _SEQUENCES = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 
 _GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
-"""How a DICOM file without preamble begins: tag group 2 or 8 in either byte order."""
+"""The first bytes of a DICOM file without preamble: tag group 2 or 8 in either byte order."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ class Kind:
     Attributes
     ----------
     modality : str
-        As DICOM names it, for example ``"CT"``; empty where it is missing.
+        The DICOM value, for example ``"CT"``; empty if it is missing.
     is_ct : bool
-        Whether it is a CT slice: no localizer and no screenshot.
+        Whether it is a CT slice, not a localizer or a screenshot.
     is_localizer : bool
     rows, columns, frames : int
     series_number : int or None
@@ -111,13 +111,13 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A DICOM file with an image: as little as tells it from others, for there may be a million.
+    """A DICOM file with an image, kept as small as possible, because there may be a million.
 
     Attributes
     ----------
     path : Path
     position : str
-        Of its first pixel, as the header gives it; empty where it is missing.
+        Of the first pixel, as written in the header; empty if it is missing.
     kind : Kind
         The same object for all images of a kind.
     """
@@ -129,7 +129,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Series:
-    """Images that make one scan.
+    """Images that make up one scan.
 
     Attributes
     ----------
@@ -137,10 +137,10 @@ class Series:
         SeriesInstanceUID.
     images : tuple of Image
     part, parts : int
-        Where one SeriesInstanceUID stands for several acquisitions of the same place: which of
-        how many this is, from 1.
+        If one SeriesInstanceUID is shared by several acquisitions of the same place: which one
+        this is, counted from 1, and how many there are.
     damaged : int
-        Files in the same folders that are what is left of DICOM files.
+        Number of damaged DICOM files in the same folders.
     """
 
     uid: str
@@ -161,20 +161,20 @@ class Series:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know who gets a result of it."""
+        """Sentences that a user of the result should see."""
         several = (
-            f"The series holds {self.parts} acquisitions of the same place; this is acquisition "
+            f"The series contains {self.parts} acquisitions of the same place; this is acquisition "
             f"{self.part}."
         )
         files = "1 file" if self.damaged == 1 else f"{self.damaged} files"
         damaged = (
-            f"{files} beside the slices can't be read as DICOM; if they were slices, the scan is "
-            "not complete: get them again."
+            f"{files} in the same folder can't be read as DICOM; if they were slices, the scan is "
+            "incomplete: copy them again."
         )
         return (*[several] * (self.parts > 1), *[damaged] * (self.damaged > 0))
 
     def __str__(self) -> str:
-        """The series in one line, with nothing in it that a person could be recognized by."""
+        """The series in one line, without anything that could identify the patient."""
         first = self.images[0].kind
         slices = sum(each.kind.frames for each in self.images)
         parts = [
@@ -194,9 +194,9 @@ class Series:
 
 
 def read_header(path: Path) -> pydicom.Dataset | None:
-    """The header of a DICOM file, without its pixels; None where `path` is no DICOM file.
+    """The header of a DICOM file, without its pixels; None if `path` is not a DICOM file.
 
-    Values that are not what they should be are left out. Raises no error, whatever the file is.
+    Invalid values are left out. No file raises an error.
     """
     try:
         with path.open("rb") as file, quiet_pydicom():
@@ -214,17 +214,17 @@ def read_header(path: Path) -> pydicom.Dataset | None:
                 if keyword in header and not _is_usable(header, keyword):
                     delattr(header, keyword)
             known = header.get("SOPClassUID") and header.get("SeriesInstanceUID")
-    except Exception:  # pydicom stumbles in many ways over what was never DICOM
+    except Exception:  # pydicom raises many kinds of errors on other files
         return None
     return header if known else None
 
 
 def _is_usable(header: pydicom.Dataset, keyword: str) -> bool:
-    """Whether a value can be parsed, which pydicom does when it is first asked for."""
+    """Whether a value can be parsed; pydicom parses it on first access."""
     try:
         value = header.get(keyword)
         str(value)
-    except Exception:  # pydicom stumbles in many ways over values
+    except Exception:  # pydicom raises many kinds of errors on invalid values
         return False
     if keyword in _SEQUENCES:
         return isinstance(value, pydicom.Sequence)
@@ -232,20 +232,20 @@ def _is_usable(header: pydicom.Dataset, keyword: str) -> bool:
 
 
 def read_dicom_folder(folder: Path, series: str | None = None) -> ReadScan:
-    """The scan in a series anywhere below a folder.
+    """Read the scan from a series anywhere below a folder.
 
     Parameters
     ----------
     folder : Path
     series : str, optional
-        Number in the list that the error message shows, or SeriesInstanceUID. Needed where the
-        folder holds several series.
+        Number in the list that the error message shows, or SeriesInstanceUID. Required if the
+        folder contains several series.
 
     Raises
     ------
     InputError
-        If there is no image, or the slices make no volume; a `SeriesError` if there is no such
-        series, or several and none was chosen.
+        If there is no image, or the slices don't form a volume; a `SeriesError` if there is no
+        such series, or if there are several and none was chosen.
     """
     unreadable: list[Path] = []
     found = find_series(files_below(folder, unreadable.append), unreadable.append)
@@ -257,12 +257,12 @@ def read_dicom_folder(folder: Path, series: str | None = None) -> ReadScan:
 
 
 def read_dicom_files(paths: Iterable[Path]) -> ReadScan:
-    """The scan in files that are known to belong together.
+    """Read the scan from files that are known to belong together.
 
     Raises
     ------
     InputError
-        If one is no DICOM image, or they make no volume.
+        If one is not a DICOM image, or they don't form a volume.
     """
     slices = []
     for path in paths:
@@ -279,12 +279,12 @@ def read_dicom_files(paths: Iterable[Path]) -> ReadScan:
 
 
 def read_series(series: Series) -> ReadScan:
-    """The scan in a series.
+    """Read the scan of a series.
 
     Raises
     ------
     InputError
-        If the slices make no volume.
+        If the slices don't form a volume.
     """
     scan = read_dicom_files(series.paths)
     return replace(scan, warnings=(*series.notes, *scan.warnings))
@@ -293,17 +293,17 @@ def read_series(series: Series) -> ReadScan:
 def find_series(
     paths: Iterable[Path], on_damaged: Callable[[Path], None] = lambda path: None
 ) -> list[Series]:
-    """DICOM images among files, grouped by series, in the order of their series numbers.
+    """Group the DICOM images among files by series, in the order of their series numbers.
 
-    Copies of the same image are taken once, the longest, for one may be cut off; localizers are
-    left out of a series that holds more. A series that holds several acquisitions of the same
-    place (phases, kernels) is taken apart.
+    Of several copies of an image, only the longest is used, because a copy may be truncated.
+    Localizers are left out of a series that contains other images. A series that contains several
+    acquisitions of the same place (phases, kernels) is split.
 
     Parameters
     ----------
     paths : iterable of Path
     on_damaged : callable, optional
-        Called with each file that is what is left of a DICOM file.
+        Called with each damaged DICOM file.
     """
     found: dict[str, dict[str, Image]] = {}
     kinds: dict[Kind, Kind] = {}
@@ -329,7 +329,7 @@ def find_series(
 
 
 def _kind(header: pydicom.Dataset) -> Kind:
-    """Values of a header that are known to be usable."""
+    """The kind of an image, from a header whose values are known to be usable."""
     is_localizer = "LOCALIZER" in str(header.get("ImageType") or "").upper()
     number, thickness = header.get("SeriesNumber"), header.get("SliceThickness")
     spacing = finite(header.get("PixelSpacing"), 2)
@@ -349,7 +349,7 @@ def _kind(header: pydicom.Dataset) -> Kind:
 
 
 def _acquisitions(images: list[Image]) -> list[list[Image]]:
-    """The images of a series, taken apart where several lie at the same place."""
+    """The images of a series, split into acquisitions if several lie at the same place."""
     images = [each for each in images if not each.kind.is_localizer] or images
     if not _coincide(images):
         return [images]
@@ -363,7 +363,7 @@ def _acquisitions(images: list[Image]) -> list[list[Image]]:
 
 
 def _coincide(images: list[Image]) -> bool:
-    """Whether two images lie at the same place."""
+    """Whether any two images lie at the same place."""
     places = set()
     for image in images:
         kind, known = image.kind, image.position and image.kind.orientation
@@ -373,7 +373,7 @@ def _coincide(images: list[Image]) -> bool:
 
 
 def _is_damaged(path: Path, header: pydicom.Dataset | None) -> bool:
-    """Whether a file without an image has held one: cut off early, empty, or out of reach."""
+    """Whether a file without an image was meant to have one: truncated, empty, or unreadable."""
     if header is not None:
         return str(header.SOPClassUID) in CT_CLASSES
     try:
@@ -394,7 +394,7 @@ def _size(path: Path) -> int:
 
 
 def _count_beside(damaged_files: list[Path], images: list[Image]) -> int:
-    """How many of the damaged files lie in the folders of a series."""
+    """How many damaged files lie in the folders of a series."""
     if not damaged_files:
         return 0
     folders = {image.path.parent for image in images}
@@ -410,7 +410,7 @@ def _first(instances: dict[str, Image]) -> Image:
 
 
 def _choose(found: list[Series], series: str | None) -> Series:
-    """The wanted series of those that `find_series` found."""
+    """The requested series among those that `find_series` found."""
     if series is None and len(found) == 1:
         return found[0]
     named = [
@@ -421,7 +421,7 @@ def _choose(found: list[Series], series: str | None) -> Series:
     if len(named) == 1:
         return named[0]
     if series is None:
-        problem = f"The folder holds {len(found)} series"
+        problem = f"The folder contains {len(found)} series"
     elif named:
         problem = "There are several acquisitions in this series"
     else:

@@ -1,4 +1,4 @@
-"""DICOM files as pydicom may read them: it reserves whatever a header claims or inflates to."""
+"""DICOM files with bounds on memory: pydicom allocates whatever a header or a stream claims."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import IO
 
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 PLAIN = b"1.2.840.10008.1.2.1".ljust(len(DEFLATED), b"\0")
-"""The transfer syntaxes Deflated Explicit VR Little Endian, and the same not deflated."""
+"""The transfer syntax Deflated Explicit VR Little Endian, and the same one without deflation."""
 
 MAX_HEADER_BYTES = 2**24
-"""Bytes before the pixels; an enhanced image of 2,000 frames has 4 million."""
+"""Limit for the bytes before the pixels; an enhanced image of 2,000 frames has 4 million."""
 
 MAX_FILE_BYTES = 2**29
-"""Bytes of a whole file; 1,000 slices of a CT in one file are as many. A byte can inflate to a
-thousand, and nothing but the bytes themselves tells how many they are."""
+"""Limit for a whole file, in bytes: 1,000 CT slices in one file. A byte can inflate to a thousand,
+and nothing in the file says to how many."""
 
 _LONG = (b"OB", b"OW", b"UN", b"SQ", b"UT", b"UC", b"UR", b"OD", b"OF", b"OL", b"OV", b"SV", b"UV")
-"""Types whose length has 4 bytes after 2 empty ones."""
+"""Value representations whose length takes 4 bytes, after 2 reserved ones."""
 
 
 class _Bounded(io.BufferedReader):
-    """A file that is asked for no more bytes than it has; Python would reserve them all."""
+    """A file of which no more bytes are requested than it has; Python would allocate them all."""
 
     def __init__(self, file: IO[bytes]):
         super().__init__(io.FileIO(file.fileno(), closefd=False))
@@ -36,14 +36,14 @@ class _Bounded(io.BufferedReader):
 
 
 def plain(file: IO[bytes], most: int) -> IO[bytes]:
-    """The file at its beginning, or, where it is deflated, its first bytes as they are inflated.
+    """The file from its beginning or, if it is deflated, the inflated first bytes.
 
     Parameters
     ----------
     file : file
         Open for reading, at its beginning.
     most : int
-        Bytes after which it is cut off.
+        Number of inflated bytes after which it is cut off.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def plain(file: IO[bytes], most: int) -> IO[bytes]:
 
 
 def _meta(file: IO[bytes]) -> tuple[int, bool]:
-    """Where the file meta information ends, and whether it says that the rest is deflated."""
+    """Offset of the end of the file meta information, and whether the rest is deflated."""
     start = file.read(132)
     place = 132 if start[128:] == b"DICM" else 0
     is_deflated = False

@@ -44,16 +44,16 @@ _COLORS = (
 )
 
 MAX_COLOR_BYTES = 2**28
-"""Of an image with colors, decoded: 89 million pixels of 3 bytes."""
+"""Limit for a decoded color image, in bytes: 89 million pixels of 3 bytes."""
 
 _ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 
 
 def read_pixels(path: Path) -> np.ndarray:
-    """Pixels as they are stored, without rescale.
+    """Read the stored pixel values, without rescale.
 
-    Compressed pixels are handed to GDCM in a clean file of their own, for in a damaged one it
-    may reserve gigabytes.
+    Compressed pixels are passed to GDCM in a new, clean file, because GDCM may allocate gigabytes
+    when it reads a damaged one.
 
     Parameters
     ----------
@@ -66,13 +66,13 @@ def read_pixels(path: Path) -> np.ndarray:
     Raises
     ------
     InputError
-        If the file holds no gray pixels, or fewer than its header says.
+        If the file has no gray pixels, or fewer than its header says.
     """
     return _read(path, _gray_pixels)
 
 
 def read_color_pixels(path: Path) -> np.ndarray:
-    """The colors of an image, or its gray values as they are stored where it has none.
+    """Read the colors of an image, or its stored gray values if it has no colors.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def read_color_pixels(path: Path) -> np.ndarray:
     Raises
     ------
     InputError
-        If the file holds no pixels, or fewer than its header says.
+        If the file has no pixels, or fewer than its header says.
     """
     return _read(path, _color_pixels)
 
@@ -99,7 +99,7 @@ def _read(path: Path, pixels_of: Callable[[Path, pydicom.Dataset, UID], np.ndarr
             return pixels_of(path, image, syntax)
     except S3NetError:
         raise
-    except Exception as error:  # pydicom and GDCM stumble in many ways
+    except Exception as error:  # pydicom and GDCM raise many kinds of errors
         if out_of_memory(error):
             raise MemoryError from error
         raise out_of_reach(path, error) or InputError(
@@ -112,7 +112,7 @@ def _gray_pixels(path: Path, image: pydicom.Dataset, syntax: UID) -> np.ndarray:
     if int(image.get("SamplesPerPixel") or 1) != 1:
         raise InputError(f"'{path.name}' is a color image; choose a CT image.")
     if image.get("BitsAllocated") == 1:
-        raise InputError(f"'{path.name}' is a mask, with one bit a pixel; choose the CT itself.")
+        raise InputError(f"'{path.name}' is a mask with one bit per pixel; choose the CT itself.")
     shape = _shape(image)
     if syntax.is_compressed:
         pixels = _by_gdcm(image, syntax, _fragments(image.PixelData))
@@ -147,7 +147,7 @@ def _shape(image: pydicom.Dataset) -> tuple[int, int, int]:
 
 
 def _unpack(image: pydicom.Dataset, shape: tuple[int, int, int], order: str) -> np.ndarray:
-    """Native pixels: the stored bits out of the allocated ones (DICOM PS3.5, 8.1.1)."""
+    """Native pixels: the stored bits among the allocated ones (DICOM PS3.5, 8.1.1)."""
     allocated, stored, high = (
         int(image[key].value) for key in ("BitsAllocated", "BitsStored", "HighBit")
     )
@@ -157,7 +157,7 @@ def _unpack(image: pydicom.Dataset, shape: tuple[int, int, int], order: str) -> 
     count = int(np.prod(shape, dtype=np.int64))
     pixels = np.frombuffer(image.PixelData, kind, count).astype(kind.newbyteorder("="))
     signed = bool(image.get("PixelRepresentation"))
-    # Left, then right: other bits fall out, and the sign is carried along.
+    # Shift left, then right: this drops the other bits and extends the sign.
     pixels <<= allocated - 1 - high
     if signed:
         pixels = pixels.view(f"i{allocated // 8}")
@@ -166,7 +166,7 @@ def _unpack(image: pydicom.Dataset, shape: tuple[int, int, int], order: str) -> 
 
 
 def _by_gdcm(image: pydicom.Dataset, syntax: UID, data: bytes) -> np.ndarray:
-    """Compressed or color pixels by GDCM."""
+    """Decode compressed or color pixels with GDCM."""
     clean = pydicom.Dataset()
     clean.file_meta = pydicom.dataset.FileMetaDataset()
     clean.file_meta.TransferSyntaxUID = syntax
@@ -179,14 +179,14 @@ def _by_gdcm(image: pydicom.Dataset, syntax: UID, data: bytes) -> np.ndarray:
     clean["PixelData"].is_undefined_length = syntax.is_compressed
     with temporary_folder() as folder:
         path = folder / "pixels.dcm"
-        # pydicom 2.4, which some Slicers ship, must be told; 3 knows from the transfer syntax.
+        # pydicom 2.4, which some Slicer versions include, needs this; 3 uses the transfer syntax.
         clean.is_little_endian, clean.is_implicit_VR = True, False
         pydicom.dcmwrite(path, clean, False)
         return sitk.GetArrayFromImage(sitk.ReadImage(str(path), imageIO="GDCMImageIO"))
 
 
 def _fragments(data: bytes) -> bytes:
-    """Encapsulated pixels, checked to be whole items."""
+    """Encapsulated pixels, after a check that they consist of whole items."""
     place = 0
     while data[place : place + 4] == _ITEM:
         place += 8 + struct.unpack("<I", data[place + 4 : place + 8])[0]

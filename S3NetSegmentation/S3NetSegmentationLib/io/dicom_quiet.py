@@ -1,4 +1,4 @@
-"""pydicom, which says nothing of what is in a file."""
+"""pydicom without warnings that reveal the content of a file."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pydicom import config
 
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
-    """No warnings while files are read and their values parsed, and nothing logged.
+    """Suppress warnings and log messages while files are read and their values parsed.
 
-    pydicom quotes values that break a rule of DICOM, such as identifiers of a patient.
+    pydicom quotes values that violate DICOM, which may be patient identifiers.
     """
     with warnings.catch_warnings(), config.disable_value_validation():
         warnings.simplefilter("ignore")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MAKER = "S3NetExtension"
 
 SERIES_NUMBER = 300
-"""Any will do; larger than those of the scanner, so that the segmentation is listed last."""
+"""Arbitrary; larger than the scanner's numbers, so the segmentation is listed last."""
 
 OFTEN_REMOVED = (
     "PatientID",
@@ -38,20 +38,19 @@ OFTEN_REMOVED = (
     "AccessionNumber",
     "ReferringPhysicianName",
 )
-"""May be empty but not absent; who removes names from DICOM often removes these altogether."""
-
+"""Required attributes that may be empty; anonymizers often remove them altogether."""
 
 DATES = {"PatientBirthDate": DA, "StudyDate": DA, "StudyTime": TM}
-"""May be empty but not wrong; who removes names often writes nonsense here."""
+"""Attributes that may be empty but not invalid; anonymizers often write invalid values."""
 
 
 def check_available() -> None:
-    """Refuse where the library that writes DICOM SEG is missing.
+    """Check that the library that writes DICOM SEG is installed.
 
     Raises
     ------
     InputError
-        Which says how to install it.
+        If not; the message says how to install it.
     """
     try:
         import highdicom  # noqa: F401
@@ -62,7 +61,7 @@ def check_available() -> None:
 
 
 def check_source(files: Sequence[Path]) -> None:
-    """Refuse a scan that is no DICOM.
+    """Refuse a scan that is not DICOM.
 
     Raises
     ------
@@ -75,7 +74,7 @@ def check_source(files: Sequence[Path]) -> None:
 
 @quiet_pydicom()
 def write_dicom_seg(path: Path, segmentation: pydicom.Dataset) -> None:
-    """Write what `make_dicom_seg` has made.
+    """Write the result of `make_dicom_seg`.
 
     Raises
     ------
@@ -88,7 +87,7 @@ def write_dicom_seg(path: Path, segmentation: pydicom.Dataset) -> None:
 
 @quiet_pydicom()
 def make_dicom_seg(lungs: sitk.Image, files: Sequence[Path]) -> pydicom.Dataset:
-    """The lungs as DICOM SEG, with the patient and the study of their source.
+    """Make a DICOM SEG of the lungs, with the patient and the study of its source.
 
     Parameters
     ----------
@@ -100,12 +99,12 @@ def make_dicom_seg(lungs: sitk.Image, files: Sequence[Path]) -> pydicom.Dataset:
     Returns
     -------
     pydicom.Dataset
-        With the geometry of `lungs`, also where that is not the source's (a gantry tilt).
+        With the geometry of `lungs`, even if the source has another one (gantry tilt).
 
     Raises
     ------
     InputError
-        If highdicom is not installed, the source is no DICOM or lacks what DICOM SEG needs, or
+        If highdicom is not installed, the source is not DICOM or lacks required attributes, or
         no voxel is lung.
     """
     check_available()
@@ -144,19 +143,19 @@ def make_dicom_seg(lungs: sitk.Image, files: Sequence[Path]) -> pydicom.Dataset:
             content_description="Right and left lung",
             series_description="Lungs by S3-Net",
         )
-    except Exception as error:  # highdicom stumbles in many ways over headers
+    except Exception as error:  # highdicom raises many kinds of errors on headers
         if out_of_memory(error):
             raise MemoryError from error
         raise InputError(
-            "There can be no DICOM SEG of this series, because its headers lack what it needs "
+            "A DICOM SEG of this series can't be made because its headers lack required attributes "
             f"({type(error).__name__})."
         ) from error
 
 
 def _sources(files: Sequence[Path]) -> list[pydicom.Dataset]:
-    """The headers of the scan, with what highdicom takes for granted."""
+    """The headers of the scan, completed with what highdicom requires."""
     sources = [_header(file) for file in files]
-    # highdicom knows only some sets of characters, and not that an empty one is allowed.
+    # highdicom supports only some character sets, and not an empty one.
     sources[0].decode()
     sources[0].SpecificCharacterSet = "ISO_IR 192"
     for source in sources:
@@ -165,7 +164,7 @@ def _sources(files: Sequence[Path]) -> list[pydicom.Dataset]:
         for keyword, kind in DATES.items():
             if not _is_valid(source[keyword].value, kind):
                 source[keyword].value = ""
-        # Some anonymizers give each slice a frame of its own; these slices form one volume.
+        # Some anonymizers give each slice its own frame of reference; these slices form one volume.
         source.FrameOfReferenceUID = sources[0].FrameOfReferenceUID
     return sources
 
@@ -184,7 +183,7 @@ def _is_valid(value: object, kind: type) -> bool:
 
 
 def _volume(array: np.ndarray, lungs: sitk.Image, source: pydicom.Dataset) -> highdicom.Volume:
-    """The label map with its geometry, as highdicom takes it: slices, rows, columns."""
+    """The label map with its geometry, in highdicom's order: slices, rows, columns."""
     import highdicom
 
     geometry = Geometry.of(lungs)
@@ -200,7 +199,7 @@ def _volume(array: np.ndarray, lungs: sitk.Image, source: pydicom.Dataset) -> hi
 
 
 def _describe(segment: LungSegment, number: int) -> highdicom.seg.SegmentDescription:
-    """A segment with its terminology, the side as a modifier, and Slicer's color."""
+    """A segment with its terminology, with the side as a modifier, and with Slicer's color."""
     import highdicom
     from pydicom.sr.coding import Code
 

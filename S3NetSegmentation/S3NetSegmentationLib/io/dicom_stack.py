@@ -1,4 +1,4 @@
-"""DICOM slices as a volume: in order, evenly spaced, upright, in Hounsfield units."""
+"""DICOM slices as a volume: ordered, evenly spaced, without tilt, in Hounsfield units."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from .scan import ReadScan
 from .validate import MAX_VOXELS
 
 OUTSIDE_HU = -1024
-"""Hounsfield units of what lies outside the scanned field of view, as most scanners store it:
-the value 0 with an intercept of -1024."""
+"""Hounsfield units outside the scanned field of view, as most scanners store it: the value 0 with
+an intercept of -1024."""
 
 SAME_ORIENTATION = 1e-3
 """Largest difference of direction cosines between slices of one stack, 0.06 degrees: headers
-round them to six digits, and other orientations differ by whole degrees."""
+round them to six digits, and different orientations differ by whole degrees."""
 
 SAME_PLACE_MM = 1e-3
-"""Slices that are less than this apart lie at the same place; none are as thin."""
+"""Slices closer together than this are at the same place; no slice is that thin."""
 
 UNEVEN_SHARE, SLIGHTLY_UNEVEN_SHARE = 0.1, 0.02
-"""Largest distance of a slice from its place in an even stack, as a share of the spacing: more is
-refused, more than slightly is worth a warning. A missing slice is off by 0.25 at least, and
-positions that are rounded to 0.01 mm by less than 0.02."""
+"""Largest distance of a slice from its place in an evenly spaced stack, as a share of the spacing:
+beyond the first, the series is refused; beyond the second, a warning is shown. A missing slice
+causes 0.25 at least, and rounding to 0.01 mm less than 0.02."""
 
 MAX_TILT_DEGREES = 35
-"""Gantries tilt by up to 30 degrees, and what is stored is rounded."""
+"""Gantries tilt by up to 30 degrees, and the stored values are rounded."""
 
 MAX_SLICE_PIXELS = 2**24
-"""Far more than any CT has: a file that claims more is damaged."""
+"""Far more than any CT slice has; a file that claims more is damaged."""
 
 
 @dataclass(frozen=True)
 class DicomSlice:
-    """Where one frame of a DICOM file lies in the patient, in LPS millimeters, and its scale.
+    """Position of a frame of a DICOM file in the patient, in LPS millimeters, and its scale.
 
     Attributes
     ----------
     path : Path
     frame : int
-        Its number in the file, from 0.
+        Index in the file, from 0.
     matrix : (int, int)
         Rows and columns.
     spacing : (float, float)
@@ -58,9 +58,9 @@ class DicomSlice:
         Center of the first pixel.
     thickness : float or None
     rescale : (float, float) or None
-        Slope and intercept; None where the header has none.
+        Slope and intercept; None if the header has none.
     padding : (float, float) or None
-        Stored values from and to which a pixel is padding.
+        Lowest and highest stored value of padding.
     """
 
     path: Path
@@ -75,11 +75,11 @@ class DicomSlice:
 
     @property
     def normal(self) -> np.ndarray:
-        """Direction across the slice, a unit vector."""
+        """Direction perpendicular to the slice, a unit vector."""
         return np.cross(self.orientation[:3], self.orientation[3:])
 
     def fits(self, other: DicomSlice) -> bool:
-        """Whether both can lie in one stack."""
+        """Whether both slices can belong to one stack."""
         return (
             self.matrix == other.matrix
             and np.allclose(self.spacing, other.spacing, rtol=1e-3)
@@ -93,7 +93,7 @@ def slices_of(path: Path, header: pydicom.Dataset) -> list[DicomSlice]:
     Raises
     ------
     InputError
-        If the place or the scale of a frame is not known.
+        If the position or the scale of a frame is unknown.
     """
     shared = header.get("SharedFunctionalGroupsSequence")
     frames = header.get("PerFrameFunctionalGroupsSequence")
@@ -110,15 +110,15 @@ def slices_of(path: Path, header: pydicom.Dataset) -> list[DicomSlice]:
 
 
 def read_stack(slices: list[DicomSlice]) -> ReadScan:
-    """The volume, ordered along the slices' normal, with the geometry of their headers.
+    """Build the volume, ordered along the slices' normal, with the geometry of the headers.
 
-    Slices of another size or orientation and copies are left out, and a gantry tilt is taken
-    back, each with a warning.
+    Slices of another size or orientation and duplicates are left out, and gantry tilt is
+    corrected, each with a warning.
 
     Raises
     ------
     InputError
-        If the slices make no even stack, or their pixels can't be read.
+        If the slices are not evenly spaced, or their pixels can't be read.
     """
     stack = _largest_stack(slices)
     warnings = []
@@ -135,7 +135,7 @@ def read_stack(slices: list[DicomSlice]) -> ReadScan:
     planes = _read_planes(stack)
     stack, planes, copies = _without_copies(stack, planes)
     if copies:
-        warnings.append(f"{copies} slices were in the series twice; each was taken once.")
+        warnings.append(f"{copies} slices appear twice in the series; each was used once.")
     spacing = _even_spacing(stack, warnings)
     origin, voxels = _upright(stack, np.stack(planes), warnings)
     image = sitk.GetImageFromArray(voxels)
@@ -157,8 +157,8 @@ def _slice(
         values = finite(_look_up(groups, sequence, keyword), count)
         if values is None:
             raise InputError(
-                f"The DICOM image '{path.name}' has no {what}, so its true size and place are "
-                "not known; export the original CT series."
+                f"The DICOM image '{path.name}' has no {what}, so its true size and position "
+                "are unknown; export the original CT series."
             )
         return values
 
@@ -187,12 +187,12 @@ def _slice(
 
 
 def _look_up(groups: list[pydicom.Dataset], sequence: str, keyword: str) -> object:
-    """An attribute at the top level (classic image) or inside a functional group (enhanced)."""
+    """Value of an attribute at the top level (classic) or in a functional group (enhanced)."""
     for group in groups:
         try:
             nested = group.get(sequence)
             value = nested[0].get(keyword) if nested else group.get(keyword)
-        except Exception:  # pydicom stumbles in many ways over values
+        except Exception:  # pydicom raises many kinds of errors on invalid values
             continue
         if value is not None:
             return value
@@ -200,7 +200,7 @@ def _look_up(groups: list[pydicom.Dataset], sequence: str, keyword: str) -> obje
 
 
 def finite(value: object, count: int) -> np.ndarray | None:
-    """So many finite numbers, or None."""
+    """The value as `count` finite numbers; None if it is something else."""
     try:
         values = np.array(value, float).reshape(count)
     except (TypeError, ValueError):
@@ -219,7 +219,7 @@ def _rescale(path: Path, groups: list[pydicom.Dataset]) -> tuple[float, float] |
     if scale is None or scale[0] == 0:
         raise InputError(
             f"The rescale slope and intercept of the DICOM image '{path.name}' are impossible, so "
-            "its Hounsfield units are not known; export the original CT series."
+            "its Hounsfield units are unknown; export the original CT series."
         )
     return float(scale[0]), float(scale[1])
 
@@ -237,7 +237,7 @@ def _padding(header: pydicom.Dataset) -> tuple[float, float] | None:
 
 
 def _largest_stack(slices: list[DicomSlice]) -> list[DicomSlice]:
-    """The slices without whatever has another size or orientation."""
+    """The largest group of slices that have the same size and orientation."""
     stacks: list[list[DicomSlice]] = []
     for each in slices:
         for stack in stacks:
@@ -250,7 +250,7 @@ def _largest_stack(slices: list[DicomSlice]) -> list[DicomSlice]:
 
 
 def _check_size(slices: list[DicomSlice]) -> None:
-    """Refuse what no scanner makes before memory is spent on it."""
+    """Refuse impossible sizes before memory is allocated."""
     pixels = math.prod(slices[0].matrix)
     if not 0 < pixels <= MAX_SLICE_PIXELS or pixels * len(slices) > MAX_VOXELS:
         raise InputError(
@@ -260,19 +260,19 @@ def _check_size(slices: list[DicomSlice]) -> None:
 
 
 def _check_rescale(slices: list[DicomSlice]) -> None:
-    """Refuse slices without a rescale among others, which would be far too bright."""
+    """Refuse a series in which only some slices have a rescale; the others would be too bright."""
     without = sum(each.rescale is None for each in slices)
     if 0 < without < len(slices):
         raise InputError(
             f"{without} of {len(slices)} slices have no rescale slope and intercept, so their "
-            "Hounsfield units are not known; export the original CT series."
+            "Hounsfield units are unknown; export the original CT series."
         )
 
 
 def _without_copies(
     slices: list[DicomSlice], planes: list[np.ndarray]
 ) -> tuple[list[DicomSlice], list[np.ndarray], int]:
-    """Each slice once; neighbors at the same place must be the same.
+    """Remove duplicates; slices at the same place must be identical.
 
     Raises
     ------
@@ -286,7 +286,7 @@ def _without_copies(
             kept.append(index)
         elif not np.array_equal(planes[kept[-1]], planes[index]):
             raise InputError(
-                "Several slices of the series lie at the same place, so it holds more than one "
+                "Several slices of the series are at the same place, so it contains more than one "
                 "scan; export one of them alone."
             )
     return [slices[i] for i in kept], [planes[i] for i in kept], len(slices) - len(kept)
@@ -297,8 +297,8 @@ def _even_spacing(slices: list[DicomSlice], warnings: list[str]) -> float:
     if len(slices) == 1:
         if slices[0].thickness is None:
             warnings.append(
-                "The thickness of the slice is not known and was taken to be 1 mm; volumes in mL "
-                "mean nothing."
+                "The thickness of the slice is unknown and was assumed to be 1 mm, so volumes in "
+                "mL are meaningless."
             )
         return slices[0].thickness or 1.0
     places = np.array([each.position @ slices[0].normal for each in slices])
@@ -314,7 +314,7 @@ def _even_spacing(slices: list[DicomSlice], warnings: list[str]) -> float:
     if off > SLIGHTLY_UNEVEN_SHARE * spacing:
         warnings.append(
             f"The slices are not quite evenly spaced (gaps of {gaps.min():.2f} to "
-            f"{gaps.max():.2f} mm); they were taken to be {spacing:.2f} mm apart."
+            f"{gaps.max():.2f} mm); they were assumed to be {spacing:.2f} mm apart."
         )
     return float(spacing)
 
@@ -322,15 +322,15 @@ def _even_spacing(slices: list[DicomSlice], warnings: list[str]) -> float:
 def _upright(
     slices: list[DicomSlice], voxels: np.ndarray, warnings: list[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Origin and voxels of a stack whose slices lie straight above each other.
+    """Origin and voxels of the stack after correction of gantry tilt.
 
-    A tilted gantry shifts each slice within its own plane. So each is moved back by linear
+    A tilted gantry shifts each slice within its own plane. Each slice is moved back by linear
     interpolation within the plane, and the matrix grows so that nothing is cut off.
 
     Raises
     ------
     InputError
-        If the slices are shifted as no gantry does.
+        If gantry tilt can't explain the shifts.
     """
     first = slices[0]
     axes = np.array([first.orientation[3:], first.orientation[:3]])
@@ -345,12 +345,12 @@ def _upright(
     tilt = float(np.degrees(np.arctan2(millimeters, along)))
     if np.abs(shifts - steps * shifts[-1]).max() > 1 or tilt > MAX_TILT_DEGREES:
         raise InputError(
-            "The slices are shifted against each other as by no gantry tilt; export the original "
+            "The slices are offset in a way that gantry tilt cannot explain; export the original "
             "CT series again."
         )
     warnings.append(
         f"The gantry was tilted by {tilt:.1f} degrees; the slices were moved back within their "
-        "planes, so the voxels are not quite those of the files."
+        "planes, so the voxels differ slightly from those in the files."
     )
     low, high = np.floor(shifts.min(0)).astype(int), np.ceil(shifts.max(0)).astype(int)
     moved = np.empty((len(slices), *(voxels.shape[1:] + high - low)), voxels.dtype)
@@ -366,7 +366,7 @@ def _upright(
 
 
 def _read_planes(slices: list[DicomSlice]) -> list[np.ndarray]:
-    """Pixels in Hounsfield units, (rows, columns) each; each file is decoded once."""
+    """Pixels of each slice in Hounsfield units, (rows, columns); each file is decoded once."""
     frames: dict[Path, list[DicomSlice]] = {}
     for each in slices:
         frames.setdefault(each.path, []).append(each)
@@ -376,14 +376,15 @@ def _read_planes(slices: list[DicomSlice]) -> list[np.ndarray]:
         for each in here:
             if each.frame >= len(stored) or stored[each.frame].shape != each.matrix:
                 raise InputError(
-                    f"The DICOM file '{path.name}' holds less than its header says; it is damaged."
+                    f"The DICOM file '{path.name}' has fewer pixels than its header says; it is "
+                    "damaged."
                 )
             planes[path, each.frame] = _hounsfield(stored[each.frame], each)
     return [planes[each.path, each.frame] for each in slices]
 
 
 def _hounsfield(stored: np.ndarray, piece: DicomSlice) -> np.ndarray:
-    """A plane of stored values in Hounsfield units, int16 where that holds them, else float32."""
+    """Stored values in Hounsfield units: int16 if they fit, else float32."""
     slope, intercept = piece.rescale or (1.0, 0.0)
     plane = stored.astype(np.float64) * slope + intercept
     if piece.padding is not None:
@@ -396,6 +397,6 @@ def _hounsfield(stored: np.ndarray, piece: DicomSlice) -> np.ndarray:
 
 
 def _padded(stored: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Where there is padding: it lies at the border; the same value elsewhere is tissue."""
+    """Mask of the padding, which touches the border; the same value elsewhere is tissue."""
     within = (stored >= low) & (stored <= high)
     return ndimage.binary_propagation(np.zeros_like(within), mask=within, border_value=1)

@@ -1,4 +1,4 @@
-"""Files and folders, whatever the system and other programs make of them."""
+"""Files and folders: search, temporary folders, and what the system refuses."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pathlib import Path
 from ..errors import InputError, S3NetError
 
 RETRY_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8)
-"""Waits for a program that has a file open, 1.55 seconds in all; a virus
-scanner looks at a new file for less. Not measured."""
+"""Waits for another program to close a file, 1.55 seconds in all; a virus scanner needs less for a
+new file. Not measured."""
 
 OUT_OF_REACH = (errno.EACCES, errno.EPERM, errno.EIO, errno.ETIMEDOUT)
-"""Errors that say nothing of what is in a file."""
+"""Errors that say nothing about the content of a file."""
 
 
 def files_below(
@@ -27,16 +27,16 @@ def files_below(
 ) -> Iterator[Path]:
     """Every regular file below a folder, in a fixed order.
 
-    Links are followed, and no folder is entered twice, so loops end. Pipes, sockets and devices,
-    which reading would wait for, are left out, as are links that lead nowhere.
+    Links are followed, and no folder is entered twice, so loops end. Broken links are left out, and
+    so are pipes, sockets, and devices, because reading them could block.
 
     Parameters
     ----------
     folder : Path
     on_unreadable : callable, optional
-        Called with each folder that can't be listed, and each link that leads nowhere.
+        Called with each folder that can't be listed, and each broken link.
     without : Path, optional
-        A folder that is not entered.
+        A folder to leave out.
     """
     seen: set[tuple] = set()
     if without is not None and without.is_dir():
@@ -52,7 +52,7 @@ def files_below(
         except OSError:
             on_unreadable(current)
             continue
-        # An entry knows what it is even where its path is too long for Windows to open it.
+        # An entry knows its type even if its path is too long for Windows to open it.
         waiting += [Path(entry.path) for entry in reversed(entries) if _passes(entry.is_dir)]
         for entry in entries:
             if _passes(entry.is_file):
@@ -62,14 +62,14 @@ def files_below(
 
 
 def retry_on_permission_error(act: Callable[[], None]) -> None:
-    """Do what Windows refuses while another program has the file open.
+    """Do something that Windows refuses while another program has the file open.
 
-    Virus scanners and programs that synchronize folders look at every new file for a moment.
+    Virus scanners and programs that synchronize folders open every new file for a moment.
 
     Raises
     ------
     OSError
-        If it is refused for longer.
+        If it is still refused after all retries.
     """
     for seconds in RETRY_SECONDS:
         try:
@@ -80,21 +80,21 @@ def retry_on_permission_error(act: Callable[[], None]) -> None:
 
 
 def new_temporary_folder(parent: str | None = None) -> tempfile.TemporaryDirectory[str]:
-    """A folder of our own, by default where the system wants temporary files; no check of errors.
+    """A new temporary folder, by default where the system puts them; errors are not translated.
 
-    On Windows, a file in it that another process still holds is left behind.
+    On Windows, a file that another process still has open is left behind.
     """
     return tempfile.TemporaryDirectory(prefix="s3net-", dir=parent, ignore_cleanup_errors=True)
 
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder for temporary files that is gone at the end.
+    """A folder for temporary files, removed at the end.
 
     Raises
     ------
     S3NetError
-        If it can't be made, or an error of the system says that it can't be written to.
+        If it can't be created, or the system reports an error while it is in use.
     """
     try:
         with new_temporary_folder() as folder:
@@ -102,12 +102,12 @@ def temporary_folder() -> Iterator[Path]:
     except OSError as error:
         raise S3NetError(
             f"The folder for temporary files can't be used ({error.strerror or error}); make room "
-            "there, or name another one in the environment variable TMPDIR (on Windows: TEMP)."
+            "there, or set the environment variable TMPDIR (on Windows: TEMP) to another one."
         ) from error
 
 
 def check_readable(path: Path) -> None:
-    """Refuse a file or a folder that is there but can't be opened.
+    """Refuse a file or folder that exists but can't be opened.
 
     Raises
     ------
@@ -123,18 +123,18 @@ def check_readable(path: Path) -> None:
 
 
 def out_of_reach(path: Path, error: BaseException) -> InputError | None:
-    """What to tell the user where the system or the disk fails; None of any other error."""
+    """The message for a failure of the system or the disk; None for any other error."""
     if isinstance(error, OSError) and error.errno in OUT_OF_REACH:
         return unreadable(path, error)
     return None
 
 
 def unreadable(path: Path, error: OSError) -> InputError:
-    """What to tell the user of a file or a folder that the system does not let be read."""
+    """The message for a file or folder that the system can't or won't read."""
     if isinstance(error, PermissionError):
         return InputError(
-            f"You may not read '{path}'; get permission for it, or close it where it is open in "
-            "another program."
+            f"You may not read '{path}'; ask for permission, or close it if it is open in another "
+            "program."
         )
     return InputError(
         f"'{path}' can't be read ({error.strerror or error}); check the disk or the network."
@@ -142,12 +142,12 @@ def unreadable(path: Path, error: OSError) -> InputError:
 
 
 def check_name(path: Path) -> None:
-    """Refuse a path that is no text; ITK would end the whole process over it.
+    """Refuse a path that is not valid text; ITK would abort the whole process.
 
     Raises
     ------
     InputError
-        If a name in the path holds bytes that are no characters.
+        If a name in the path contains bytes that are not characters.
     """
     try:
         str(path).encode()
@@ -158,17 +158,17 @@ def check_name(path: Path) -> None:
 
 
 def identity(folder: Path) -> tuple:
-    """What tells a folder from every other one, whatever links lead to it.
+    """A value that identifies a folder or file, whatever links lead to it.
 
     Raises
     ------
     OSError
-        If there is no such folder.
+        If it does not exist.
     """
     status = folder.stat()
     if status.st_ino:
         return status.st_dev, status.st_ino
-    # Some network drives on Windows give no numbers.
+    # Some network drives on Windows have no such numbers.
     return (os.path.normcase(os.path.realpath(folder)),)
 
 

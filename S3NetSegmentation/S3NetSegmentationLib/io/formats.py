@@ -1,4 +1,4 @@
-"""Formats of files by the ends of their names."""
+"""File formats by the extensions of file names."""
 
 SEG_NRRD = ".seg.nrrd"
 """Segmentation of 3D Slicer."""
@@ -28,6 +28,6 @@ PNG = ".png"
 JPEG = ".jpg"
 
 MASK_SUFFIXES = (PNG, ".tif", ".tiff")
-"""Pictures that no compression blurs."""
+"""Formats of pictures without lossy compression."""
 
 PICTURE_SUFFIXES = (*MASK_SUFFIXES, JPEG, ".jpeg", ".bmp")

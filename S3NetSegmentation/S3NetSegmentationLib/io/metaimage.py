@@ -38,7 +38,7 @@ TYPES = {
     "MET_FLOAT": "f4",
     "MET_DOUBLE": "f8",
 }
-"""numpy's names of the types; MetaImage's long has 4 bytes."""
+"""NumPy's names for the types; MetaImage's long has 4 bytes."""
 
 ALIASES = {
     "Position": "Offset",
@@ -50,14 +50,14 @@ ALIASES = {
 
 
 def read_fields(path: Path) -> tuple[dict[str, str], int]:
-    """The fields of a header by their names, and its length.
+    """Read the fields of a header by name, and its length in bytes.
 
     Raises
     ------
     InputError
-        If it is no MetaImage file.
+        If it is not a MetaImage file.
     ValueError
-        If the header has no end.
+        If the header doesn't end.
     """
     fields: dict[str, str] = {}
     with path.open("rb") as file:
@@ -71,22 +71,22 @@ def read_fields(path: Path) -> tuple[dict[str, str], int]:
 
 
 def is_eight_bit(path: Path) -> bool:
-    """Whether the voxels have 8 bits; errors as of `read_fields`."""
+    """Whether the voxels have 8 bits; raises the same errors as `read_fields`."""
     return _type(read_fields(path)[0]).itemsize == 1
 
 
 def voxel_file(path: Path) -> Path:
-    """The file with the voxels; errors as of `read_fields`."""
+    """The file with the voxels; raises the same errors as `read_fields`."""
     return data_file(path, read_fields(path)[0]["ElementDataFile"])
 
 
 def open_volume(path: Path) -> StoredVolume:
-    """What a header says of its volume.
+    """Describe a volume from its header.
 
     Raises
     ------
     InputError
-        If it is no 3D volume, or one of a rare kind.
+        If it is not a 3D volume, or stored in an unsupported way.
     ValueError, KeyError
         If the header is damaged.
     """
@@ -134,7 +134,7 @@ def _geometry(path: Path, fields: dict[str, str]) -> Geometry:
     spacing = fields.get("ElementSpacing", fields.get("ElementSize"))
     if spacing is None:
         raise no_voxel_size(path)
-    # Each row of numbers is the direction of one axis of storage.
+    # Each row of numbers is the direction of one storage axis.
     axes = np.reshape(numbers(fields.get("TransformMatrix", "1 0 0 0 1 0 0 0 1"), 9), (3, 3))
     origin = numbers(fields.get("Offset", "0 0 0"))
     return Geometry(numbers(spacing), origin, tuple(axes.T.ravel().tolist()))

@@ -28,13 +28,13 @@ from .stored import (
 )
 
 NIFTI_2_BYTES = (struct.pack("<i", 540), struct.pack(">i", 540))
-"""How a NIfTI-2 file begins, which neither ITK nor Slicer can read."""
+"""The first bytes of a NIfTI-2 file, which neither ITK nor Slicer can read."""
 
 HEADER_BYTES = 352
-"""Of a header, with the four bytes that end it."""
+"""Length of a header, with the four bytes that end it."""
 
 MAX_NUMBER = 1e9
-"""Of what places a volume, in any unit: 1 km in micrometers."""
+"""Limit for the numbers that place a volume, in any unit: 1 km in micrometers."""
 
 TYPES = {
     2: "u1",
@@ -48,16 +48,16 @@ TYPES = {
     1024: "i8",
     1280: "u8",
 }
-"""numpy's names of the types by their codes; the others are complex, or colors."""
+"""NumPy's names for the types by code; the other types are complex numbers or colors."""
 
 
 def read_header(path: Path) -> tuple[bytes, str]:
-    """The header as it is stored, decompressed, and its byte order, ``"<"`` or ``">"``.
+    """Read the header, decompressed, and its byte order, ``"<"`` or ``">"``.
 
     Raises
     ------
     InputError
-        If it is no NIfTI-1 file.
+        If it is not a NIfTI-1 file.
     EOFError, OSError, zlib.error
         If it is damaged.
     """
@@ -78,25 +78,25 @@ def read_header(path: Path) -> tuple[bytes, str]:
 
 
 def is_compressed(path: Path) -> bool:
-    """Whether the name says so."""
+    """Whether a file is compressed, according to its name."""
     return path.name.lower().endswith(".gz")
 
 
 def is_eight_bit(path: Path) -> bool:
-    """Whether the voxels have 8 bits; errors as of `read_header`."""
+    """Whether the voxels have 8 bits; raises the same errors as `read_header`."""
     header, order = read_header(path)
     return struct.unpack_from(order + "h", header, 70)[0] in (2, 256)
 
 
 def voxel_file(path: Path) -> Path:
-    """The file with the voxels, which is this one."""
+    """The file with the voxels: the same file."""
     return path
 
 
 def _check_transform(path: Path, header: bytes, order: str) -> None:
-    """Refuse a voxel size that is missing, for which ITK takes 1 mm, or that is given twice.
+    """Refuse a missing voxel size, which ITK replaces by 1 mm, and contradictory ones.
 
-    Over an infinite one, ITK would never end.
+    With an infinite one, ITK would never return.
     """
     spacing = np.array(struct.unpack_from(order + "3f", header, 80), float)
     if not (np.isfinite(spacing) & (spacing != 0)).all():
@@ -119,12 +119,12 @@ def _check_transform(path: Path, header: bytes, order: str) -> None:
 
 
 def open_volume(path: Path) -> StoredVolume:
-    """What a header says of its volume.
+    """Describe a volume from its header.
 
     Raises
     ------
     InputError
-        If it is no 3D volume.
+        If it is not a 3D volume.
     ValueError, KeyError, RuntimeError, EOFError, OSError, zlib.error
         If the header is damaged.
     """
@@ -134,7 +134,7 @@ def open_volume(path: Path) -> StoredVolume:
     if not all(map(math.isfinite, (offset, slope, intercept))):
         raise ValueError
     _check_transform(path, header, order)
-    # Which of its two transforms counts is ITK's to say, so that Slicer shows the scan likewise.
+    # ITK decides which of the two transforms counts, so Slicer shows the scan in the same place.
     check_name(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))

@@ -40,7 +40,7 @@ TYPES = {
     }.items()
     for name in names.split()
 }
-"""numpy's names of the types, by those of NRRD with _ for blanks."""
+"""NumPy's names for the types, by NRRD's names with _ for blanks."""
 
 TO_LPS = {
     "right-anterior-superior": (-1, -1, 1),
@@ -54,25 +54,25 @@ TO_LPS = {
     "3d-left-handed": (1, 1, 1),
     "": (1, 1, 1),
 }
-"""Signs of the axes of each space, as ITK and so Slicer understand them."""
+"""Signs that convert each space to LPS, as ITK (and therefore Slicer) interprets them."""
 
 MILLIMETERS = {"", "mm", "millimeter", "millimeters", "???"}
-"""How a header may name the unit of an axis."""
+"""Names for millimeters, or for no unit."""
 
 SPATIAL_KINDS = ("domain", "space", "time", "none", "???")
 
 
 def read_fields(path: Path) -> tuple[dict[str, str], int]:
-    """The fields of a header, by their names in small letters without blanks, and its length.
+    """Read the fields of a header by name, in lower case without blanks, and its length in bytes.
 
-    Comments and keys of other programs are passed over.
+    Comments and the keys of other programs are skipped.
 
     Raises
     ------
     InputError
-        If it is no NRRD file.
+        If it is not an NRRD file.
     ValueError
-        If a line is none of a header.
+        If a line does not belong in a header.
     """
     fields: dict[str, str] = {}
     with path.open("rb") as file:
@@ -94,22 +94,22 @@ def read_fields(path: Path) -> tuple[dict[str, str], int]:
 
 
 def is_eight_bit(path: Path) -> bool:
-    """Whether the voxels have 8 bits; errors as of `read_fields`."""
+    """Whether the voxels have 8 bits; raises the same errors as `read_fields`."""
     return _type(read_fields(path)[0]).itemsize == 1
 
 
 def voxel_file(path: Path) -> Path:
-    """The file with the voxels; errors as of `read_fields`."""
+    """The file with the voxels; raises the same errors as `read_fields`."""
     return data_file(path, read_fields(path)[0].get("datafile", "LOCAL"))
 
 
 def open_volume(path: Path) -> StoredVolume:
-    """What a header says of its volume.
+    """Describe a volume from its header.
 
     Raises
     ------
     InputError
-        If it is no 3D volume, or one of a rare kind.
+        If it is not a 3D volume, or stored in an unsupported way.
     ValueError, KeyError
         If the header is damaged.
     """
@@ -146,7 +146,7 @@ def _type(fields: dict[str, str]) -> np.dtype:
 
 
 def _start(voxels: Path, fields: dict[str, str], offset: int) -> tuple[int | None, int]:
-    """Where the voxels or their stream begin, and the bytes to skip from there."""
+    """Where the voxels or their compressed stream begin, and how many bytes to skip there."""
     lines, skip = int(fields.get("lineskip", 0)), int(fields.get("byteskip", 0))
     if lines < 0 or skip < -1:
         raise ValueError
@@ -159,7 +159,7 @@ def _start(voxels: Path, fields: dict[str, str], offset: int) -> tuple[int | Non
 
 
 def _geometry(path: Path, fields: dict[str, str]) -> Geometry:
-    """Place of the voxels in LPS."""
+    """Geometry of the voxels in LPS."""
     units = re.findall(r'"([^"]*)"', fields.get("spaceunits", fields.get("units", "")))
     if not set(units) <= MILLIMETERS:
         raise InputError(
@@ -186,13 +186,13 @@ def _geometry(path: Path, fields: dict[str, str]) -> Geometry:
 
 
 def _without_space(path: Path, fields: dict[str, str]) -> Geometry:
-    """Of a volume that is not placed in any space: only its spacing is known, and its corner."""
+    """Geometry of a volume without a space: only its spacing and corner are known."""
     if "spacings" not in fields:
         raise no_voxel_size(path)
     spacing = numbers(fields["spacings"])
     origin = numbers(fields.get("axismins", "0 0 0"))
     if "axismins" in fields and "node" not in fields.get("centerings", fields.get("centers", "")):
-        # They are those of the outer border of the first voxel.
+        # They give the outer corner of the first voxel.
         origin = tuple(low + each / 2 for low, each in zip(origin, spacing, strict=True))
     return Geometry(spacing, origin, tuple(np.eye(3).ravel().tolist()))
 

@@ -1,4 +1,4 @@
-"""Files that no output may replace: what was read, and DICOM that is not our own."""
+"""Files that no output may replace: the input, and DICOM files of other programs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .read import voxel_files
 
 
 def check_originals(outputs: Iterable[Path], read: Iterable[Path] = ()) -> None:
-    """Refuse outputs that would take the place of an original, however their paths are spelled.
+    """Refuse outputs that would replace an original, however their paths are written.
 
     Parameters
     ----------
     outputs : iterable of Path
     read : iterable of Path
-        The files that the outputs are made from; the files with their voxels count, too.
+        The input files; files that hold their voxels count, too.
 
     Raises
     ------
@@ -42,13 +42,12 @@ def check_originals(outputs: Iterable[Path], read: Iterable[Path] = ()) -> None:
     for original in (file for path in read for file in voxel_files(path)):
         if _identity(original) in there:
             raise InputError(
-                f"'{there[_identity(original)]}' is a file that is read; give the output another "
-                "name."
+                f"'{there[_identity(original)]}' is an input file; give the output another name."
             )
 
 
 def _identity(path: Path) -> tuple | None:
-    """What tells a file from every other one; None where there is none."""
+    """The `identity` of a file; None if it doesn't exist."""
     try:
         return identity(path)
     except (OSError, ValueError):
@@ -56,7 +55,7 @@ def _identity(path: Path) -> tuple | None:
 
 
 def _is_dicom(path: Path) -> bool:
-    """Whether a file is DICOM by its name or its content; in doubt it is."""
+    """Whether a file is DICOM by its name or content; true if in doubt."""
     if not path.is_file():
         return False
     try:
@@ -67,12 +66,12 @@ def _is_dicom(path: Path) -> bool:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a DICOM file is a segmentation by this program."""
+    """Whether a DICOM file is a segmentation written by this program."""
     try:
         with quiet_pydicom():
             header = pydicom.dcmread(
                 path, stop_before_pixels=True, specific_tags=["SOPClassUID", "Manufacturer"]
             )
             return header.SOPClassUID == SegmentationStorage and header.Manufacturer == MAKER
-    except Exception:  # what pydicom stumbles over was not written here
+    except Exception:  # a file that pydicom can't read was not written here
         return False

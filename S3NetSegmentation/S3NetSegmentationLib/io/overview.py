@@ -1,4 +1,4 @@
-"""A picture of the segmented scan to look at."""
+"""A picture of the segmented scan for a quick visual check."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ WINDOW_HU = (-1350.0, 250.0)
 """Hounsfield units shown black and white: the usual lung window, level -550, width 1600."""
 
 AXIAL_SLICES, COLUMNS = 6, 3
-"""How many are shown, and how many beside each other."""
+"""Number of axial slices shown, and number of columns."""
 
 PANEL_PIXELS = 320
-"""Longer side of an axial slice."""
+"""Longer side of an axial slice in the picture."""
 
 GAP_PIXELS = 8
 """Between the slices."""
@@ -28,7 +28,7 @@ TINT_SHARE = 0.22
 """How strongly a lung is tinted inside its outline; by eye, so that vessels stay visible."""
 
 BACKGROUND_GRAY = 16
-"""Of 255: darker than air in the window, so that slices can be told from it."""
+"""Of 255: darker than air in the window, so the slices stand out."""
 
 MARKS = {
     "R": ("####.", "#...#", "#...#", "####.", "#.#..", "#..#.", "#...#"),
@@ -37,10 +37,10 @@ MARKS = {
 
 
 def write_overview(path: Path, image: sitk.Image, lungs: sitk.Image) -> None:
-    """Write a coronal, a sagittal and several axial slices with the lungs outlined, as PNG.
+    """Write a coronal, a sagittal, and several axial slices with the lungs outlined, as PNG.
 
-    True proportions, head up, the patient's right on the left of the picture, as radiologists
-    look at it. An oblique scan is shown along its own axes.
+    Proportions are true, the head is up, and the patient's right is on the left of the picture, as
+    is usual in radiology. An oblique scan is shown along its own axes.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def write_overview(path: Path, image: sitk.Image, lungs: sitk.Image) -> None:
 
 def compose_overview(image: sitk.Image, lungs: sitk.Image) -> np.ndarray:
     """The picture that `write_overview` writes, (rows, columns, 3) of uint8."""
-    # Along these axes the array's indices run to the head, to the back and to the left.
+    # The array's indices now run toward the head, the back, and the left.
     image, lungs = sitk.DICOMOrient(image, "LPS"), sitk.DICOMOrient(lungs, "LPS")
     width, depth, height = (n * s for n, s in zip(image.GetSize(), image.GetSpacing(), strict=True))
     scan, labels = sitk.GetArrayViewFromImage(image), sitk.GetArrayViewFromImage(lungs)
@@ -85,7 +85,7 @@ def compose_overview(image: sitk.Image, lungs: sitk.Image) -> np.ndarray:
 
 
 def _places(labels: np.ndarray) -> tuple[list[int], int, int]:
-    """Axial levels spread over the lungs, and the row and column with most of them."""
+    """Axial levels spread over the lungs, and the row and the column to cut at."""
     lung = labels > 0
     if not lung.any():
         lung = np.ones_like(lung)
@@ -96,7 +96,7 @@ def _places(labels: np.ndarray) -> tuple[list[int], int, int]:
 
 
 def _middle(counts: np.ndarray) -> int:
-    """Index that halves the counts."""
+    """Index at which half of the counts is reached."""
     return int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
 
 
@@ -109,7 +109,7 @@ def _panel(plane: np.ndarray, labels: np.ndarray, shape: tuple[int, int], mark: 
     picture = np.repeat(grey[..., None], 3, axis=2)
     for segment in LUNG_SEGMENTS:
         color = _vivid(segment.color)
-        # Interpolated and halved again, the outline is smooth also where voxels are large.
+        # After interpolation and a threshold, the outline is smooth even if voxels are large.
         inside = resized((labels == segment.label).astype(np.float32), zoom) > 0.5
         outline = ndimage.binary_dilation(inside) & ~ndimage.binary_erosion(inside)
         picture[inside] = (1 - TINT_SHARE) * picture[inside] + TINT_SHARE * color
@@ -119,14 +119,14 @@ def _panel(plane: np.ndarray, labels: np.ndarray, shape: tuple[int, int], mark: 
 
 
 def _vivid(color: tuple[float, float, float]) -> np.ndarray:
-    """The segment's hue, saturated, so that it stands out from grey."""
+    """The segment's hue, saturated to stand out from gray."""
     channels = np.array(color)
     stretched = (channels - channels.min()) / np.ptp(channels)
     return 255 * (0.15 + 0.85 * stretched)
 
 
 def _draw_mark(picture: np.ndarray, rows: tuple[str, ...]) -> None:
-    """A letter in the upper left corner that says which side this is, readable on any ground."""
+    """Draw a letter in the upper left corner that marks the side, readable on any background."""
     letter = np.array([[pixel == "#" for pixel in row] for row in rows]).repeat(2, 0).repeat(2, 1)
     letter = np.pad(letter, 8)
     corner = picture[: letter.shape[0], : letter.shape[1]]
@@ -136,7 +136,7 @@ def _draw_mark(picture: np.ndarray, rows: tuple[str, ...]) -> None:
 
 
 def _stack(panels: list[np.ndarray], axis: int) -> np.ndarray:
-    """Panels beside (axis 1) or below (axis 0) each other, centered, with gaps; uint8."""
+    """Panels side by side (axis 1) or stacked (axis 0), centered, with gaps; uint8."""
     across = 1 - axis
     size = max(panel.shape[across] for panel in panels)
     padded = []

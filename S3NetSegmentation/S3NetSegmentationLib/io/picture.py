@@ -1,4 +1,4 @@
-"""Pictures from files and into them: PNG, JPEG, TIFF, and single DICOM images."""
+"""Read and write pictures: PNG, JPEG, TIFF, and single DICOM images."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from .picture_check import checked_reader
 from .write import write_image
 
 INSIDE = 255
-"""Value of the mask in its file, the largest of 8 bits, which any viewer shows white."""
+"""Value of a mask in its file, the largest of 8 bits, which every viewer shows as white."""
 
 OUTLINE = (0, 255, 0)
-"""Its color: green."""
+"""Color of an outlined mask: green."""
 
 
 def read_picture(path: str | Path) -> np.ndarray:
-    """Read a picture, of which there may be 256 MB when it is decoded.
+    """Read a picture of up to 256 MB, decoded.
 
     Parameters
     ----------
@@ -37,12 +37,12 @@ def read_picture(path: str | Path) -> np.ndarray:
     Returns
     -------
     ndarray, (y, x) or (y, x, 3)
-        Gray where all channels are the same; transparency is left out.
+        Gray if all channels are equal; transparency is left out.
 
     Raises
     ------
     InputError
-        If there is no such file, or it is no picture, damaged, or too large; says why in one
+        If there is no such file, or it is not a picture, damaged, or too large; says why in one
         sentence.
     """
     path = Path(path)
@@ -69,14 +69,14 @@ def read_picture(path: str | Path) -> np.ndarray:
         if out_of_memory(error):
             raise MemoryError from error
         raise out_of_reach(path, error) or InputError(
-            f"'{path.name}' can't be read; the file is damaged, or no picture."
+            f"'{path.name}' can't be read; the file is damaged or not a picture."
         ) from error
     array = sitk.GetArrayFromImage(image)
     return _only_image(path, array if image.GetDimension() == 3 else array[None])
 
 
 def _dicom_images(path: Path, header: pydicom.Dataset) -> np.ndarray:
-    """The images of a DICOM file, in Hounsfield units where it says how."""
+    """The images of a DICOM file, in Hounsfield units if it has a rescale."""
     pixels = read_color_pixels(path)
     scale = finite([header.get("RescaleSlope"), header.get("RescaleIntercept")], 2)
     if pixels.ndim > 3 or scale is None:
@@ -85,9 +85,9 @@ def _dicom_images(path: Path, header: pydicom.Dataset) -> np.ndarray:
 
 
 def _only_image(path: Path, images: np.ndarray) -> np.ndarray:
-    """The image of a file that holds one, gray (y, x) or RGB (y, x, 3)."""
+    """The image of a file that contains only one, gray (y, x) or RGB (y, x, 3)."""
     if len(images) != 1:
-        raise InputError(f"'{path.name}' holds {len(images)} images; choose a single one.")
+        raise InputError(f"'{path.name}' contains {len(images)} images; choose a single one.")
     return _without_needless_channels(images[0] if images.ndim > 3 else images[0][..., None])
 
 
@@ -110,7 +110,7 @@ def write_gray(path: Path, values: np.ndarray) -> None:
 
 
 def write_outlined(path: Path, picture: np.ndarray, mask: np.ndarray) -> None:
-    """Write the picture with the mask outlined, to look at.
+    """Write the picture with the mask outlined, for a visual check.
 
     Raises
     ------

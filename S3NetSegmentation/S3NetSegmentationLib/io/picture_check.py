@@ -1,6 +1,6 @@
-"""Whether a picture is whole and not too large, before ITK reads it.
+"""Check that a picture is complete and not too large, before ITK reads it.
 
-ITK reserves whatever a header claims, and fills up in silence what a JPEG or BMP file lacks.
+ITK allocates whatever a header claims, and silently fills in what a JPEG or BMP file lacks.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ READERS = {
     b"II*\0": "TIFFImageIO",
     b"MM\0*": "TIFFImageIO",
 }
-"""What reads a file, by how it begins."""
+"""ITK's readers, by the first bytes of a file."""
 
 MAX_BYTES = 2**28
-"""Of a picture, decoded, and of its file: 89 million pixels of 3 bytes."""
+"""Limit for a decoded picture, and for its file, in bytes: 89 million pixels of 3 bytes."""
 
 MAX_JPEG_SCANS = 100
-"""Progressive files have some 10, and each is decoded over all pixels."""
+"""Progressive files have about 10, and each is decoded over all pixels."""
 
 _MARKER = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd7])", re.DOTALL)
-"""What begins a segment of a JPEG file; the others stand within the pixels."""
+"""The start of a segment of a JPEG file; other markers occur within the pixels."""
 
 _END_OF_IMAGE, _START_OF_SCAN = b"\xd9", b"\xda"
 
 
 def checked_reader(path: Path) -> sitk.ImageFileReader:
-    """What reads a picture that is whole, as far as its format tells.
+    """The reader for a picture, which is complete as far as its format tells.
 
     Raises
     ------
     InputError
         If the picture is too large.
     ValueError, RuntimeError, OSError, struct.error
-        If it is damaged, or no picture.
+        If it is damaged or not a picture.
     """
     file_bytes = path.stat().st_size
     if file_bytes > MAX_BYTES:
@@ -68,14 +68,14 @@ def checked_reader(path: Path) -> sitk.ImageFileReader:
 
 
 def _check_png(data: bytes) -> None:
-    """Refuse a PNG file whose parts claim to be longer than the file."""
+    """Refuse a PNG file with chunks that claim to be longer than the file."""
     place = 8
     while data[place + 4 : place + 8] != b"IEND":
         place += 12 + struct.unpack_from(">I", data, place)[0]
 
 
 def _check_bmp(data: bytes) -> None:
-    """Refuse a bitmap that its file can't hold, and rare kinds."""
+    """Refuse a BMP file that is too short for its header, and unsupported kinds."""
     start = struct.unpack_from("<I", data, 10)[0]
     width, height, _, bits, compression = struct.unpack_from("<2i2HI", data, 18)
     colors = struct.unpack_from("<I", data, 46)[0]
@@ -86,7 +86,7 @@ def _check_bmp(data: bytes) -> None:
 
 
 def _check_jpeg(data: bytes) -> None:
-    """Refuse a JPEG file without its end, or with more scans than any has."""
+    """Refuse a JPEG file that is cut off or has an implausible number of scans."""
     place, scans = 2, 0
     while marker := _MARKER.search(data, place):
         if marker[1] == _END_OF_IMAGE:
@@ -99,10 +99,10 @@ def _check_jpeg(data: bytes) -> None:
 
 
 CHECKS = {"PNGImageIO": _check_png, "BMPImageIO": _check_bmp, "JPEGImageIO": _check_jpeg}
-"""Of what ITK leaves unchecked; libtiff compares what a header claims with the file."""
+"""Checks that ITK lacks; libtiff itself compares the header with the file."""
 
 
 def _too_large(path: Path, how: str) -> InputError:
     return InputError(
-        f"'{path.name}' is a picture {how}, more than can be read; make it smaller first."
+        f"'{path.name}' is a picture {how}, too large to be read; make it smaller first."
     )

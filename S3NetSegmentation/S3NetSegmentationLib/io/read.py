@@ -1,4 +1,4 @@
-"""Scans from files, as volumes in Hounsfield units with their exact geometry."""
+"""Read scans as volumes in Hounsfield units with their exact geometry."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from .stored import no_image
 from .validate import check_volume
 
 FORMATS = {NIFTI_SUFFIXES: nifti, NRRD_SUFFIXES: nrrd, METAIMAGE_SUFFIXES: metaimage}
-"""What knows the headers of NIfTI, NRRD and MetaImage, by the ends of the files' names."""
+"""The modules that parse NIfTI, NRRD, and MetaImage headers, by extension."""
 
 DAMAGE = (RuntimeError, OSError, EOFError, zlib.error, struct.error, ValueError, KeyError)
-"""What is raised where a header or a stream is not what it should be."""
+"""Errors that an invalid header or stream can raise."""
 
 
 def read_scan(path: str | Path, series: str | None = None) -> ReadScan:
     """Read a scan.
 
-    At most a small multiple of the volume's memory is used, and a volume is never larger than
-    its file can hold.
+    Memory use is at most a small multiple of the volume's size, and a volume is never larger than
+    its file can contain.
 
     Parameters
     ----------
     path : str or Path
-        A DICOM file, a folder with DICOM files somewhere below, or a NIfTI, NRRD or MetaImage
+        A DICOM file, a folder with DICOM files at any depth, or a NIfTI, NRRD, or MetaImage
         file.
     series : str, optional
         Which series of a DICOM folder: its number in the list that the error message shows, or
@@ -49,7 +49,7 @@ def read_scan(path: str | Path, series: str | None = None) -> ReadScan:
     Raises
     ------
     InputError
-        If there is no such file or it is no volume; says why in one sentence.
+        If there is no such file or it is not a volume; says why in one sentence.
     """
     path = Path(path)
     if _exists(path, Path.is_dir):
@@ -62,12 +62,12 @@ def read_scan(path: str | Path, series: str | None = None) -> ReadScan:
 
 
 def read_files(paths: Sequence[Path]) -> ReadScan:
-    """Read the scan in one file, or in the DICOM files of one series.
+    """Read the scan from one file, or from the DICOM files of one series.
 
     Raises
     ------
     InputError
-        As of `read_scan`.
+        As for `read_scan`.
     """
     for path in paths:
         if not _exists(path, Path.exists):
@@ -88,7 +88,7 @@ def read_files(paths: Sequence[Path]) -> ReadScan:
 
 
 def voxel_files(path: Path) -> list[Path]:
-    """The file and, where its header names another one with the voxels, that one."""
+    """The file and, if its header names another file with the voxels, that file."""
     try:
         return list(dict.fromkeys([path, _format(path).voxel_file(path)]))
     except (InputError, *DAMAGE):
@@ -96,9 +96,9 @@ def voxel_files(path: Path) -> list[Path]:
 
 
 def is_eight_bit(path: Path) -> bool:
-    """Whether a NIfTI, NRRD or MetaImage file has 8-bit voxels: a label map, for CT needs more.
+    """Whether a NIfTI, NRRD, or MetaImage file has 8-bit voxels: a label map, as CT needs more.
 
-    Only the beginning of the file is read; of a damaged file it answers false.
+    Only the beginning of the file is read; the answer for a damaged file is false.
     """
     try:
         return _format(path).is_eight_bit(path)
@@ -107,12 +107,12 @@ def is_eight_bit(path: Path) -> bool:
 
 
 def _exists(path: Path, test: Callable[[Path], bool]) -> bool:
-    """Whether a path passes the test; impossible paths do not.
+    """Whether a path passes the test; invalid paths do not.
 
     Raises
     ------
     InputError
-        If a folder above may not be looked into.
+        If a parent folder may not be read.
     """
     try:
         return test(path)
@@ -123,7 +123,7 @@ def _exists(path: Path, test: Callable[[Path], bool]) -> bool:
 
 
 def _format(path: Path) -> ModuleType:
-    """What knows the headers of a file, by its name.
+    """The module that parses the header of a file, by extension.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def _format(path: Path) -> ModuleType:
 
 
 def _read_image_file(path: Path) -> sitk.Image:
-    """A NIfTI, NRRD or MetaImage volume; see `read_scan`."""
+    """Read a NIfTI, NRRD, or MetaImage volume; see `read_scan`."""
     try:
         volume = _format(path).open_volume(path)
         volume.check()

@@ -1,4 +1,4 @@
-"""Slices that no anatomy explains: empty, repeated, unlike both neighbors, or in other units."""
+"""Implausible slices: empty, repeated, unlike both neighbors, or in other units."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ import numpy as np
 import SimpleITK as sitk
 
 SAMPLES = 40
-"""Rows and columns of a slice, at least, that are looked at where it has as many."""
+"""Minimum number of rows and columns that are sampled in a slice, if it has as many."""
 
 TISSUE_HU = -300
-"""Hounsfield units from which a voxel is of the body, and neither lung nor air."""
+"""Hounsfield units above which a voxel is body, and neither lung nor air."""
 
 MIN_TISSUE_SHARE = 0.2
-"""Share of tissue in a slice from which its level and its noise say something; where a body begins,
-they may change from slice to slice."""
+"""Minimum share of tissue in a slice for its level and noise to be meaningful; where the body
+begins, they may change from slice to slice."""
 
 MAX_MISFIT = 1.3
-"""How many times more a slice may differ from both neighbors than these from each other. It is 0.67
-to 0.88 in 17 scans of eight sources, for slices two steps apart differ more."""
+"""How many times more a slice may differ from both neighbors than they do from each other. The
+ratio is 0.67 to 0.88 in 17 scans from eight sources: slices two steps apart differ more."""
 
 MAX_LEVEL_STEP_HU = 100
-"""Hounsfield units by which the tissue of a slice may differ from that of the next, as a median: 4
-to 17 in these scans."""
+"""Hounsfield units by which the tissue of a slice may differ from that of the next (median): 4 to
+17 in these scans."""
 
 MAX_NOISE_RATIO = 2.5
 """How many times noisier a slice may be than the next: 1.1 to 1.3 in these scans."""
 
 MAX_NAMED = 5
-"""Slices that a warning names; of more it says how many."""
+"""Number of slices that a warning names; beyond that, it gives only the number."""
 
 
 def implausible_slices(image: sitk.Image) -> tuple[str, ...]:
-    """One sentence for each kind of slices that should not be there.
+    """One sentence for each kind of implausible slices.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def implausible_slices(image: sitk.Image) -> tuple[str, ...]:
     ratio = np.maximum(noise[1:] / noise[:-1], noise[:-1] / noise[1:])
     kinds = {
         "empty": empty,
-        "the same as the one before": {*same} - empty,
+        "identical to the one before": {*same} - empty,
         "unlike both neighbors": {*misfits.tolist()},
         "much brighter or darker than the one before": {
             i + 1 for i in range(len(step)) if _level_step(*sample[i : i + 2]) > MAX_LEVEL_STEP_HU
@@ -64,7 +64,7 @@ def implausible_slices(image: sitk.Image) -> tuple[str, ...]:
 
 
 def _level_step(before: np.ndarray, after: np.ndarray) -> float:
-    """By how much the tissue of a slice is brighter or darker than in the slice before."""
+    """How much brighter or darker the tissue of a slice is than in the previous slice."""
     body = (before > TISSUE_HU) & (after > TISSUE_HU)
     if body.mean() < MIN_TISSUE_SHARE:
         return 0.0
@@ -72,7 +72,7 @@ def _level_step(before: np.ndarray, after: np.ndarray) -> float:
 
 
 def _noise(plane: np.ndarray, beside: np.ndarray) -> float:
-    """Median difference of tissue from the voxel beside it, and 1; NaN without tissue."""
+    """1 plus the median difference of tissue from the neighboring voxel; NaN without tissue."""
     plane = plane[:, : beside.shape[1]]
     body = plane > TISSUE_HU
     if body.mean() < MIN_TISSUE_SHARE:
@@ -84,4 +84,4 @@ def _sentence(what: str, found: list[int]) -> str:
     named = ", ".join(str(i + 1) for i in found[:MAX_NAMED])
     more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
     which = f"Slice {named} is" if len(found) == 1 else f"Slices {named}{more} are each"
-    return f"{which} {what}, as in no body; check the scan, and export it again if it is damaged."
+    return f"{which} {what}, which is implausible; check the scan, and export it again if needed."

@@ -1,7 +1,7 @@
-"""A volume in a NIfTI, NRRD or MetaImage file: what its header says, and its voxels.
+"""A volume in a NIfTI, NRRD, or MetaImage file: its header, and how to read its voxels.
 
-The voxels are decoded here and not by ITK, which passes over damage in silence: it goes on after
-an error of decompression, and takes NaN in NIfTI for 0.
+The voxels are decoded here and not by ITK, which silently ignores damage: it continues after a
+decompression error, and turns NaN in NIfTI into 0.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ PIXELS = {
     "f4": sitk.sitkFloat32,
     "f8": sitk.sitkFloat64,
 }
-"""SimpleITK's names of the types by numpy's."""
+"""SimpleITK's pixel types by NumPy's names."""
 
 CHUNK_BYTES = 2**18
-"""Read or decompressed at a time; not measured."""
+"""Number of bytes read or decompressed at a time; not measured."""
 
 MAX_HEADER_BYTES = 2**20
-"""Those of scanners and of Slicer have a few thousand."""
+"""Limit for a header; those of scanners and of Slicer have a few thousand bytes."""
 
 MAX_SPARE_BYTES = 512
-"""Left by some programs after the voxels; with more, the header is not that of these voxels."""
+"""Some programs leave bytes after the voxels; if there are more, the header is wrong."""
 
 MAX_COMPRESSION = 1100
-"""Bytes that gzip can make one byte of, at most: 1032 by its format (RFC 1951), and some more."""
+"""Maximum compression ratio of gzip: 1032 by its format (RFC 1951), with a margin."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +60,17 @@ class StoredVolume:
         Voxels along each axis, (i, j, k).
     geometry : Geometry
     kind : numpy.dtype
-        Of a stored voxel, with its byte order.
+        Type of a stored voxel, with its byte order.
     voxels : Path
         The file with the voxels.
     offset : int
-        Where in it they, or the compressed stream, begin; None where they end the file.
+        Where they, or the compressed stream, begin in it; None if they end with the file.
     skip : int
         Bytes before them in the stream.
     is_compressed : bool
-        By zlib or gzip.
+        With zlib or gzip.
     slope, intercept : float
-        Make Hounsfield units of stored values.
+        Convert stored values to Hounsfield units.
     """
 
     path: Path
@@ -85,7 +85,7 @@ class StoredVolume:
     intercept: float = 0.0
 
     def check(self) -> None:
-        """Refuse an impossible header before memory is spent on it.
+        """Refuse an impossible header before memory is allocated.
 
         Raises
         ------
@@ -106,12 +106,12 @@ class StoredVolume:
             )
 
     def read(self) -> sitk.Image:
-        """The volume in Hounsfield units.
+        """Read the volume in Hounsfield units.
 
         Raises
         ------
         EOFError, ValueError
-            If the file holds fewer voxels than its header says, or far more.
+            If the file contains fewer voxels than its header says, or far more.
         OSError, zlib.error
             If it can't be read, or the compressed stream is damaged.
         """
@@ -143,10 +143,10 @@ class StoredVolume:
 
 
 def _voxels(image: sitk.Image, kind: np.dtype) -> np.ndarray:
-    """The voxels of a new image, to be written to.
+    """The voxels of a new image, as a writable array.
 
-    SimpleITK gives them only to be read, and copies what it is given, which takes as long as
-    reading a file and twice the memory.
+    SimpleITK offers only read-only views, and copies the arrays that it receives, which takes as
+    long as reading a file and twice the memory.
     """
     view = sitk.GetArrayViewFromImage(image)
     memory = (ctypes.c_char * view.nbytes).from_address(view.ctypes.data)
@@ -154,7 +154,7 @@ def _voxels(image: sitk.Image, kind: np.dtype) -> np.ndarray:
 
 
 def inflate(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Decompress a zlib or gzip stream of one or several parts, and compare their checksums.
+    """Decompress a zlib or gzip stream of one or several members, and verify the checksums.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def inflate(pieces: Iterator[bytes]) -> Iterator[bytes]:
     for piece in pieces:
         while piece:
             if inflater.eof:
-                if piece[0] != 0x1F:  # no other part, but what fills the last block of the file
+                if piece[0] != 0x1F:  # not another member, but padding at the end of the file
                     return
                 inflater = zlib.decompressobj(wbits=47)
             yield inflater.decompress(piece, CHUNK_BYTES)
@@ -178,7 +178,7 @@ def inflate(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _fill(target: memoryview, pieces: Iterator[bytes], skip: int) -> None:
-    """Copy a stream, without its first bytes, into memory that it must fill."""
+    """Copy a stream, without its first bytes, into memory that it has to fill."""
     place = -skip
     for piece in pieces:
         start = max(0, -place)
@@ -192,12 +192,12 @@ def _fill(target: memoryview, pieces: Iterator[bytes], skip: int) -> None:
 
 
 def header_lines(file: IO[bytes]) -> Iterator[str]:
-    """The lines of a text header, while they are asked for.
+    """Yield the lines of a text header.
 
     Raises
     ------
     ValueError
-        If there are more than any header has.
+        If the header is too long.
     """
     left = MAX_HEADER_BYTES
     while line := file.readline(left):
@@ -208,7 +208,7 @@ def header_lines(file: IO[bytes]) -> Iterator[str]:
 
 
 def numbers(text: str, count: int = 3) -> tuple[float, ...]:
-    """So many numbers, separated by blanks.
+    """Parse `count` numbers separated by blanks.
 
     Raises
     ------
@@ -222,14 +222,14 @@ def numbers(text: str, count: int = 3) -> tuple[float, ...]:
 
 
 def data_file(path: Path, name: str) -> Path:
-    """The file with the voxels, as a header names it.
+    """The file with the voxels that a header names.
 
     Raises
     ------
     InputError
         If it names several files.
     ValueError
-        If no file can have this name.
+        If this is not a valid file name.
     """
     if not name or "\0" in name:
         raise ValueError
@@ -241,7 +241,7 @@ def data_file(path: Path, name: str) -> Path:
 
 
 def check_dimensions(path: Path, dimensions: int, is_vector: bool) -> None:
-    """Refuse what is no scalar volume.
+    """Refuse images other than scalar volumes.
 
     Raises
     ------
@@ -258,7 +258,7 @@ def check_dimensions(path: Path, dimensions: int, is_vector: bool) -> None:
 
 
 def check_axes(path: Path, axes: np.ndarray) -> None:
-    """Refuse axes, each a column of length 1, that are not at right angles.
+    """Refuse axes that are not at right angles; each column is an axis of length 1.
 
     Raises
     ------
@@ -272,7 +272,7 @@ def check_axes(path: Path, axes: np.ndarray) -> None:
 
 
 def no_voxel_size(path: Path) -> InputError:
-    """The error of a header that leaves the size of a voxel out."""
+    """The error for a header without a voxel size."""
     return InputError(
         f"The header of '{path.name}' does not say how large a voxel is along each axis; export "
         "the original CT again."
@@ -280,7 +280,7 @@ def no_voxel_size(path: Path) -> InputError:
 
 
 def impossible_place(path: Path) -> InputError:
-    """The error of a header whose voxel size or position can't be."""
+    """The error for an impossible voxel size or position."""
     return InputError(
         f"The voxel size or the position of '{path.name}' is impossible; export the original CT "
         "again."
@@ -288,5 +288,5 @@ def impossible_place(path: Path) -> InputError:
 
 
 def no_image(path: Path) -> InputError:
-    """The error of a file that is none of the format that its name says."""
+    """The error for a file that is not in the format of its extension."""
     return InputError(f"'{path.name}' is not an image; choose DICOM, NIfTI, NRRD or MetaImage.")

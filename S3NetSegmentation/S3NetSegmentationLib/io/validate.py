@@ -1,4 +1,4 @@
-"""Whether an image is a CT volume in Hounsfield units, and if not, why not."""
+"""Check that an image is a CT volume in Hounsfield units, and say why if it is not."""
 
 from __future__ import annotations
 
@@ -8,45 +8,45 @@ import SimpleITK as sitk
 from ..errors import InputError, LabelMapError
 
 MAX_VOXELS = 2**31
-"""Of a volume, far more than any CT has: a file that claims more is damaged."""
+"""Far more than any CT volume has; a file that claims more is damaged."""
 
 MIN_VOXEL_MM, MAX_VOXEL_MM = 0.01, 50.0
-"""Along any axis. Micro-CT of mice resolves 0.01 mm; the sparsest slices of a chest are the single
-ones of old high-resolution protocols, 10 to 40 mm apart."""
+"""Limits along any axis. Micro-CT of mice resolves 0.01 mm; the sparsest slices of a chest are the
+single ones of old high-resolution protocols, 10 to 40 mm apart."""
 
 MIN_WIDTH_MM, MAX_WIDTH_MM = 5.0, 1500.0
-"""Of the second longest edge, so of one in the plane of the slices. The chest of a mouse is 10 mm
+"""Limits for the second longest edge, which lies in the slice plane. The chest of a mouse is 10 mm
 wide, the opening of the widest scanner 900 mm."""
 
 MAX_LENGTH_MM = 2500.0
-"""Of the longest edge: scanners move their bed by 2000 mm."""
+"""Limit for the longest edge: scanner tables travel 2000 mm."""
 
 MIN_SLICE_PIXELS = 16
-"""Rows and columns of a slice that can be segmented: fewer hold no lung that one could see."""
+"""Minimum number of rows and columns: no lung could be recognized in fewer."""
 
 SAMPLED_VOXELS = 2_000_000
-"""How many the shares are estimated from; the standard error of a share of 1 % is 0.007 %."""
+"""Number of voxels for estimating shares; the standard error of a share of 1 % is 0.007 %."""
 
 AIR_OR_FAT_HU = (-1100, -50)
-"""Hounsfield units of what every CT has some of, and no other modality: values far below water.
+"""Hounsfield units of air and fat, far below water: every CT has some, other modalities have none.
 Air is -1000 by definition, fat about -100."""
 
 SOFT_TISSUE_RANGE_HU = (-200, 300)
 """Hounsfield units from fat to blood with contrast agent and cancellous bone."""
 
 MIN_AIR_OR_FAT_SHARE, MIN_SOFT_TISSUE_SHARE = 0.005, 0.01
-"""Of the voxels, at least: small, for a volume cropped to tissue or to lung is CT, too."""
+"""Minimum shares of the voxels: small, since a volume cropped to tissue or to lung is CT, too."""
 
 MIN_RANGE_HU = 500
-"""Hounsfield units between the darkest and the brightest voxel of a CT that is not windowed: the
-usual window for soft tissue is 400 wide."""
+"""Minimum range in Hounsfield units of a CT that is not windowed: the usual window for soft tissue
+is 400 wide."""
 
 MAX_LABELS, MAX_LABEL = 64, 1000
-"""How many values a label map has, at most, and below which they are."""
+"""Maximum number of different values in a label map, and the limit for these values."""
 
 
 def check_volume(image: sitk.Image) -> None:
-    """Refuse what is no scalar volume of finite, varying values.
+    """Refuse anything but a scalar volume of finite, varying values.
 
     Raises
     ------
@@ -64,30 +64,30 @@ def check_volume(image: sitk.Image) -> None:
         )
     values = sitk.GetArrayViewFromImage(image)
     low, high = values.min(), values.max()
-    if not np.isfinite([low, high]).all():  # as they are where any voxel is NaN
+    if not np.isfinite([low, high]).all():  # NaN if any voxel is
         raise InputError(
-            "The volume holds values that are not numbers (NaN or infinite); replace them first, "
-            "for example by -1024."
+            "The volume contains values that are not numbers (NaN or infinite); replace them "
+            "first, for example with -1024."
         )
     if low == high:
         raise InputError(f"Every voxel of the volume is {low:g}; there is nothing to see.")
 
 
 def check_ct(image: sitk.Image) -> None:
-    """Refuse what is no CT volume in Hounsfield units.
+    """Refuse anything but a CT volume in Hounsfield units.
 
-    A CT has air near -1000 HU or fat near -100 HU, soft tissue near 0 HU, a range that no
-    display window has cut, and voxels in millimeters.
+    A CT has air near -1000 HU or fat near -100 HU, soft tissue near 0 HU, a range that was not cut
+    by a display window, and voxels in millimeters.
 
     Raises
     ------
     InputError
-        With one sentence that says what is wrong; a `LabelMapError` where it is a label map.
+        With one sentence that says what is wrong; a `LabelMapError` for a label map.
     """
     check_volume(image)
     values = sitk.GetArrayViewFromImage(image).ravel()
     values = values[:: max(1, values.size // SAMPLED_VOXELS)]
-    # Padding outside the field of view says nothing.
+    # Padding outside the field of view is ignored.
     inside = values[values >= AIR_OR_FAT_HU[0]]
     low, high = float((inside if inside.size else values).min()), float(values.max())
     if (
@@ -101,7 +101,7 @@ def check_ct(image: sitk.Image) -> None:
 
 
 def _check_extent(image: sitk.Image) -> None:
-    """Refuse a voxel size that no CT has."""
+    """Refuse a voxel size that is impossible for CT."""
     spacing = image.GetSpacing()
     _, width, length = sorted(n * size for n, size in zip(image.GetSize(), spacing, strict=True))
     if length > MAX_LENGTH_MM or not MIN_WIDTH_MM <= width <= MAX_WIDTH_MM:
@@ -111,7 +111,8 @@ def _check_extent(image: sitk.Image) -> None:
     else:
         return
     raise InputError(
-        f"{what}, as no CT is, so its voxel size is wrong or not in millimeters; correct it first."
+        f"{what}, impossible for CT: its voxel size is wrong or not in millimeters; correct it "
+        "first."
     )
 
 
@@ -120,7 +121,7 @@ def _with_unit(millimeters: float) -> str:
 
 
 def _is_label_map(values: np.ndarray, low: float, high: float) -> bool:
-    """Whether the values are a few whole numbers from 0."""
+    """Whether the values are a few whole numbers, not negative."""
     whole = bool(np.all(values == np.rint(values)))
     return whole and low >= 0 and len(np.unique(values)) <= MAX_LABELS and high < MAX_LABEL
 
@@ -131,7 +132,7 @@ def _share(values: np.ndarray, low: float, high: float) -> float:
 
 
 def _reason(values: np.ndarray, low: float, high: float) -> str:
-    """What the image seems to be instead."""
+    """What the image appears to be instead."""
     if _is_label_map(values, low, high):
         return "it seems to be a label map; choose the CT itself"
     if low >= -1 and high <= 1:
@@ -145,5 +146,5 @@ def _reason(values: np.ndarray, low: float, high: float) -> str:
         )
     return (
         f"its values run from {low:g} to {high:g}, without air near -1000 and tissue near 0; "
-        "choose a CT that is not scaled or windowed, and no other modality"
+        "choose a CT that is not scaled or windowed, not another modality"
     )

@@ -1,4 +1,4 @@
-"""Results into files: whole, or not at all."""
+"""Write results to files: complete, or not at all."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from .formats import NIFTI_GZ, NRRD, SEG_NRRD, SEGMENTATION_SUFFIXES
 from .segments import LUNG_SEGMENTS, LungSegment
 
 TEMPORARY_PREFIX = ".s3net-"
-"""How names of files begin that are being written."""
+"""Prefix of the names of files that are being written."""
 
 OWNER_ALONE = 0o600
-"""The mode of a file that nobody else may read."""
+"""Mode of a file that only its owner may read."""
 
 
 class NotWritten(InputError):
-    """A file can't be written.
+    """The error for a file that can't be written.
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ class NotWritten(InputError):
     def __init__(self, path: Path):
         self.path = path
         super().__init__(
-            f"'{path}' can't be written; check that its disk is not full nor its folder "
-            "protected, and close it where it is open in another program."
+            f"'{path}' can't be written; check that the disk is not full and the folder not "
+            "write-protected, and close the file if it is open in another program."
         )
 
 
@@ -48,15 +48,15 @@ class NotWritten(InputError):
 def replacing(path: Path, private: bool = False) -> Iterator[Path]:
     """A temporary file beside `path` to write to; it becomes `path` at the end.
 
-    After an error, also an interrupt, it is gone, and what was at `path` before is still there.
-    While it is written it is for its owner alone. A file that is replaced keeps its mode, and a
-    link to it stays a link.
+    After an error or an interrupt it is removed, and the previous file is still there. While it is
+    being written, only its owner may read it. A file that is replaced keeps its mode, and a link
+    stays a link.
 
     Parameters
     ----------
     path : Path
     private : bool
-        Whether a new file stays for its owner alone.
+        Whether only the owner may read a new file.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def replacing(path: Path, private: bool = False) -> Iterator[Path]:
             _set_mode(temporary, mode)
         retry_on_permission_error(lambda: os.replace(temporary, place))
     except NotWritten as error:
-        if error.path == temporary:  # whose name tells nobody anything
+        if error.path == temporary:  # whose name would mean nothing to the user
             raise NotWritten(path) from error
         raise
     except OSError as error:
@@ -94,43 +94,43 @@ def _set_mode(path: Path, mode: int) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Wait until the disk has the file: only then a network share says that it is full."""
+    """Wait until the file is on the disk: only then does a network share report that it is full."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 
 
 def _sibling(path: Path, name: str) -> Path:
-    """A new path in the same folder with the extensions of a name; the writers go by them."""
+    """A new path in the same folder with the extension of a name, which selects the format."""
     suffix = next((s for s in SEGMENTATION_SUFFIXES if name.lower().endswith(s)), Path(name).suffix)
     return path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}{suffix}")
 
 
 def remove_temporary(folder: Path) -> None:
-    """Remove files that a killed process was writing into a folder."""
+    """Remove the temporary files that a killed process left in a folder."""
     for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
         with suppress(OSError):
             path.unlink(missing_ok=True)
 
 
 def check_writable(path: Path, suffixes: tuple[str, ...]) -> None:
-    """Refuse an output before any work is done for it.
+    """Refuse an output that can't be written, before any work is done.
 
     Parameters
     ----------
     path : Path
     suffixes : tuple of str
-        Extensions that are allowed, with their dots.
+        Allowed extensions, with their dots.
 
     Raises
     ------
     InputError
-        If the extension is wrong, the folder is missing, no file can be written there, or the
-        file that is there is protected or in use.
+        If the extension is wrong, the folder is missing or not writable, or an existing file is
+        protected or in use.
     """
     if not path.name.lower().endswith(suffixes):
         raise InputError(f"The output '{path}' must end in {' or '.join(suffixes)}.")
     if not path.parent.is_dir():
-        raise InputError(f"There is no folder '{path.parent}' to write to; make it first.")
+        raise InputError(f"There is no folder '{path.parent}' to write to; create it first.")
     if path.is_dir():
         raise InputError(f"'{path}' is a folder; give the name of a file.")
     check_name(path)
@@ -142,18 +142,17 @@ def check_writable(path: Path, suffixes: tuple[str, ...]) -> None:
             path.open("rb+").close()
     except OSError as error:
         raise InputError(
-            f"'{path}' can't be written; choose another folder, or close it where it is open in "
+            f"'{path}' can't be written; choose another folder, or close the file if it is open in "
             "another program."
         ) from error
 
 
 def check_folder(folder: Path) -> None:
-    """See that files can be written into a folder, or that it can be made; nothing is left.
+    """Refuse a folder that can't be written to or created; nothing is left behind.
 
     Raises
     ------
     InputError
-        If not.
     """
     check_name(folder)
     there = next((each for each in (folder, *folder.parents) if os.path.lexists(each)), folder)
@@ -166,12 +165,12 @@ def check_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for outputs if it is missing.
+    """Create a folder for outputs if it is missing.
 
     Raises
     ------
     InputError
-        If it can't be made.
+        If it can't be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -206,7 +205,7 @@ def write_segmentation(path: Path, lungs: sitk.Image) -> None:
 
 
 def write_image(path: Path, image: sitk.Image) -> None:
-    """Write an image with the geometry it has, compressed.
+    """Write an image with its geometry, compressed.
 
     Raises
     ------
@@ -224,7 +223,7 @@ def write_image(path: Path, image: sitk.Image) -> None:
 
 
 def _is_complete(path: Path, image: sitk.Image) -> bool:
-    """Whether a file holds an image; on a full disk, ITK may leave its end away in silence."""
+    """Whether a file contains the whole image; on a full disk, ITK may silently truncate it."""
     name = path.name.lower()
     if name.endswith((NRRD, NIFTI_GZ)):
         content = path.read_bytes()
@@ -237,7 +236,7 @@ def _is_complete(path: Path, image: sitk.Image) -> bool:
 
 
 def write_json(path: Path, content: dict) -> None:
-    """Write a JSON file; what is not a number (NaN) becomes null.
+    """Write a JSON file; NaN becomes null.
 
     Raises
     ------
@@ -250,7 +249,7 @@ def write_json(path: Path, content: dict) -> None:
 
 
 def without_nan(value: Any) -> Any:
-    """A structure of dictionaries and lists with None for what is not a number."""
+    """A copy of nested dictionaries and lists with None in place of NaN and infinity."""
     if isinstance(value, dict):
         return {key: without_nan(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
@@ -259,7 +258,7 @@ def without_nan(value: Any) -> Any:
 
 
 def _segmentation_header(size: tuple[int, int, int]) -> dict[str, str]:
-    """The keys by which Slicer's segmentation storage knows its segments."""
+    """The header keys that Slicer's segmentation storage reads."""
     header = {
         "Segmentation_MasterRepresentation": "Binary labelmap",
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",

@@ -249,7 +249,7 @@ def test_copies_under_new_identifiers_are_taken_once(tmp_path):
     write_series(tmp_path / "b", hounsfield()[:2], series=series)
     scan = read_scan(tmp_path)
     assert np.array_equal(sitk.GetArrayFromImage(scan.image), hounsfield())
-    assert scan.warnings == ("2 slices were in the series twice; each was taken once.",)
+    assert scan.warnings == ("2 slices appear twice in the series; each was used once.",)
     assert len(scan.files) == 6
 
 

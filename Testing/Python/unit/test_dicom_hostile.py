@@ -114,7 +114,7 @@ def test_a_size_that_is_none_is_named_as_damage(tmp_path, keyword):
     write(tmp_path, "one slice", keyword, b"\x14\0\x14\0")
     scan = read_scan(tmp_path)
     assert scan.image.GetDepth() == 2
-    assert scan.warnings[0].startswith("1 file beside the slices can't be read as DICOM")
+    assert scan.warnings[0].startswith("1 file in the same folder can't be read as DICOM")
 
 
 def test_a_mask_is_not_taken_for_damage(tmp_path):

@@ -135,7 +135,7 @@ def test_enhanced_source(tmp_path):
 def test_source_that_lacks_what_it_needs_is_one_sentence(tmp_path):
     write_series(tmp_path, hounsfield())
     scan = read_scan(tmp_path)
-    with pytest.raises(InputError, match=r"headers lack what it needs .*\.$"):
+    with pytest.raises(InputError, match=r"headers lack required attributes .*\.$"):
         make_dicom_seg(scan.image > 0, scan.files)
 
 

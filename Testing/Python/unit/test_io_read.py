@@ -112,7 +112,7 @@ def test_damaged_slice_at_the_end_is_a_warning(tmp_path, left):
     last.write_bytes(last.read_bytes()[:left])
     scan = read_scan(tmp_path)
     assert scan.image.GetDepth() == 5
-    assert scan.warnings[0].startswith("1 file beside the slices can't be read as DICOM")
+    assert scan.warnings[0].startswith("1 file in the same folder can't be read as DICOM")
 
 
 def test_two_scans_in_one_series_are_refused(tmp_path):

@@ -65,7 +65,7 @@ def exchanged(voxels):
         (one_brighter, "31 is unlike both neighbors"),
         (noisier, "31 is much noisier"),
         (empty, "31 is empty"),
-        (repeated, "31 is the same as the one before"),
+        (repeated, "31 is identical to the one before"),
         (mirrored, "31 is unlike both neighbors"),
         (exchanged, "31, 61 are each unlike both neighbors"),
     ],

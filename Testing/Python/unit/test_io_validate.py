@@ -105,7 +105,7 @@ def test_a_voxel_that_no_ct_has_is_refused(axis, size):
         spacing = [0.8, 0.8, 5.0]
         spacing[axis] = size
         ct.SetSpacing(spacing)
-        with pytest.raises(InputError, match="as no CT is, so its voxel size is wrong"):
+        with pytest.raises(InputError, match="impossible for CT: its voxel size is wrong"):
             check_ct(ct)
 
 

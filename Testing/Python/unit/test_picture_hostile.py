@@ -63,7 +63,7 @@ def test_a_picture_is_known_by_its_content(picture):
 @pytest.mark.parametrize("kind", ["nrrd", "mha", "nii"])
 def test_another_format_under_the_name_of_a_picture_is_refused(tmp_path, kind):
     sitk.WriteImage(sitk.GetImageFromArray(hounsfield(18)), str(tmp_path / f"a.{kind}"))
-    assert "no picture" in refusal((tmp_path / f"a.{kind}").rename(tmp_path / "a.png"))
+    assert "not a picture" in refusal((tmp_path / f"a.{kind}").rename(tmp_path / "a.png"))
 
 
 def png(width: int, height: int, rows: bytes) -> bytes:
