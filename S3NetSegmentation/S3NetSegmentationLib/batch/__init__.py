@@ -1,1 +1,1 @@
-"""Many scans: found, named, segmented each in a process of its own, tabled and reported."""
+"""Many scans: find, name, and segment them, each in its own process; table and report."""

@@ -1,4 +1,4 @@
-"""One scan of a batch, from the batch's side: its process is started, watched and tried again."""
+"""Start and watch the process of one scan of a batch, and retry it."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from .records import GONE, UNFINISHED, ScanTask, is_running, publish
 from .words import FAILED
 
 MAX_ATTEMPTS = 3
-"""How often a scan is begun whose process was killed or crashed: once for bad luck, twice for a
+"""Attempts for a scan whose process was killed or crashed: one retry for bad luck, another for a
 machine short of memory."""
 
 MAX_SILENCE_SECONDS = 1800.0
-"""Without progress for so long a process hangs: the longest silence is the loading of a scan,
-minutes on a slow network drive. Not measured."""
+"""A process without progress for this long counts as hung: the longest silence is the loading of a
+scan, minutes on a slow network drive. Not measured."""
 
 
 class _Died(Exception):
-    """The process ended without a word, or was given up; another attempt may help."""
+    """The process ended without a message, or hung; another attempt may help."""
 
 
 def run_scan(task: ScanTask, on_progress: OnProgress = lambda progress: None) -> dict:
-    """Segment one scan in a process of its own and put its outputs into place.
+    """Segment one scan in its own process and put its outputs into place.
 
-    A crash, a kill or a hang costs nothing but the time: the scan is begun again, at most
-    `MAX_ATTEMPTS` times. When the folder of the run vanishes, it stops.
+    After a crash, a kill, or a hang, the scan is started again, up to `MAX_ATTEMPTS` times. It
+    stops when the folder of the run vanishes.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def run_scan(task: ScanTask, on_progress: OnProgress = lambda progress: None) ->
     Returns
     -------
     dict
-        The scan's record. That of a failure is not yet written.
+        The scan's record. The record of a failure is not written yet.
     """
     start = time.monotonic()
     for attempt in range(1, MAX_ATTEMPTS + 1):
@@ -59,7 +59,7 @@ def run_scan(task: ScanTask, on_progress: OnProgress = lambda progress: None) ->
         except OSError as error:
             reason = (
                 f"The output folder '{task.output}' can't be written to ({error.strerror}); check "
-                "that it is still there, its path not too long, and its disk not full."
+                "that it is still there, its path is not too long, and its disk is not full."
             )
             return _failed(task, reason, attempt, start)
     return _failed(task, f"{reason} (tried {MAX_ATTEMPTS} times).", MAX_ATTEMPTS, start)
@@ -91,16 +91,16 @@ def _attempt(task: ScanTask, attempt: int, on_progress: OnProgress) -> dict:
 
 
 def _watch(task: ScanTask, folder: Path, on_progress: OnProgress) -> dict:
-    """What the process of a scan says at its end.
+    """Wait for the result of a scan's process.
 
     Raises
     ------
     JobFailed
-        If it says why the scan failed.
+        If it reports why the scan failed.
     S3NetError
         If the folder is gone.
     _Died
-        If it says nothing.
+        If it reports nothing.
     """
     last = time.monotonic()
 
@@ -113,7 +113,7 @@ def _watch(task: ScanTask, folder: Path, on_progress: OnProgress) -> dict:
         if not folder.is_dir():
             raise S3NetError(GONE)
         if time.monotonic() - last > MAX_SILENCE_SECONDS:
-            raise _Died("The process of this scan did nothing for a long time")
+            raise _Died("The process of this scan made no progress for a long time")
 
     job = Job(segment_scan, folder, threads=task.threads)
     try:
@@ -121,7 +121,7 @@ def _watch(task: ScanTask, folder: Path, on_progress: OnProgress) -> dict:
     except JobDied as died:
         raise _Died(f"The process of this scan ended unexpectedly {died.reason}") from died
     except JobFailed:
-        check()  # without its folder, the process can't say what is wrong
+        check()  # without its folder, the process can't report what is wrong
         raise
 
 
@@ -136,9 +136,9 @@ def _failed(task: ScanTask, reason: str, attempts: int, start: float, details: s
 
 
 def _without_paths(value: Any, task: ScanTask) -> Any:
-    """The same with the scan's name instead of paths and file names, unless they are no secret.
+    """Replace paths and file names by the scan's name, unless they are not private.
 
-    They often tell who the patient is.
+    They often reveal who the patient is.
     """
     if not task.private:
         return value
@@ -150,7 +150,7 @@ def _without_paths(value: Any, task: ScanTask) -> Any:
         return value
     for path in task.paths:
         value = value.replace(f"'{path.name}'", f"'{task.name}'")
-        # Python's errors double the backslashes of Windows, and ITK's turn them round.
+        # On Windows, Python's messages double the backslashes, and ITK's use slashes.
         for spelled in (str(path), repr(str(path))[1:-1], path.as_posix()):
             value = value.replace(spelled, task.name)
     return value

@@ -1,4 +1,4 @@
-"""Where the scans of a batch run: on this machine, or on a Dask cluster. One interface."""
+"""Run the scans of a batch on this machine or on a Dask cluster, with one interface."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from distributed import Client
 
 ANSWER_SECONDS = 20
-"""How long to wait for a scheduler's answer, and for its first worker; not measured."""
+"""Time to wait for a scheduler's answer, and for its first worker; not measured."""
 
 ADDRESS = re.compile(r"(\w+://)?[^\s/]+:\d{1,5}/?")
-"""A protocol, a machine and a port."""
+"""Protocol, machine, and port of a scheduler."""
 
 Submit = Callable[[ScanTask], Future]
-"""Begins a scan when there is room; the future yields its record."""
+"""Starts a scan when there is room; the future yields its record."""
 
 OnScanProgress = Callable[[str, Progress], None]
 """Receives a scan's name and progress, from any thread."""
@@ -45,7 +45,7 @@ def on_this_machine(jobs: int, on_scan_progress: OnScanProgress) -> Iterator[Sub
     Parameters
     ----------
     jobs : int
-        How many at once; they share the cores, and each takes a GPU of its own.
+        How many run at once; they share the cores, and each uses its own GPU.
     on_scan_progress : callable
     """
     threads = max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else None
@@ -73,12 +73,12 @@ def on_this_machine(jobs: int, on_scan_progress: OnScanProgress) -> Iterator[Sub
 def on_cluster(address: str, on_scan_progress: OnScanProgress) -> Iterator[Submit]:
     """Run scans on the workers of a Dask scheduler, which see the same files.
 
-    A worker that is lost costs the time it has spent: Dask gives its scans to another.
+    If a worker is lost, Dask gives its scans to another one.
 
     Parameters
     ----------
     address : str
-        Of the scheduler, for example ``"tcp://node1:8786"``.
+        Address of the scheduler, for example ``"tcp://node1:8786"``.
     on_scan_progress : callable
 
     Raises
@@ -94,18 +94,18 @@ def on_cluster(address: str, on_scan_progress: OnScanProgress) -> Iterator[Submi
             "A cluster needs Dask; install it with: pip install distributed"
         ) from error
     try:
-        if not ADDRESS.fullmatch(address):  # Dask would look for it for ever
+        if not ADDRESS.fullmatch(address):  # Dask would look for it forever
             raise ValueError
-        # Asked before: a client that found no scheduler can block a later one when it is collected.
-        with ThreadPoolExecutor(1) as thread:  # the caller's own may run an event loop
+        # Check first: a client that found no scheduler can block a later one when it is deleted.
+        with ThreadPoolExecutor(1) as thread:  # the caller's thread may run an event loop
             thread.submit(_identify, address).result()
         client = Client(address, timeout=ANSWER_SECONDS, set_as_default=False)
-    except Exception as error:  # Dask stumbles in many ways over what is not a scheduler
+    except Exception as error:  # Dask raises many kinds of errors without one
         raise InputError(
             f"There is no Dask scheduler at '{address}'; start one and give its address, like "
             "tcp://node1:8786."
         ) from error
-    # It would print tracebacks over a lost connection, which the records tell in a sentence.
+    # It would print tracebacks when a connection is lost, which the records report in a sentence.
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     topic = f"s3net-{uuid.uuid4().hex}"
@@ -124,7 +124,7 @@ def on_cluster(address: str, on_scan_progress: OnScanProgress) -> Iterator[Submi
 
 
 def _identify(address: str) -> None:
-    """Ask a scheduler who it is."""
+    """Ask a scheduler for its identity."""
     from distributed import rpc
 
     async def ask() -> None:
@@ -135,7 +135,7 @@ def _identify(address: str) -> None:
 
 
 def _wait_for_a_worker(client: Client, address: str) -> None:
-    """Refuse a scheduler that nobody works for; the batch would wait for ever."""
+    """Refuse a scheduler without workers; the batch would wait forever."""
     from distributed import TimeoutError as NoWorker
 
     try:
@@ -148,7 +148,7 @@ def _wait_for_a_worker(client: Client, address: str) -> None:
 
 
 def _check_versions(client: Client) -> None:
-    """Refuse machines whose program is not this one; a worker without it would die in silence."""
+    """Refuse machines with another version of this program, or without it."""
     name = f"{__package__.partition('.')[0]}:__version__"
     try:
         found = {client.run_on_scheduler(resolve_name, name)}

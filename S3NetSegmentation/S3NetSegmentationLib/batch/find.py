@@ -1,4 +1,4 @@
-"""Which scans there are below a folder or in a list."""
+"""Find the scans below a folder or in a list."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ..io.formats import SEG_NRRD, VOLUME_SUFFIXES
 from ..io.read import is_eight_bit, voxel_files
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How what a spreadsheet would compute begins."""
+"""First characters of a text that a spreadsheet would take for a formula."""
 
 MAX_LIST_BYTES = 2**28
-"""Of a list with the paths of files: enough for millions."""
+"""Limit for a list of paths, enough for millions."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,16 @@ class FoundScan:
     Attributes
     ----------
     key : str
-        What it is known by as long as the input stays the same: the SeriesInstanceUID (with the
-        number of the acquisition, where there are several), or the path of its file.
+        What identifies it as long as the input stays the same: the SeriesInstanceUID (with the
+        number of the acquisition, if there are several), or the path of its file.
     place : str
         Path of its file or of its series' folder, relative to the input.
     uid : str
-        SeriesInstanceUID; empty for other formats than DICOM.
+        SeriesInstanceUID; empty for formats other than DICOM.
     paths : tuple of Path
-        What is read.
+        The files to read.
     notes : tuple of str
-        Sentences that belong to its result.
+        Sentences to show with its result.
     """
 
     key: str
@@ -47,13 +47,13 @@ class FoundScan:
     notes: tuple[str, ...] = ()
 
     def state(self) -> list[tuple[str, int, int]]:
-        """Name, size and time of change of every file; differs when the scan has changed."""
+        """Name, size, and modification time of every file; differs after the scan has changed."""
         return [_state(file) for path in self.paths for file in voxel_files(path)]
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file or series that is no scan to segment, and why."""
+    """A file or series that can't be segmented, and why."""
 
     place: str
     reason: str
@@ -62,23 +62,23 @@ class Skipped:
 def find_scans(
     source: Path, output: Path, on_file: Callable[[int], None] = lambda count: None
 ) -> tuple[list[FoundScan], list[Skipped]]:
-    """Every CT series and every NIfTI, NRRD and MetaImage volume.
+    """Find every CT series and every NIfTI, NRRD, and MetaImage volume.
 
     Parameters
     ----------
     source : Path
         A folder, one scan, or a text file with the path of a file or folder on each line.
     output : Path
-        What lies below is passed over.
+        Folder to leave out.
     on_file : callable, optional
-        Called now and then with the number of files that were looked at; may raise to stop.
+        Called from time to time with the number of files examined; may raise to stop.
 
     Returns
     -------
     list of FoundScan
         In a fixed order.
     list of Skipped
-        What looked like a scan but is none.
+        What looked like a scan but isn't one.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def _state(file: Path) -> tuple[str, int, int]:
 def _files(
     source: Path, output: Path, on_file: Callable[[int], None]
 ) -> tuple[Path, list[Path], list[Skipped]]:
-    """The folder that paths are relative to, all files, and what can't be read."""
+    """The folder that paths are relative to, all files, and the unreadable ones."""
     skipped: list[Skipped] = []
 
     def on_unreadable(folder: Path) -> None:
@@ -156,7 +156,7 @@ def _files(
         return root, [source], skipped
     found: dict[Path, None] = {}
     for path in _listed(source):
-        if os.path.isdir(path):  # which answers for names that are too long, too
+        if os.path.isdir(path):  # which accepts names that are too long, too
             below = files_below(path, on_unreadable, output)
             found.update(dict.fromkeys(_counted(below, on_file, len(found))))
         elif os.path.isfile(path):
@@ -176,8 +176,8 @@ def _is_scan(path: Path) -> bool:
 def _listed(source: Path) -> list[Path]:
     """The paths in a list; relative ones start at the list's folder.
 
-    Any text could pass for a list, and a line of it for the whole disk, so most of its lines must
-    lead somewhere and none to a disk's root.
+    Any text could be taken for a list, and a line for the whole disk, so most lines must exist as
+    paths, and none may be the root of a disk.
     """
     if not source.exists():
         raise InputError(f"There is no folder or list of scans '{source}'.")
@@ -201,7 +201,7 @@ def _content(source: Path) -> bytes:
     Raises
     ------
     ValueError
-        If it is no file, or larger than any list.
+        If it is not a file, or too large.
     """
     if not source.is_file() or source.stat().st_size > MAX_LIST_BYTES:
         raise ValueError
@@ -209,7 +209,7 @@ def _content(source: Path) -> bytes:
 
 
 def _text(content: bytes) -> str:
-    """The text of a list; Windows writes UTF-16 with a mark, or the local encoding."""
+    """Decode a list; Windows writes UTF-16 with a byte order mark, or the local encoding."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16")
     try:
@@ -219,24 +219,24 @@ def _text(content: bytes) -> str:
 
 
 def _without_quotes(line: str) -> str:
-    """A path as it is, though it was copied with quotes around it, as Windows does."""
+    """A path without the quotes that Windows adds when a path is copied."""
     quoted = len(line) > 1 and line[0] == line[-1] == '"'
     return line[1:-1] if quoted else line
 
 
 def _no_scan(path: Path) -> str | None:
-    """Why a volume is not worth reading; None where it is."""
+    """Why a volume is not a scan; None if it may be one."""
     if path.name.startswith("._"):
-        return "what macOS keeps beside a file"
+        return "a helper file of macOS"
     if path.name.lower().endswith(SEG_NRRD):
         return "a segmentation"
     if is_eight_bit(path):
-        return "8-bit voxels, so a label map or a picture and no CT"
+        return "8-bit voxels, so a label map or a picture, not CT"
     return None
 
 
 def _folder(series: Series) -> Path:
-    """The folder that holds all files of a series; the first one where they are on two drives."""
+    """The common folder of a series' files; the first file's folder if they are on two drives."""
     folders = [path.parent for path in series.paths]
     try:
         return Path(os.path.commonpath(folders))
@@ -245,7 +245,7 @@ def _folder(series: Series) -> Path:
 
 
 def _place(path: Path, root: Path) -> str:
-    """A path relative to a folder, in such a way that no spreadsheet takes it for a formula."""
+    """A path relative to a folder, written so that no spreadsheet takes it for a formula."""
     try:
         place = path.relative_to(root).as_posix()
     except ValueError:

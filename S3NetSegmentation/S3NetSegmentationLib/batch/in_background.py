@@ -1,4 +1,4 @@
-"""A batch in a child process, for a program that must not stand still."""
+"""A batch in a child process, for a program that must stay responsive."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ def run_batch_in_background(
     Parameters
     ----------
     source, output, settings, formats, name_by, on_progress, is_cancelled
-        As of `run_batch`.
+        As for `run_batch`.
     on_log : callable, optional
         Called with each line that the process prints.
     on_idle : callable, optional
-        Called about 20 times a second, to keep a program alive.
+        Called about 20 times a second, to keep the program responsive.
     temporary : str, optional
         Folder for temporary files.
 
     Returns
     -------
     list of dict
-        As of `run_batch`.
+        As for `run_batch`.
 
     Raises
     ------
     Cancelled
-        If `is_cancelled` answered true; finished scans are in the output folder.
+        If `is_cancelled` returned true; finished scans are in the output folder.
     S3NetError
-        If the batch can't be run; failures of single scans are in their records.
+        If the batch can't run; failures of single scans are in their records.
     """
     job = {
         "source": str(Path(source).absolute()),
@@ -62,7 +62,7 @@ def run_batch_in_background(
 
     def check() -> None:
         if is_cancelled and is_cancelled():
-            raise Cancelled("Stopped; the finished scans are kept, the same call goes on.")
+            raise Cancelled("Stopped; finished scans are kept. Repeat the call to resume.")
         on_idle()
 
     with new_temporary_folder(temporary) as folder:
@@ -71,8 +71,8 @@ def run_batch_in_background(
             return wait_for(Job(run_job, Path(folder)), on_progress, on_log, check)
         except JobDied as died:
             raise S3NetError(
-                f"The process of the batch ended unexpectedly (code {died.exit_code}); call it "
-                "again, it goes on where it was."
+                f"The process of the batch ended unexpectedly (code {died.exit_code}); repeat the "
+                "call to resume."
             ) from died
 
 

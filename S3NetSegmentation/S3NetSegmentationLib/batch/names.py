@@ -1,4 +1,4 @@
-"""What the outputs of each scan are called, by a table and a secret that can be kept apart."""
+"""Names for the outputs of each scan, by a table and a secret that can be stored elsewhere."""
 
 from __future__ import annotations
 
@@ -19,27 +19,28 @@ TABLE = "names.csv"
 COLUMNS = ("name", "key", "place")
 
 KEY_BYTES = 32
-"""Of the secret that names are hashed with: as long as a SHA-256 digest."""
+"""Length of the secret for hashing names: that of a SHA-256 digest."""
 
 MAX_NAME_BYTES = 100
-"""File systems count bytes, and allow 255 with all that is added: folders, formats, digests."""
+"""File systems count bytes, and allow 255 including whatever is appended."""
 
 VOLUME_END = re.compile(rf"(\.seg)?({'|'.join(map(re.escape, VOLUME_SUFFIXES))})$")
-"""What is left out of a name that is made of a path."""
+"""What is left out of a name that is made from a path."""
 
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
-"""Names that are devices on Windows, whatever their extensions; a file there would be lost."""
+"""Names of devices on Windows, with any extension; a file with such a name would be lost."""
 
 
 def key_path(table: Path) -> Path:
-    """Where the secret is that hashes are made with: beside the table."""
+    """Path of the secret for hashing, beside the table."""
     return table.with_suffix(".key")
 
 
 def read_key(table: Path) -> bytes:
-    """The secret that hashes are made with; a new one where there is none yet.
+    """Read the secret for hashing, or make a new one if there is none yet.
 
-    Without it, who knows the identifiers of a hospital could find out which scan has which name.
+    Without a secret, anybody who knows a hospital's identifiers could tell which scan has which
+    name.
 
     Raises
     ------
@@ -55,22 +56,22 @@ def read_key(table: Path) -> bytes:
         return path.read_bytes()
     except (OSError, ValueError) as error:
         raise InputError(
-            f"'{path}' can't be used as the key of the names; get it back, or remove it, and scans "
-            "that are not yet in the table get other names."
+            f"'{path}' can't be used as the key of the names; restore it, or remove it, and scans "
+            "that are not in the table yet will get new names."
         ) from error
 
 
 def name_scans(scans: Iterable[FoundScan], by: str, table: Path, key: bytes) -> dict[str, str]:
-    """A name for each scan, as a file name without its extension.
+    """Choose a name for each scan: a file name without extension.
 
     Parameters
     ----------
     scans : iterable of FoundScan
     by : {"hash", "path", "series"}
-        What new names are made of: of nothing that can be read, of the path below the input, or
-        of the SeriesInstanceUID (of a hash, where there is none).
+        What new names are made from: a hash that reveals nothing, the path below the input, or
+        the SeriesInstanceUID (a hash if there is none).
     table : Path
-        Names that the table holds already are kept.
+        Names that are already in the table are kept.
     key : bytes
         The secret of `read_key`.
 
@@ -100,11 +101,10 @@ def name_scans(scans: Iterable[FoundScan], by: str, table: Path, key: bytes) -> 
 
 
 def write_names(scans: Iterable[FoundScan], names: dict[str, str], table: Path, key: bytes) -> None:
-    """Write the table, the only file that ties names to series and paths, and the secret.
+    """Write the table, the only file that links names to series and paths, and the secret.
 
-    New ones are for their owner alone; a table that is there keeps its mode.
-
-    Rows for scans that are no longer there are kept.
+    Only the owner may read new ones; an existing table keeps its mode. Rows for scans that no
+    longer exist are kept.
 
     Raises
     ------
@@ -127,12 +127,12 @@ def write_names(scans: Iterable[FoundScan], names: dict[str, str], table: Path, 
 
 
 def read_names(table: Path) -> dict[str, dict[str, str]]:
-    """The rows of the table by their keys.
+    """Read the rows of the table, by key.
 
     Raises
     ------
     InputError
-        If it is no table of names, or gives one name to two scans.
+        If it is not a table of names, or gives one name to two scans.
     """
     if not os.path.lexists(table):
         return {}
@@ -147,10 +147,10 @@ def read_names(table: Path) -> dict[str, dict[str, str]]:
             names = [row["name"] for row in rows.values()]
     except (OSError, KeyError, csv.Error) as error:
         raise InputError(
-            f"'{table}' is no table of names; it needs the columns name and key."
+            f"'{table}' is not a table of names; it needs the columns name and key."
         ) from error
     if not all(names) or len({name.casefold() for name in names}) < len(names):
-        raise InputError(f"'{table}' gives no name to a scan, or one name to two.")
+        raise InputError(f"'{table}' gives no name to a scan, or the same name to two.")
     for name in names:
         if name != _safe(name):
             raise InputError(
@@ -169,7 +169,7 @@ def _name(scan: FoundScan, by: str, key: bytes) -> str:
 
 
 def _safe(text: str) -> str:
-    """Letters, digits, points, dashes and underscores, not too many of them."""
+    """A text reduced to letters, digits, points, dashes, and underscores, and shortened."""
     name = re.sub(r"[^\w.-]+", "_", text).strip("._-") or _digest(text, b"")
     if RESERVED.match(name):
         name = f"scan-{name}"
@@ -179,5 +179,5 @@ def _safe(text: str) -> str:
 
 
 def _digest(text: str, key: bytes) -> str:
-    """A hash that tells nothing without the key."""
+    """A hash that reveals nothing without the key."""
     return hmac.new(key, text.encode("utf-8", "surrogateescape"), "sha256").hexdigest()[:12]

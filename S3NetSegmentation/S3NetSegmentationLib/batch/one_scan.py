@@ -1,4 +1,4 @@
-"""One scan of a batch, in its own process: from its files to its outputs in a folder."""
+"""Segment one scan of a batch, in its own process: from its files to outputs in a folder."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from .records import OVERVIEW, ScanTask
 from .words import DICOM_SEG, DONE, NO_LUNGS, SKIPPED
 
 OVERVIEW_PIXELS = 640
-"""Width of the overview in the report, as wide as the report shows it when it is enlarged."""
+"""Width of the overview in the report when it is enlarged."""
 
 JPEG_QUALITY = 80
 """Of 100; by eye."""
 
 
 def describe_job(task: ScanTask) -> dict:
-    """What `segment_scan` needs, as JSON can hold it."""
+    """What `segment_scan` needs, as JSON."""
     return {
         "name": task.name,
         "paths": [str(path) for path in task.paths],
@@ -44,13 +44,13 @@ def describe_job(task: ScanTask) -> dict:
 
 
 def segment_scan(folder: Path, on_progress: Callable[[Progress], None]) -> dict:
-    """The task: segment a scan and leave its outputs in the folder of the job.
+    """The task: segment a scan and write its outputs to the folder of the job.
 
     Parameters
     ----------
     folder : Path
-        Holds what `describe_job` gives; gets the lungs in every format and an overview, named after
-        the scan.
+        Contains the result of `describe_job`; receives the lungs in every format and an overview,
+        named after the scan.
     on_progress : callable
 
     Returns
@@ -98,7 +98,7 @@ def segment_scan(folder: Path, on_progress: Callable[[Progress], None]) -> dict:
 
 
 def _write(path: Path, scan: ReadScan, result: LungResult, warnings: list[str]) -> bool:
-    """Write the lungs in one format; false, with a warning, where the scan does not allow it."""
+    """Write the lungs in one format; false, with a warning, if the scan does not allow it."""
     if not path.name.endswith(DICOM_SEG):
         write_segmentation(path, result.lungs)
         return True
@@ -114,9 +114,10 @@ def _write(path: Path, scan: ReadScan, result: LungResult, warnings: list[str]) 
 
 
 def _write_small_overview(path: Path, image: sitk.Image, lungs: sitk.Image) -> None:
-    """The overview as a small JPEG file for the report.
+    """Write the overview as a small JPEG file for the report.
 
-    ITK ends the process when the disk is full while it writes JPEG, so it writes elsewhere.
+    ITK aborts the process if the disk is full while it writes JPEG, so it writes to a temporary
+    folder.
     """
     overview = compose_overview(image, lungs).astype(np.float32)
     zoom = OVERVIEW_PIXELS / overview.shape[1]
@@ -129,6 +130,6 @@ def _write_small_overview(path: Path, image: sitk.Image, lungs: sitk.Image) -> N
             shutil.copyfile(small, path)
         except OSError as error:
             raise InputError(
-                "The output can't be written; check that its disk is not full and its folder "
+                "The output can't be written; check that its disk is not full and its folder is "
                 "still there."
             ) from error

@@ -1,4 +1,4 @@
-"""What a batch would do: the scans, their names, and which of them are finished."""
+"""What a batch will do: the scans, their names, and which of them are finished."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from .records import (
 )
 from .words import NAME_BY, SEGMENTATION
 
-BAD_RECORD = "The record of an earlier run was damaged, so the scan was done again."
+BAD_RECORD = "The record of an earlier run was damaged, so the scan was segmented again."
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a batch would do.
+    """What a batch will do.
 
     Attributes
     ----------
     tasks : tuple of ScanTask
         One for each scan.
     finished : dict of str to dict
-        Records, by name, of the scans that need not be done again.
+        Records, by name, of the scans that are already finished.
     skipped : tuple of Skipped
-        What is no scan.
+        Files and series that are not scans.
     scans : tuple of FoundScan
-        Those of the tasks.
+        The scans of the tasks.
     key : bytes
-        The secret that names by hash are made with.
+        The secret for names by hash.
     unsettled : frozenset of str
-        Names by hash that another plan would not have, for the secret is not written yet.
+        Names by hash that are not final, because the secret is not written yet.
     """
 
     tasks: tuple[ScanTask, ...]
@@ -70,7 +70,7 @@ def plan_batch(
     on_progress: Callable[[Progress], None] | None = None,
     is_cancelled: Callable[[], bool] | None = None,
 ) -> Plan:
-    """Find the scans, name them, and see which are finished.
+    """Find the scans, name them, and check which are finished.
 
     Parameters and errors are those of `run_batch`.
     """
@@ -84,7 +84,7 @@ def plan_batch(
 
     scans, skipped = find_scans(source, output, on_file)
     table = names or output / TABLE
-    check_originals([table], [source])  # before it is read for what it is not
+    check_originals([table], [source])  # before it is read as a table
     key = read_key(table)
     by_key = name_scans(scans, name_by, table, key)
     unsettled = frozenset[str]()
@@ -123,7 +123,7 @@ def plan_batch(
 
 
 def finished_scans(tasks: Iterable[ScanTask]) -> dict[str, dict]:
-    """Records, by name, of the scans that need not be done again."""
+    """Records, by name, of the scans that are already finished."""
     records = ((task, read_record(task)) for task in tasks)
     return {
         task.name: record

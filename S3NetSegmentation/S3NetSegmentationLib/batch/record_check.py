@@ -1,4 +1,4 @@
-"""Whether what lies in the place of a record is one; it comes from outside, like any file."""
+"""Validate records: they come from outside, like any file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from ..lung.densitometry import QUANTITIES, REGIONS
 
 MAX_FIGURE = 1e300
-"""More than any figure; larger ones can't be printed."""
+"""Larger than any real figure; larger ones can't be printed."""
 
 Check = Callable[[object], bool]
 
@@ -16,18 +16,18 @@ Check = Callable[[object], bool]
 def is_record(
     content: object, name: str, statuses: Collection[str], files: Collection[str]
 ) -> bool:
-    """Whether a record can be used as it is: in the table, in the report, and to remove files.
+    """Whether a record can be trusted: in the table, in the report, and to remove files.
 
     Parameters
     ----------
     content
-        As JSON gives it.
+        Parsed JSON.
     name : str
-        Of the scan.
+        Name of the scan.
     statuses : collection of str
-        Those that a scan may have.
+        The statuses that a scan may have.
     files : collection of str
-        Names of the outputs that a scan of that name may have.
+        Names of the outputs that this scan may have.
     """
     required: dict[str, Check] = {
         "name": lambda value: value == name,
@@ -58,7 +58,7 @@ def is_record(
 
 
 def _are_numbers(value: object) -> bool:
-    """Whether it is every quantity of every region, and volumes are there in any case."""
+    """Whether it has every quantity of every region, and all volumes are numbers."""
     return (
         isinstance(value, dict)
         and value.keys() == REGIONS.keys()
@@ -73,12 +73,12 @@ def _are_numbers(value: object) -> bool:
 
 
 def _all(check: Check) -> Check:
-    """A check for a list of such values."""
+    """A check for lists whose values all pass."""
     return lambda value: isinstance(value, list) and all(map(check, value))
 
 
 def _is_text(value: object) -> bool:
-    """Whether it is text that can be written: JSON may hold halves of characters."""
+    """Whether it is text that can be encoded: JSON may contain halves of characters."""
     if not isinstance(value, str):
         return False
     try:
@@ -93,5 +93,5 @@ def _is_number(value: object) -> bool:
 
 
 def _is_figure(value: object) -> bool:
-    """Whether it is a number, or nothing where there was none."""
+    """Whether it is a number, or None for a missing one."""
     return value is None or _is_number(value)

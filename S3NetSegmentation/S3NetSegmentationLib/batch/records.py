@@ -1,4 +1,4 @@
-"""What is known of each scan of a batch, on disk: the truth that a batch goes on from."""
+"""The record of each scan of a batch on disk, from which an interrupted batch resumes."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from .record_check import is_record
 from .words import FAILED, FORMATS, STATUSES
 
 RECORDS, UNFINISHED = "records", ".s3net"
-"""Folders in the output folder; the latter is removed with all that it holds."""
+"""Folders in the output folder; the second one is removed with all its content."""
 
 OWNER_ALONE = 0o700
-"""The mode of these folders, for they hold overviews of patients."""
+"""Mode of these folders, because they contain overviews of patients."""
 
 RESULTS, REPORT = "results.csv", "report.html"
-"""What is known of all scans together, for people."""
+"""The files about all scans, for people."""
 
 GONE = (
     "The folder of unfinished work is gone: the output folder was removed or another batch was "
@@ -37,39 +37,39 @@ GONE = (
 )
 
 OVERVIEW = JPEG
-"""Of the overview of a scan in the report."""
+"""Extension of the overview of a scan in the report."""
 
 MAX_RECORD_BYTES = 2**24
-"""Far more than a record has; one of a scan with 10,000 slices has 200 kB."""
+"""Far more than a record has: 200 kB for a scan with 10,000 slices."""
 
 
 @dataclass(frozen=True)
 class ScanTask:
-    """All that it takes to segment one scan of a batch, on this machine or another.
+    """All that is needed to segment one scan of a batch, on this machine or another.
 
     Attributes
     ----------
     name : str
-        What its outputs are called.
+        Name of its outputs, without extension.
     paths : tuple of Path
         The scan's files.
     notes : tuple of str
-        Sentences that belong to its result.
+        Sentences to show with its result.
     output : Path
         The output folder.
     run : str
-        Name of this run's folder among those of unfinished work.
+        Name of this run's folder for unfinished work.
     settings : Settings
     formats : tuple of str
         Extensions of the outputs.
     fingerprint : str
-        Changes with the scan, the settings and the program's version.
+        Changes with the scan, the settings, and the program's version.
     private : bool
-        Whether paths of the input must not be named.
+        Whether paths of the input must not be shown.
     threads : int or None
-        Cores to use; None for all.
+        Number of cores to use; None for all.
     lane : int
-        Number among the scans that run at once on a machine; each takes a GPU of its own.
+        Number among the scans that run at once on a machine; each uses its own GPU.
     """
 
     name: str
@@ -86,17 +86,17 @@ class ScanTask:
 
     @property
     def record_path(self) -> Path:
-        """Where its record is."""
+        """Path of its record."""
         return self.output / RECORDS / f"{self.name}.json"
 
     @property
     def overview_path(self) -> Path:
-        """Where its overview is."""
+        """Path of its overview."""
         return self.output / RECORDS / f"{self.name}{OVERVIEW}"
 
     @property
     def outputs(self) -> list[Path]:
-        """All that is written for it."""
+        """Paths of all files that are written for it."""
         return [
             *(self.output / f"{self.name}{suffix}" for suffix in self.formats),
             self.record_path,
@@ -104,7 +104,7 @@ class ScanTask:
         ]
 
     def record(self, status: str, **more: object) -> dict:
-        """A record of the scan with what is always in it.
+        """A record of the scan with the entries that every record has.
 
         Parameters
         ----------
@@ -126,13 +126,13 @@ class ScanTask:
 
 
 def fingerprint(scan: FoundScan, settings: Settings) -> str:
-    """Text that changes with the scan's files, the settings and the program's version."""
+    """A hash of the state of the scan's files, the settings, and the program's version."""
     content = [__version__, asdict(settings), scan.state()]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def read_record(task: ScanTask) -> dict | None:
-    """What is known of the scan; None where nothing is, or nothing that could be believed."""
+    """Read the scan's record; None if there is none, or it is not valid."""
     path = task.record_path
     try:
         if not path.is_file() or path.stat().st_size > MAX_RECORD_BYTES:
@@ -145,12 +145,12 @@ def read_record(task: ScanTask) -> dict | None:
 
 
 def has_damaged_record(task: ScanTask) -> bool:
-    """Whether something is in the place of the scan's record that is none."""
+    """Whether the file of the scan's record exists but is not a valid record."""
     return os.path.lexists(task.record_path) and read_record(task) is None
 
 
 def is_finished(task: ScanTask, record: dict) -> bool:
-    """Whether nothing need be done again: same input, same settings, outputs still there."""
+    """Whether the record is up to date: same input, same settings, outputs still there."""
     return (
         record["status"] != FAILED
         and record["fingerprint"] == task.fingerprint
@@ -160,24 +160,25 @@ def is_finished(task: ScanTask, record: dict) -> bool:
 
 
 def publish(task: ScanTask, record: dict, folder: Path | None = None) -> None:
-    """Put the outputs of a scan into place and its record last.
+    """Put the outputs of a scan into place, and its record last.
 
-    Every change is a move out of the run's folder or into it. So it is whole or not at all, and
-    once another batch has taken that folder away, nothing can be changed any more. Killed in
-    between, the scan counts as not done, and its record names what the next run replaces.
+    Every step moves a file out of the run's folder or into it, so it happens completely or not at
+    all, and once another batch has removed that folder, nothing can be changed any more. If the
+    process is killed in between, the scan counts as not done, and its record names the files that
+    the next run replaces.
 
     Parameters
     ----------
     task : ScanTask
     record : dict
-        Its ``"files"`` name the outputs.
+        Its entry ``"files"`` names the outputs.
     folder : Path, optional
-        Holds the outputs, and an overview; not needed where there are none.
+        Contains the outputs and an overview; not needed if there are none.
 
     Raises
     ------
     InputError
-        If the output folder can't be written to, or the run is no longer there: then the scan
+        If the output folder can't be written to, or the run has been removed: then the scan
         belongs to another batch.
     """
     if not is_running(task):
@@ -198,7 +199,7 @@ def publish(task: ScanTask, record: dict, folder: Path | None = None) -> None:
             _move(made / task.overview_path.name, task.overview_path)
         _move_record(record, run, task)
     except (OSError, InputError) as error:
-        # What has no record is not there.
+        # Outputs without a record must not stay.
         with contextlib.suppress(OSError):
             for path in (*(old | new), task.overview_path, task.record_path):
                 _take_away(path, run)
@@ -206,7 +207,7 @@ def publish(task: ScanTask, record: dict, folder: Path | None = None) -> None:
             raise InputError(GONE) from error
         raise InputError(
             f"The output folder '{task.output}' can't be written to; check that it is still "
-            "there, its disk not full, and none of its files open in another program."
+            "there, its disk is not full, and none of its files is open in another program."
         ) from error
 
 
@@ -215,20 +216,20 @@ def _move(made: Path, place: Path) -> None:
 
 
 def _move_record(record: dict, run: Path, task: ScanTask) -> None:
-    """Write a record in the run's folder, and put it into its place."""
+    """Write a record in the run's folder, and move it into place."""
     made = run / f"{uuid.uuid4().hex}.json"
     write_json(made, record)
     _move(made, task.record_path)
 
 
 def _take_away(path: Path, run: Path) -> None:
-    """Move a file, if there is one, where it is removed with the run."""
+    """Move a file, if there is one, into the run's folder, with which it is removed."""
     if os.path.lexists(path):
         _move(path, run / uuid.uuid4().hex)
 
 
 def begin_run(output: Path, run: str) -> None:
-    """Make the folder of a run; what runs that were killed have left behind is removed.
+    """Create the folder of a run, and remove what killed runs have left behind.
 
     Raises
     ------
@@ -237,7 +238,7 @@ def begin_run(output: Path, run: str) -> None:
     """
     unfinished = output / UNFINISHED
     for other in unfinished.glob("*"):
-        # Their paths lead nowhere at once, so what still runs can't add to a half removed folder.
+        # Renamed first, so whatever still runs can't write to a half-removed folder.
         with contextlib.suppress(OSError):
             other.rename(unfinished / uuid.uuid4().hex)
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -253,12 +254,12 @@ def begin_run(output: Path, run: str) -> None:
 
 
 def is_running(task: ScanTask) -> bool:
-    """Whether the folder of the task's run is there; a later batch removes it."""
+    """Whether the folder of the task's run still exists; a later batch removes it."""
     return os.path.isdir(task.output / UNFINISHED / task.run)
 
 
 def stop_run(output: Path, run: str) -> None:
-    """Remove the folder of a run; its scans stop when theirs is gone."""
+    """Remove the folder of a run; its scans stop when they notice."""
     shutil.rmtree(output / UNFINISHED / run, ignore_errors=True)
     with contextlib.suppress(OSError):
         (output / UNFINISHED).rmdir()

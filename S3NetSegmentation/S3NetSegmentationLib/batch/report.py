@@ -1,4 +1,4 @@
-"""``report.html``: a row for each scan, which opens without a network; overviews lie beside it."""
+"""``report.html``: a row for each scan. It needs no network; overviews are separate files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..lung.densitometry import BRIEF, QUANTITIES, WHOLE
 from .words import DONE
 
 MORE = tuple(quantity for quantity in QUANTITIES if quantity not in BRIEF)
-"""Quantities that are shown on demand."""
+"""Quantities that are shown on request."""
 
 HEADINGS = (
     *("Lungs", "Name", "Status", "Quality", "Right mL", "Left mL"),
@@ -64,10 +64,10 @@ table:not(.all) :is(td, th):nth-child(n+{first_of_more}):nth-child(-n+{last_of_m
 </head>
 <body>
 <h1>Lungs by S3-Net</h1>
-<p>{summary}<br>S3NetExtension {version}, {time}. Look at the lungs before you use them;
-this is no diagnosis. Click a heading to sort, an overview to enlarge it.<br>
-The other numbers are of both lungs; <label><input type="checkbox" id="all"> show all</label>.
-Those of each lung and its thirds are in <code>results.csv</code>.</p>
+<p>{summary}<br>S3NetExtension {version}, {time}. Check the lungs before you use them;
+this is not a diagnosis. Click a heading to sort, an overview to enlarge it.<br>
+The other numbers are for both lungs; <label><input type="checkbox" id="all"> show all</label>.
+Numbers for each lung and its thirds are in <code>results.csv</code>.</p>
 <table>
 <thead><tr>{headings}</tr></thead>
 <tbody>
@@ -106,18 +106,18 @@ for (const overview of document.images) {{
 def write_report(
     path: Path, records: list[dict], overviews: dict[str, Path], asked: int, left_out: int = 0
 ) -> None:
-    """Write the records of a batch as a page with an overview for each scan.
+    """Write the records of a batch as an HTML page with an overview for each scan.
 
     Parameters
     ----------
     path : Path
     records : list of dict
     overviews : dict of str to Path
-        Where the overview of each scan would be, by its name: below the page's folder.
+        Path of the overview of each scan, by name: below the page's folder.
     asked : int
-        How many scans the batch has, also those that have not been done.
+        Number of scans in the batch, including those not done.
     left_out : int
-        How many files and series are not CT scans.
+        Number of files and series that are not CT scans.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def summary(records: Iterable[dict], asked: int, left_out: int = 0) -> str:
     left = asked - sum(counts.values())
     parts = [f"{count} {status}" for status, count in counts.items()]
     if left:
-        parts.append(f"{left} not yet begun")
+        parts.append(f"{left} pending")
     more = f"; {left_out} files or series are not CT" if left_out else ""
     return f"{asked} scans: {', '.join(parts)}{more}"
 
@@ -193,7 +193,7 @@ def _number(value: float | None, style: str) -> str:
 
 
 def _image(overview: Path, folder: Path) -> str:
-    """An overview that a browser loads when it is scrolled to; ten thousand would be too many."""
+    """An overview that a browser loads on scrolling; ten thousand at once would be too many."""
     if not overview.is_file():
         return "<td></td>"
     source = escape(quote(overview.relative_to(folder).as_posix()))

@@ -1,4 +1,4 @@
-"""A batch: all its scans are done, whatever happens to single ones."""
+"""Run a batch: all scans are processed, whatever happens to single ones."""
 
 from __future__ import annotations
 
@@ -49,53 +49,53 @@ def run_batch(
 ) -> list[dict]:
     """Segment the lungs in every CT scan below a folder.
 
-    Each scan runs in a process of its own, so that a crash costs only that scan. Finished scans
-    are not done again unless their files or the settings have changed; so after an interrupt or
-    a kill the same call goes on.
+    Each scan runs in its own process, so a crash affects only that scan. Finished scans are not
+    segmented again unless their files or the settings have changed, so after an interrupt or a
+    kill, the same call resumes the batch.
 
     Parameters
     ----------
     source : path
         A folder, one scan, or a text file with the path of a file or folder on each line.
     output : path
-        Folder for the lungs of each scan, ``results.csv`` and ``report.html``; made if missing.
+        Folder for the lungs of each scan, ``results.csv``, and ``report.html``; created if missing.
     settings : Settings, optional
         Default: the preset ``"lung-ct"``.
     formats : sequence of str
         Extensions of the outputs: ``".seg.nrrd"``, ``".nii.gz"``, ``".seg.dcm"`` (DICOM SEG).
     name_by : {"hash", "path", "series"}
-        What outputs are named by. With ``"path"``, the table, the report and messages may tell
-        who the patients are if the paths do.
+        How outputs are named. With ``"path"``, the table, the report, and messages reveal who the
+        patients are if the paths do.
     names : path, optional
-        The table of names, by default ``names.csv`` in `output`; names it holds are used. Its
-        folder is made if missing.
+        The table of names, by default ``names.csv`` in `output`; names in it are used. Its folder
+        is created if missing.
     jobs : int
-        How many scans run at once.
+        Number of scans that run at once.
     scheduler : str, optional
-        Address of a Dask scheduler whose workers do the work instead.
+        Address of a Dask scheduler whose workers are used instead.
     on_plan : callable, optional
         Called with the `Plan` before anything is done.
     on_progress : callable, optional
         Called with a `Progress` over all scans a few times a second.
     on_scan_progress : callable, optional
-        Called with the name and the `Progress` of each running scan, and with None at its end.
+        Called with the name and the `Progress` of each running scan, with None at its end.
     on_record : callable, optional
         Called with the record of each scan that has ended.
     is_cancelled : callable, optional
-        Asked a few times a second; where it answers true, the batch stops.
+        Called a few times a second; if it returns true, the batch stops.
 
     Returns
     -------
     list of dict
-        A record for each scan; their ``"status"`` is ``"done"``, ``"no lungs"``, ``"skipped"``
-        or ``"failed"`` with a sentence in ``"error"``.
+        A record for each scan; its ``"status"`` is ``"done"``, ``"no lungs"``, ``"skipped"``, or
+        ``"failed"`` with a sentence in ``"error"``.
 
     Raises
     ------
     InputError
         If there is no scan, or the output folder can't be used.
     Cancelled
-        If `is_cancelled` answered true; finished scans are in the output folder.
+        If `is_cancelled` returned true; finished scans are in the output folder.
     """
     source, output = Path(source).absolute(), Path(output).absolute()
     settings = settings or Settings()
@@ -121,7 +121,7 @@ def run_batch(
     try:
         with place as submit:
             begin_run(output, plan.tasks[0].run)
-            # Another batch may have gone on until now.
+            # Another batch may have finished scans until now.
             plan = replace(plan, finished=finished_scans(plan.tasks))
             watch.take(plan.finished)
             try:
@@ -157,7 +157,7 @@ def _work(
     output: Path,
     is_cancelled: Callable[[], bool],
 ) -> None:
-    """Run all that is left, and note each scan's record as soon as it ends."""
+    """Run all remaining scans, and keep each scan's record as soon as it ends."""
     running = {submit(task): task for task in plan.to_do}
     watch.show()
     while running:
@@ -165,29 +165,29 @@ def _work(
         if is_cancelled():
             for future in running:
                 future.cancel()
-            raise Cancelled("Stopped; the finished scans are kept, the same batch goes on.")
+            raise Cancelled("Stopped; finished scans are kept. Run the same batch to resume.")
         if os.path.isdir(output) and not is_running(plan.tasks[0]):
             raise S3NetError(GONE)
         for future in ended:
             task = running.pop(future)
             watch.on_record(_record(future, task))
-            # A full disk must not end the batch; the table is written again at the end.
+            # A full disk must not stop the batch; the table is written again at the end.
             with contextlib.suppress(S3NetError):
                 write_table(output / RESULTS, watch.records())
         watch.show()
 
 
 def _record(future: Future, task: ScanTask) -> dict:
-    """The record of a scan that has ended, however it ended; a failure is written down here."""
+    """The record of a scan that has ended in any way; the record of a failure is written here."""
     try:
         record = future.result()
-    except (Exception, CancelledError) as error:  # e.g. Dask gave a scan up
+    except (Exception, CancelledError) as error:  # for example, Dask gave up on a scan
         record = task.record(
             FAILED,
-            error=f"The scan was given up ({type(error).__name__}); run the batch again.",
+            error=f"The scan could not be run ({type(error).__name__}); run the batch again.",
         )
     if record["status"] == FAILED:
-        # Without a record the scan counts as not done, which is as good.
+        # Without a record, the scan counts as not done, which is just as good.
         with contextlib.suppress(S3NetError):
             publish(task, record)
     return record
@@ -203,7 +203,7 @@ def _write_results(plan: Plan, watch: _Watch, output: Path) -> None:
 
 
 class _Watch:
-    """What has ended and what runs, for the callbacks of the caller."""
+    """Keeps track of finished and running scans for the caller's callbacks."""
 
     def __init__(
         self,
@@ -220,19 +220,19 @@ class _Watch:
         self._on_record = on_record
 
     def take(self, finished: dict[str, dict]) -> None:
-        """Begin with the records of the scans that need not be done again."""
+        """Start with the records of the scans that are already finished."""
         self._records = dict(finished)
         self._finished_before = len(finished)
 
     def on_scan_progress(self, name: str, progress: Progress) -> None:
-        """A scan's progress; called from other threads."""
+        """Note a scan's progress; called from other threads."""
         if name not in self._records:
             self._fractions[name] = progress.fraction
             if self._on_scan_progress:
                 self._on_scan_progress(name, progress)
 
     def on_record(self, record: dict) -> None:
-        """A scan has ended."""
+        """Note that a scan has ended."""
         name = record["name"]
         self._records[name] = record
         self._fractions.pop(name, None)
@@ -242,7 +242,7 @@ class _Watch:
             self._on_record(record)
 
     def show(self) -> None:
-        """Report the progress over all scans that this run has to do."""
+        """Report the progress over all scans of this run."""
         if self._on_progress:
             total = len(self._order) - self._finished_before
             done = len(self._records) - self._finished_before
@@ -250,5 +250,5 @@ class _Watch:
             self._on_progress(Progress("Scans", done, total, fraction))
 
     def records(self) -> list[dict]:
-        """What is known, in the order of the scans."""
+        """All records so far, in the order of the scans."""
         return [self._records[name] for name in self._order if name in self._records]

@@ -13,7 +13,7 @@ from ..settings import Settings
 from .find import FORMULA
 
 _NUMBERS = {region: {each.key: f"{region}_{each.key}" for each in QUANTITIES} for region in REGIONS}
-"""The column of each quantity of each region."""
+"""Column name of each quantity of each region."""
 
 
 def write_table(path: Path, records: Iterable[dict]) -> None:
@@ -68,7 +68,7 @@ def _row(record: dict) -> dict:
 
 
 def _text(*sentences: str) -> str:
-    """Sentences that no spreadsheet takes for a formula."""
+    """Sentences, written so that no spreadsheet takes them for a formula."""
     text = " ".join(sentences)
     return f"'{text}" if text.startswith(FORMULA) else text
 

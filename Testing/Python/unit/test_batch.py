@@ -262,7 +262,7 @@ def test_a_scan_is_never_replaced(tmp_path):
     before = (tmp_path / "a.nii.gz").read_bytes()
     (tmp_path / "list.txt").write_text("a.nii.gz\n")
     run = {"formats": (".nii.gz",), "name_by": "path"}
-    with pytest.raises(InputError, match=r"a.nii.gz' is a file that is read; .*\.$"):
+    with pytest.raises(InputError, match=r"a.nii.gz' is an input file; .*\.$"):
         run_batch(tmp_path / "list.txt", tmp_path, QUICK, **run)
     assert (tmp_path / "a.nii.gz").read_bytes() == before
     run_batch(tmp_path / "list.txt", tmp_path / "out", QUICK, **run)
@@ -275,7 +275,7 @@ def test_the_list_of_scans_is_never_replaced(tmp_path, name):
     listed = tmp_path / "out" / name
     listed.parent.mkdir()
     listed.write_text("../in/a.nrrd\n")
-    with pytest.raises(InputError, match=rf"{name}' is a file that is read; .*\.$"):
+    with pytest.raises(InputError, match=rf"{name}' is an input file; .*\.$"):
         run_batch(listed, tmp_path / "out", QUICK)
     assert listed.read_text() == "../in/a.nrrd\n"
 
@@ -352,10 +352,10 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
         assert process.wait() == 130
-    assert rest.strip() == "s3net: Stopped; the finished scans are kept, the same batch goes on."
+    assert rest.strip() == "s3net: Stopped; finished scans are kept. Run the same batch to resume."
     assert not scan_processes(output)
     assert len(list(output.glob("*.seg.nrrd"))) == 1
-    assert "1 not yet begun" in (output / "report.html").read_text(encoding="utf-8")
+    assert "1 pending" in (output / "report.html").read_text(encoding="utf-8")
     assert not leftovers(output)
 
 
@@ -441,7 +441,7 @@ def test_a_hanging_scan_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(attempts, "MAX_SILENCE_SECONDS", 0.2)
     monkeypatch.setattr(attempts, "MAX_ATTEMPTS", 1)
     (record,) = run_batch(tmp_path / "in", tmp_path / "out", QUICK)
-    assert "did nothing for a long time" in record["error"]
+    assert "made no progress for a long time" in record["error"]
     assert not leftovers(tmp_path / "out")
 
 
@@ -595,7 +595,7 @@ def test_in_the_background(tmp_path):
 @linux
 def test_background_run_can_be_stopped(tmp_path):
     write_chest(tmp_path / "in" / "a.nrrd")
-    with pytest.raises(Cancelled, match="the same call goes on"):
+    with pytest.raises(Cancelled, match="Repeat the call to resume"):
         run_batch_in_background(
             tmp_path / "in",
             tmp_path / "out",

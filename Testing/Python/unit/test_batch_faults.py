@@ -219,7 +219,7 @@ def test_an_output_folder_whose_path_is_too_long_is_not_taken_for_gone(tmp_path,
         raise FileNotFoundError(2, "The system cannot find the path specified")
 
     monkeypatch.setattr(type(output), "mkdir", too_long)
-    assert "its path not too long" in attempts.run_scan(task)["error"]
+    assert "its path is not too long" in attempts.run_scan(task)["error"]
     shutil.rmtree(output)
     assert "is gone" in attempts.run_scan(task)["error"]
 

@@ -141,7 +141,7 @@ def test_damaged_slices_are_told_of_though_the_rest_makes_a_volume(source, out):
     scans, skipped = find_scans(source, out)
     bad, good = sorted(scans, key=lambda scan: scan.place)
     assert len(bad.paths) == 4
-    assert "2 files beside the slices can't be read" in bad.notes[0]
+    assert "2 files in the same folder can't be read" in bad.notes[0]
     assert good.notes == ()
     assert {each.place for each in skipped} == {f"a/{path.name}" for path in (first, last)}
     assert all("damaged" in each.reason for each in skipped)
@@ -435,9 +435,9 @@ def test_pseudonyms_from_a_table(tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("what,ever\n1,2\n", "no table of names"),
-        ("what,ever\n", "no table of names"),
-        ("key,name\na,x\nb,X\n", "one name to two"),
+        ("what,ever\n1,2\n", "is not a table of names"),
+        ("what,ever\n", "is not a table of names"),
+        ("key,name\na,x\nb,X\n", "same name to two"),
         ("key,name\na,\n", "no name"),
         ("key,name\na,../../etc/x\n", "can't be the name"),
     ],

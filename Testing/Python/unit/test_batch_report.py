@@ -93,7 +93,7 @@ def test_every_scan_has_its_row(page):
 
 def test_page_stands_alone(page):
     html = page.read_text(encoding="utf-8")
-    assert "7 scans: 3 done, 1 failed, 1 no lungs, 2 not yet begun; 2 files" in html
+    assert "7 scans: 3 done, 1 failed, 1 no lungs, 2 pending; 2 files" in html
     assert not re.search(r"https?:|@import|<link|src=\"(?!\w+\.jpg\")", html)
     assert str(page.parent) not in html
 
