@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from ..batch.run import Plan
 
 MAX_BARS = 8
-"""Bars of running scans that are shown at once; more do not fit a low terminal."""
+"""Maximum number of bars for running scans; more don't fit in a small terminal."""
 
 EXAMPLES = """\
 examples:
@@ -52,10 +52,10 @@ examples:
   s3net batch scans/ -o lungs/ --dry-run
   s3net batch /shared/scans -o /shared/lungs --scheduler tcp://node1:8786
 
-The same command goes on where it was; scans are done again when they have changed.
+The same command resumes an interrupted batch; scans that have changed are segmented again.
 
 exit codes:
-  0 done   1 some scans failed   2 bad input or option   3 none failed, some hold no lungs
+  0 done   1 some scans failed   2 bad input or option   3 none failed, some have no lungs
   130 stopped by Ctrl-C or SIGTERM
 """
 
@@ -65,8 +65,8 @@ def add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     command = commands.add_parser(
         "batch",
         help="segment the lungs of every CT scan in a folder",
-        description="Segments the lungs in every CT scan below a folder, each in a process of its "
-        "own, and writes a table and a report.",
+        description="Segments the lungs in every CT scan below a folder, each in its own process, "
+        "and writes a table and a report.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -78,49 +78,49 @@ def add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="folder with DICOM, NIfTI, NRRD or MetaImage anywhere below, one scan, or a text file "
         "with a path on each line",
     )
-    add(*("-o", "--output"), type=path_of, required=True, help="folder, made if it is missing")
+    add(*("-o", "--output"), type=path_of, required=True, help="folder, created if missing")
     add("--nifti", action="store_true", help="write label maps (1 right, 2 left) as .nii.gz, too")
     add("--dicom-seg", action="store_true", help="write DICOM SEG of DICOM series, too")
     add(
         "--name-by",
         choices=NAME_BY,
         default=NAME_BY[0],
-        help="what outputs are named by: nothing that can be read (default), the path, which may "
-        "tell who the patient is, or the SeriesInstanceUID",
+        help="how outputs are named: by a hash that reveals nothing (default), by the path, which "
+        "may reveal who the patient is, or by the SeriesInstanceUID",
     )
     add(
         "--names",
         type=path_of,
         metavar="CSV",
-        help="the table that ties names to scans, to keep it apart (default: names.csv in the "
-        "output folder); names that it holds are used",
+        help="the table that links names to scans, to keep it elsewhere (default: names.csv in the "
+        "output folder); names in it are used",
     )
     add(
         "--jobs",
         type=int,
         default=1,
         metavar="N",
-        help="scans at once, each on a GPU of its own (default: 1)",
+        help="number of scans at once, each on its own GPU (default: 1)",
     )
     add("--scheduler", metavar="ADDRESS", help="run on the workers of this Dask scheduler")
-    add("--dry-run", action="store_true", help="list what would be done, and do nothing")
+    add("--dry-run", action="store_true", help="list what would be done, without doing it")
     add_engine(command)
     command.set_defaults(run=_batch)
 
 
 def _batch(arguments: argparse.Namespace) -> int:
-    """Run the command; Ctrl-C keeps what is finished."""
+    """Run the command; Ctrl-C keeps the finished scans."""
     with interruptible() as is_cancelled:
         try:
             return _run(arguments, is_cancelled)
         except KeyboardInterrupt as error:  # a second Ctrl-C
             raise Cancelled(
-                "Stopped at once; the finished scans are kept, the same command goes on."
+                "Stopped at once; finished scans are kept. Run the same command to resume."
             ) from error
 
 
 def _run(arguments: argparse.Namespace, is_cancelled: Callable[[], bool]) -> int:
-    """Segment every scan and print a line for each; the exit code."""
+    """Segment every scan, print a line for each, and return the exit code."""
     settings = scan_settings(arguments)
     formats = [SEGMENTATION]
     formats += [NIFTI] if arguments.nifti else []
@@ -151,7 +151,7 @@ def _run(arguments: argparse.Namespace, is_cancelled: Callable[[], bool]) -> int
     skipped = len(plans[0].skipped)
     say(
         summary(records, len(records), skipped),
-        *["With --dry-run, what is not CT is listed."] * (skipped > 0),
+        *["Use --dry-run to list what is not CT."] * (skipped > 0),
         *(f"Wrote {arguments.output / name}" for name in (RESULTS, REPORT)),
     )
     statuses = {record["status"] for record in records}
@@ -166,7 +166,7 @@ def _list(
     formats: list[str],
     is_cancelled: Callable[[], bool],
 ) -> int:
-    """What a batch would do, for a person."""
+    """Print what a batch would do."""
     from ..batch.plan import plan_batch
 
     with closing(_Display()) as display:
@@ -195,7 +195,7 @@ def _list(
 
 
 def _line(record: dict) -> str:
-    """A scan that has ended, in one line."""
+    """One line about a scan that has ended."""
     parts = [f"{record['status']:<9} {record['name']}"]
     if record["status"] == DONE:
         volumes = ", ".join(
@@ -208,7 +208,7 @@ def _line(record: dict) -> str:
 
 
 class _Display:
-    """Bars on stderr while a terminal shows them, and a line on stdout for each scan that ends."""
+    """Bars on stderr, if it is a terminal, and a line on stdout for each scan that ends."""
 
     def __init__(self) -> None:
         self._whole = new_bar("{desc}", only_on_terminals=True)
@@ -218,14 +218,14 @@ class _Display:
         self._lock = threading.Lock()
 
     def on_progress(self, report: Progress) -> None:
-        """Over all scans."""
+        """Show the progress over all scans."""
         self._latest = report
         total = f"/{report.total}" if report.total else ""
         self._whole.set_description_str(f"{report.stage} {report.done}{total}", refresh=False)
         self._whole.update(report.fraction - self._whole.n)
 
     def on_scan_progress(self, name: str, report: Progress | None) -> None:
-        """Of one scan; called from several threads."""
+        """Show the progress of one scan; called from several threads."""
         with self._lock:
             if report is None:
                 if name in self._running:
@@ -239,7 +239,7 @@ class _Display:
                 bar.update(report.fraction - bar.n)
 
     def on_record(self, record: dict) -> None:
-        """Print a line, with the remaining time where no bar shows it."""
+        """Print a line, with the remaining time if no bar shows it."""
         done, total, fraction = self._latest.done + 1, self._latest.total, self._latest.fraction
         line = f"{done}/{total} {_line(record)}"
         if self._whole.disable and fraction and done < total:
@@ -249,6 +249,6 @@ class _Display:
             say(line)
 
     def close(self) -> None:
-        """Take the bars away."""
+        """Remove the bars."""
         for bar in (*self._running.values(), self._whole):
             bar.close()

@@ -1,4 +1,4 @@
-"""What the commands share: options, outputs, progress, Ctrl-C."""
+"""Shared by the commands: options, outputs, progress, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_NO_LUNGS, EXIT_INTERRUPTED = 1, 2, 3, 130
-"""Exit codes beside 0; 2 is that of argparse, 130 that of a shell for Ctrl-C."""
+"""Exit codes other than 0; 2 is argparse's, 130 is a shell's for Ctrl-C."""
 
 SCAN_OPTIONS = {
     "device": "device",
@@ -30,7 +30,7 @@ SCAN_OPTIONS = {
     "mode": "mode",
     "gpu_memory": "gpu_memory_gb",
 }
-"""Options that change a setting, and the name of the setting."""
+"""Options that change a setting, with the name of the setting."""
 
 PICTURE_OPTIONS = {"device": "device", "seed": "seed", "choose": "choice"}
 
@@ -40,11 +40,11 @@ class NotPrinted(S3NetError):
 
 
 Writers = Iterable[tuple[Path | None, Callable[[Path], None]]]
-"""Paths, None where no file was asked for, and what writes each file."""
+"""Paths (None if a file was not requested) and the functions that write the files."""
 
 
 def add_engine(command: argparse.ArgumentParser) -> None:
-    """Options of every command that segments."""
+    """Add the options of every command that segments."""
     add = command.add_argument
     add(
         "--mode",
@@ -64,19 +64,19 @@ def add_engine(command: argparse.ArgumentParser) -> None:
 
 
 def add_debug(command: argparse.ArgumentParser) -> None:
-    """The option of every command."""
+    """Add the option that every command has."""
     command.add_argument(
         "--debug", action="store_true", help="show the traceback of an unexpected error"
     )
 
 
 def scan_settings(arguments: argparse.Namespace) -> Settings:
-    """The settings for a scan that the options of `add_engine` ask for."""
+    """The settings for a scan, from the options of `add_engine`."""
     return replace(PRESETS["lung-ct"], **_changes(arguments, SCAN_OPTIONS))
 
 
 def picture_settings(arguments: argparse.Namespace) -> PictureSettings:
-    """The settings for a picture that the options of ``s3net segment`` ask for.
+    """The settings for a picture, from the options of ``s3net segment``.
 
     Raises
     ------
@@ -85,25 +85,25 @@ def picture_settings(arguments: argparse.Namespace) -> PictureSettings:
     """
     for option in ("--mode", "--gpu-memory", "--tissues"):
         if getattr(arguments, option[2:].replace("-", "_")) is not None:
-            raise InputError(f"Only the lungs in CT take {option}; leave it out.")
+            raise InputError(f"{option} applies only to lungs in CT; leave it out.")
     return replace(PICTURE_PRESETS["skin"], **_changes(arguments, PICTURE_OPTIONS))
 
 
 def _changes(arguments: argparse.Namespace, options: dict[str, str]) -> dict[str, Any]:
-    """The settings that options change: those that were given."""
+    """The settings that were changed by options."""
     given = {setting: getattr(arguments, name) for name, setting in options.items()}
     return {setting: value for setting, value in given.items() if value is not None}
 
 
 def path_of(text: str) -> Path:
-    """A path that was given; an empty one, as of a variable that is not set, is none."""
+    """Parse a path; an empty one, as from an unset variable, is refused."""
     if not text.strip():
         raise argparse.ArgumentTypeError("the path is empty")
     return Path(text)
 
 
 def fail(sentence: str, code: int) -> int:
-    """Say what is wrong; the exit code."""
+    """Print an error and return the exit code."""
     with suppress(OSError):
         print(printable(f"s3net: {sentence}"), file=sys.stderr)
     return code
@@ -115,21 +115,21 @@ def say(*lines: str) -> None:
     Raises
     ------
     NotPrinted
-        If they can't be, as into a file on a full disk.
+        If standard output fails, as on a full disk.
     """
     try:
         print(*map(printable, lines), sep="\n", flush=True)
     except OSError as error:
-        # Python would try again at its end, and complain in its own words.
+        # Otherwise Python would try again at exit, and print its own error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise NotPrinted(
-            "Standard output can't be written to (closed, or its disk full), so what should be "
-            "printed is lost; files are complete."
+            "Standard output can't be written to (closed, or its disk is full), so the printed "
+            "text is lost; the files are complete."
         ) from error
 
 
 def printable(text: str) -> str:
-    """A text without what a terminal would obey, as names of files may hold."""
+    """A text without control characters, which file names may contain."""
     return "".join(
         each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text
     )
@@ -140,7 +140,7 @@ def check_outputs(
     segmentation: tuple[str, ...] = (),
     clusters: tuple[str, ...] = (),
 ) -> None:
-    """Refuse outputs that can't be written before minutes are spent on them."""
+    """Refuse outputs that can't be written, before minutes are spent on them."""
     from ..io.dicom_seg import check_available
     from ..io.formats import DICOM, LABEL_MAP_SUFFIXES, PNG, SEGMENTATION_SUFFIXES
     from ..io.originals import check_originals
@@ -154,7 +154,7 @@ def check_outputs(
         (arguments.overview, (PNG,)),
         (arguments.json, (".json",)),
     )
-    # Macs and Windows don't tell names apart by capital letters.
+    # On macOS and Windows, file names are not case-sensitive.
     taken = {os.path.realpath(arguments.input).casefold()}
     for path, suffixes in outputs:
         if path is None:
@@ -180,19 +180,19 @@ def write_all(writers: Writers, cancelled: Callable[[], bool]) -> None:
 
 
 def outputs_of(arguments: argparse.Namespace) -> list[Path]:
-    """The files that were asked for."""
+    """The files that were requested."""
     outputs = (arguments.output, arguments.clusters, arguments.overview, arguments.json)
     return [path for path in outputs if path is not None]
 
 
 def written(arguments: argparse.Namespace) -> list[str]:
-    """A line for each file that was asked for."""
+    """A line for each file that was requested."""
     return [f"Wrote {path}" for path in outputs_of(arguments)]
 
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """A callable that says whether to stop: after Ctrl-C or SIGTERM; a second one stops at once."""
+    """A callable that returns true after Ctrl-C or SIGTERM; a second one stops at once."""
     pressed = threading.Event()
 
     def note(signal_number: int, frame: FrameType | None) -> None:
@@ -213,7 +213,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[Progress], None]]:
-    """A bar on stderr with stage, step and remaining time, gone when the work is done."""
+    """A bar on stderr with stage, step, and remaining time, removed at the end."""
     bar = new_bar("{desc}")
 
     def show(report: Progress) -> None:
@@ -225,7 +225,7 @@ def progress_bar() -> Iterator[Callable[[Progress], None]]:
 
 
 def new_bar(start: str, only_on_terminals: bool = False) -> tqdm:
-    """A bar on stderr that goes from 0 to 1, with what stands before it."""
+    """A bar on stderr from 0 to 1, with a text before it."""
     from tqdm import tqdm
 
     return tqdm(
@@ -233,9 +233,9 @@ def new_bar(start: str, only_on_terminals: bool = False) -> tqdm:
         bar_format=start + " {percentage:3.0f}%|{bar:30}| {elapsed}, {remaining} left",
         miniters=0,
         smoothing=0,
-        delay=1e-3,  # so that refused input leaves no bar behind
+        delay=1e-3,  # so refused input leaves no bar behind
         leave=False,
         file=sys.stderr,
-        # Without a console, as by pythonw on Windows, there is no stderr. None leaves it to tqdm.
+        # Without a console, as with pythonw on Windows, there is no stderr. None lets tqdm decide.
         disable=sys.stderr is None or (None if only_on_terminals else False),
     )

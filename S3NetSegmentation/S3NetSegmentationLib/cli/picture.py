@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def is_picture(arguments: argparse.Namespace) -> bool:
-    """Whether the input is a single picture, by its name, the output's or what is looked for."""
+    """Whether the input is a picture, according to its name, the output's name, or the options."""
     from ..io.formats import MASK_SUFFIXES, PICTURE_SUFFIXES
 
     return (
@@ -41,12 +41,12 @@ def is_picture(arguments: argparse.Namespace) -> bool:
 
 
 def looks_for_region(arguments: argparse.Namespace) -> bool:
-    """Whether a region of a picture is looked for, such as a lesion, rather than lungs."""
+    """Whether to look for a region of a picture, such as a lesion, rather than lungs."""
     return arguments.choose is not None or arguments.preset in PICTURE_PRESETS
 
 
 def segment_a_picture(arguments: argparse.Namespace) -> int:
-    """``s3net segment`` of a picture."""
+    """Run ``s3net segment`` for a picture."""
     from ..io.formats import MASK_SUFFIXES
     from ..io.picture import read_picture
     from ..summary import picture_as_lines

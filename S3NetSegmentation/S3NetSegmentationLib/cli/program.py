@@ -1,4 +1,4 @@
-"""The program ``s3net``: its commands, and what becomes of errors."""
+"""The program ``s3net``: its commands, and how errors are reported."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         return fail(str(error), EXIT_BAD_INPUT)
     except S3NetError as error:
         return fail(str(error), EXIT_FAILED)
-    except Exception as error:  # the last resort: one sentence, not a traceback
+    except Exception as error:  # last resort: one sentence, not a traceback
         if arguments.debug:
             traceback.print_exc()
         sentence = fault_of_the_machine(error)
@@ -75,17 +75,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check_place() -> None:
-    """Refuse to work in a folder that was removed, where no relative path leads anywhere."""
+    """Refuse to run in a folder that was removed, where relative paths mean nothing."""
     try:
         os.getcwd()
     except OSError as error:
         raise InputError(
-            "The folder that this command was started in is no longer there; change to another one."
+            "The folder that this command was started in no longer exists; change to another one."
         ) from error
 
 
 def _print_anything() -> None:
-    """Let names of files be printed whatever characters the console or the log file knows."""
+    """Print file names even if the console or log file lacks their characters."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

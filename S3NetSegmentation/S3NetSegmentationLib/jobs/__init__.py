@@ -1,1 +1,1 @@
-"""Work in a child process, which a fault or a stop can end without harm to the program."""
+"""Work in a child process, so a crash or a stop does not harm the program."""

@@ -1,4 +1,4 @@
-"""A child process that stays warm for clicks: torch is loaded once, then each box is answered."""
+"""A child process for clicks: it loads torch once and then answers each click."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .job import Job, JobDied, OnProgress
 from .process_setup import load_torch
 
 PAUSE = 0.01
-"""Seconds between two looks at the folder."""
+"""Seconds between checks of the folder."""
 
 
 class ClickProcess:
-    """Finds the regions around clicks in a child process, which lives until it is closed.
+    """Finds the regions around clicks in a child process, which runs until it is closed.
 
-    Boxes and regions are files in a folder of their own, which is gone with the process.
+    Boxes and regions are exchanged as files in a folder that is removed with the process.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class ClickProcess:
     Raises
     ------
     S3NetError
-        If there is no room for the temporary files, or no process can be started.
+        If the folder for temporary files can't be used, or no process can be started.
     """
 
     def __init__(self, temporary: str | None = None):
@@ -51,7 +51,7 @@ class ClickProcess:
         spacing: tuple[float, float, float],
         index: tuple[int, int, int],
     ) -> None:
-        """Ask for the regions around a voxel; an earlier question is forgotten.
+        """Ask for the regions around a voxel; an earlier question is dropped.
 
         Parameters
         ----------
@@ -70,13 +70,13 @@ class ClickProcess:
             raise _unusable(error) from error
 
     def poll(self) -> tuple[np.ndarray, int] | None:
-        """The answer to the latest question, once; None until it is there.
+        """Get the answer to the latest question, once; None until it is there.
 
         Returns
         -------
         tuple or None
-            At which level each voxel of the box joins, as `Regions` holds it, and the level to
-            begin with.
+            The level at which each voxel of the box joins, as in `Regions`, and the initial
+            level.
 
         Raises
         ------
@@ -97,7 +97,7 @@ class ClickProcess:
         return joins, said["level"]
 
     def close(self) -> None:
-        """End the process now and remove its files; harmless where it has ended."""
+        """End the process now and remove its files; harmless if it has ended."""
         self._job.cancel()
         self._remove_folder()
 
@@ -113,7 +113,7 @@ class ClickProcess:
 
 
 def answer_clicks(folder: Path, on_progress: OnProgress) -> None:
-    """The task: answer the latest question in a folder, over and over; it never ends by itself."""
+    """The task: answer the latest question in a folder, again and again, until the process ends."""
     load_torch()
     from ..click.regions import regions_at, warm_up
 
@@ -135,7 +135,7 @@ def answer_clicks(folder: Path, on_progress: OnProgress) -> None:
 
 
 def _put(path: Path, array: np.ndarray, said: dict) -> None:
-    """Write a file that is whole as soon as it has its name."""
+    """Write a file that is complete as soon as it has its name."""
     unfinished = path.with_name(f"{path.name}-unfinished")
     with unfinished.open("wb") as file:
         np.save(file, np.ascontiguousarray(array))

@@ -1,4 +1,4 @@
-"""The task that tells what torch is and can compute on, without loading it into the program."""
+"""The task that finds the devices of torch without loading it into the program."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from .process_setup import load_torch
 
 
 def find_devices(on_progress: OnProgress | None = None) -> dict:
-    """What torch is and what it can compute on.
+    """Find the version of torch and the devices it can use.
 
     Parameters
     ----------
     on_progress : callable, optional
-        Never called; it takes seconds.
+        Never called; this takes seconds.
 
     Returns
     -------
     dict
-        ``torch``: its version; ``devices``: a list of ``name`` (as `Settings` takes it),
-        ``title`` (for people) and ``memory`` in bytes or None. The first is what auto chooses.
+        ``torch``: its version; ``devices``: a list of ``name`` (as in `Settings`), ``title`` (for
+        display), and ``memory`` in bytes or None. The first one is what auto chooses.
     """
     torch = load_torch()
     found = [{"name": "cpu", "title": f"CPU, {os.cpu_count()} cores", "memory": None}]

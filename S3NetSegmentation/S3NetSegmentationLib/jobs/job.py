@@ -1,4 +1,4 @@
-"""A task that is done in a child process: polled, or waited for."""
+"""A task in a child process, to be polled or waited for."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from .process import WorkerProcess
 from .protocol import Failed, Finished, Log, Task
 
 PAUSE = 0.05
-"""Seconds between two looks at a job that is waited for."""
+"""Seconds between polls of a job."""
 
 OnProgress = Callable[[Progress], None]
 OnLog = Callable[[str], None]
 
 
 class JobFailed(S3NetError):
-    """The child process said why it failed.
+    """The child process reported why it failed.
 
     Parameters
     ----------
     message : str
         One sentence for the user.
     details : str
-        The traceback of an unexpected error; else empty.
+        The traceback of an unexpected error; otherwise empty.
     """
 
     def __init__(self, message: str, details: str = ""):
@@ -37,12 +37,12 @@ class JobFailed(S3NetError):
 
 
 class JobDied(JobFailed):
-    """The child process ended without a word.
+    """The child process ended without a message.
 
     Parameters
     ----------
     exit_code : int
-        Negative where a signal ended it.
+        Negative if a signal ended it.
     """
 
     def __init__(self, exit_code: int | None):
@@ -51,27 +51,27 @@ class JobDied(JobFailed):
 
     @property
     def reason(self) -> str:
-        """The code or the signal in brackets, and what it most likely means."""
+        """The exit code or signal in parentheses, and its most likely cause."""
         for each in signal.Signals:
             if self.exit_code == -each and each != getattr(signal, "SIGKILL", None):
                 return (
                     f"(code {self.exit_code}, {each.name}), most likely because a library failed "
-                    "over a damaged file"
+                    "on a damaged file"
                 )
         return f"(code {self.exit_code}), most likely for lack of memory"
 
 
 class Job:
-    """A task that is done in a child process, which begins at once.
+    """A task in a child process, which starts at once.
 
     Parameters
     ----------
     task : Task
     folder : Path, optional
-        Holds what the task needs, and gets what it leaves. The child removes it when its parent
-        dies before the task is finished.
+        Contains the input of the task, and receives its output. The child removes it if its
+        parent dies before the task is finished.
     threads : int, optional
-        How many cores it may use; default: all.
+        Number of cores it may use; default: all.
 
     Raises
     ------
@@ -85,19 +85,19 @@ class Job:
         self._is_over = False
 
     def poll(self, on_progress: OnProgress | None = None, on_log: OnLog | None = None) -> bool:
-        """Pass on what has happened since the last call.
+        """Report what has happened since the last call.
 
         Parameters
         ----------
         on_progress : callable, optional
-            Receives the latest `Progress`, if there is one.
+            Receives the latest `Progress`, if there is a new one.
         on_log : callable, optional
             Receives each line that the process has printed, and the details of its failure.
 
         Returns
         -------
         bool
-            Whether the task is still being done.
+            Whether the task is still running.
         """
         if self._is_over:
             return False
@@ -110,14 +110,14 @@ class Job:
         return False
 
     def result(self) -> Any:
-        """What the task of a job that is over returned.
+        """The return value of the task, once the job is over.
 
         Raises
         ------
         JobFailed
             If it failed; the message is for the user.
         JobDied
-            If the process ended without a word.
+            If the process ended without a message.
         """
         match self._outcome:
             case Finished(result):
@@ -127,7 +127,7 @@ class Job:
         raise JobDied(self._process.exit_code)
 
     def cancel(self) -> None:
-        """End the process now; harmless where it has ended."""
+        """End the process now; harmless if it has ended."""
         if not self._is_over:
             self._is_over = True
             self._process.stop()
@@ -153,16 +153,16 @@ class Job:
 
 
 class Polled(Protocol):
-    """What can be polled, cancelled, and asked for its result like a `Job`."""
+    """Anything that can be polled, cancelled, and asked for its result, like a `Job`."""
 
     def poll(self, on_progress: OnProgress | None = None, on_log: OnLog | None = None) -> bool:
-        """As of `Job`."""
+        """See `Job`."""
 
     def result(self) -> Any:
-        """As of `Job`."""
+        """See `Job`."""
 
     def cancel(self) -> None:
-        """As of `Job`."""
+        """See `Job`."""
 
 
 def wait_for(
@@ -177,7 +177,7 @@ def wait_for(
     ----------
     job : Polled
     on_progress, on_log : callable, optional
-        As of `Job.poll`.
+        As for `Job.poll`.
     on_idle : callable, optional
         Called about 20 times a second; may raise, which cancels the job.
 
@@ -189,7 +189,7 @@ def wait_for(
     Raises
     ------
     JobFailed, JobDied
-        As of `Job.result`.
+        As for `Job.result`.
     """
     try:
         while job.poll(on_progress, on_log):

@@ -1,4 +1,4 @@
-"""A child process with the same Python, whose messages are read without ever waiting."""
+"""A child process with the same Python, whose messages are read without blocking."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from ..io.files import new_temporary_folder
 from .protocol import TEMPORARY, Log, Message, Task, parse
 
 LIBRARY = Path(__file__).resolve().parents[2]
-"""The folder that holds the package S3NetSegmentationLib."""
+"""The folder that contains the package S3NetSegmentationLib."""
 
 LAST_WORDS = 1.0
-"""Seconds to wait for what a stopped process still has to say."""
+"""Seconds to wait for the last messages of a stopped process."""
 
 
 class WorkerProcess:
     """``python -m S3NetSegmentationLib.jobs.worker TASK [FOLDER]`` in the background.
 
-    Its temporary files lie in a folder of its own, which is gone however it ends.
+    Its temporary files are in a separate folder, which is removed however it ends.
 
     Parameters
     ----------
     task : Task
-        What it does.
+        The function to call.
     folder : Path, optional
         The folder of the job.
     threads : int, optional
-        How many cores it may use; default: all.
+        Number of cores it may use; default: all.
     """
 
     def __init__(self, task: Task, folder: Path | None = None, threads: int | None = None):
-        # PythonSlicer is Slicer's own Python without the application; outside Slicer there is
-        # only the Python that runs this.
+        # PythonSlicer is Slicer's Python without the application; outside Slicer, there is only
+        # the Python that runs this.
         python = shutil.which("PythonSlicer") or sys.executable
         paths = [str(LIBRARY), *filter(None, [os.environ.get("PYTHONPATH")])]
         cores = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
@@ -73,27 +73,27 @@ class WorkerProcess:
 
     @property
     def is_running(self) -> bool:
-        """Whether it still runs, or has said something that was not yet read."""
+        """Whether it still runs, or has sent something that was not read yet."""
         ended = self._process.poll() is not None
         return not ended or any(r.is_alive() for r in self._readers) or not self._messages.empty()
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; negative where a signal ended it."""
+        """None while it runs; negative if a signal ended it."""
         return self._process.poll()
 
     def messages(self) -> list[Message]:
-        """What it has said since the last call; never waits."""
+        """The messages since the last call; never blocks."""
         said = []
         while not self._messages.empty():
             said.append(self._messages.get())
         return said
 
     def stop(self) -> None:
-        """End it now, if it still runs, and let go of everything."""
-        # PythonSlicer is a launcher: the worker is a child of it, which ends with its group, or,
-        # where there are no process groups, with its standard input. That comes last: who finds it
-        # closed takes the parent for dead, and removes what it may still need.
+        """End it now, if it still runs, and release all resources."""
+        # PythonSlicer is a launcher: the worker is its child, which ends with its process group or,
+        # on systems without groups, when its standard input closes. Closing comes last: a worker
+        # that finds it closed takes its parent for dead, and removes files that may be needed.
         if hasattr(os, "killpg"):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -101,7 +101,7 @@ class WorkerProcess:
         self._process.wait()
         assert self._process.stdin is not None  # it is a pipe
         self._process.stdin.close()
-        # On Windows the worker itself may be about to end for a while, and removes its files then.
+        # On Windows, the worker itself may take a while to end, and then removes its files.
         for reader in self._readers:
             reader.join(LAST_WORDS)
         self._temporary.cleanup()

@@ -1,4 +1,4 @@
-"""What a process that does nothing but our work asks of its system; never Slicer itself."""
+"""System settings for a process that only does our work; never used in Slicer itself."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 
 def prepare_process() -> None:
-    """Be quick without a cost to others; call it before torch is loaded. See `limit_spinning`, too.
+    """Tune this process; call it before torch is loaded. See also `limit_spinning`.
 
-    The C library of Linux gives large arrays back to the system as soon as they are freed. Each
-    iteration of a fit then gets its memory anew, cleared page by page, which takes a tenth of
-    its time.
+    The C library of Linux returns large arrays to the system as soon as they are freed. Each
+    iteration of a fit would then get new memory, cleared page by page, which takes a tenth of its
+    time.
 
-    GPUs multiply many times faster where they may round the factors to 11 bits (TF32). Lungs come
-    out the same: with factors rounded so on a CPU, Dice scores moved by 1e-5 at most.
+    GPUs multiply many times faster if they may round the factors to 11 bits (TF32). The lungs are
+    the same: with such rounding on a CPU, Dice scores changed by 1e-5 at most.
 
-    SimpleITK hands names of files to ITK in UTF-8, and ITK to the C library, which on Windows takes
-    them for the local code page unless it is told: no file with an accent would be found.
+    SimpleITK passes file names in UTF-8 through ITK to the C library. On Windows, the C library
+    would read them in the local code page, and files with accents in their names would not be
+    found.
     """
     if sys.platform == "win32":
         with contextlib.suppress(locale.Error):  # Windows before 2018
@@ -47,7 +48,7 @@ def load_torch() -> ModuleType:
     Raises
     ------
     ImportError
-        If it is not there or damaged.
+        If it is missing or damaged.
     """
     try:
         import torch
@@ -56,6 +57,6 @@ def load_torch() -> ModuleType:
             raise MemoryError from error
         if isinstance(error, ImportError):
             raise
-        # A library of torch's; other errors of the system have to do with files of ours.
+        # A library of torch; other OSErrors concern our own files.
         raise ImportError(str(error), name="torch") from error
     return torch

@@ -1,4 +1,4 @@
-"""What a child process and its parent tell each other: by lines of JSON, and by a job's folder."""
+"""Messages between a child process and its parent: lines of JSON, and a job's folder."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from pathlib import Path
 from ..progress import Progress
 
 Task = Callable[..., object]
-"""What a child process does: a function at the top of a module, which both processes import.
+"""The work of a child process: a function at the top level of a module.
 
-It takes the folder of the job, if the job has one, and ``on_progress``; what it returns goes to
+It takes the folder of the job, if the job has one, and ``on_progress``; its return value is sent to
 the parent as JSON.
 """
 
 JOB = "job.json"
-"""The file in a job's folder that says what is to be done."""
+"""The file in a job's folder that describes what to do."""
 
 TEMPORARY = "S3NET_TEMPORARY"
-"""The environment variable that names the child's own folder for temporary files."""
+"""The environment variable with the child's own folder for temporary files."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """The task is done; from now on the job's folder is the parent's.
+    """The task is done; from now on, the job's folder belongs to the parent.
 
     Attributes
     ----------
     result
-        What the task returned, as JSON can hold it.
+        The return value of the task, as JSON.
     """
 
     result: object
@@ -54,7 +54,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Log:
-    """A line that was printed, and is no message.
+    """A printed line that is not a message.
 
     Attributes
     ----------
@@ -68,16 +68,16 @@ Sent = Progress | Finished | Failed
 Message = Sent | Log
 
 EVENTS = {kind.__name__.lower(): kind for kind in (Progress, Finished, Failed)}
-"""The messages that are sent, by their names."""
+"""The messages that are sent, by name."""
 
 
 def serialize(message: Sent) -> str:
-    """A message as a line of JSON, without its end."""
+    """A message as a line of JSON, without a line break."""
     return json.dumps({"event": type(message).__name__.lower(), **asdict(message)})
 
 
 def parse(line: str) -> Message:
-    """The message on a line; what is none goes to the log."""
+    """The message on a line; any other line is a `Log`."""
     try:
         fields = json.loads(line)
         return EVENTS[fields.pop("event")](**fields)
@@ -86,10 +86,10 @@ def parse(line: str) -> Message:
 
 
 def write_job(folder: Path, job: dict) -> None:
-    """Put into a job's folder what is to be done, as JSON can hold it."""
+    """Write the description of a job into its folder, as JSON."""
     (folder / JOB).write_text(json.dumps(job), encoding="utf-8")
 
 
 def read_job(folder: Path) -> dict:
-    """What is to be done."""
+    """Read the description of a job."""
     return json.loads((folder / JOB).read_text(encoding="utf-8"))

@@ -1,8 +1,8 @@
 """The child process: one task in, lines of JSON out.
 
-``python -m S3NetSegmentationLib.jobs.worker TASK [FOLDER]`` calls a function, named as
-``module:function``, for what is in the folder of a job. It ends with its parent: when its standard
-input closes, it removes the job's folder and its own for temporary files, and stops.
+``python -m S3NetSegmentationLib.jobs.worker TASK [FOLDER]`` calls a function, given as
+``module:function``, on the folder of a job. It ends with its parent: when its standard input
+closes, it removes the job's folder and its own temporary folder, and stops.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .protocol import TEMPORARY, Failed, Finished, Sent, serialize
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Do the task and report it on standard output, a message of the protocol on each line.
+    """Do the task and report on standard output, one message of the protocol per line.
 
     Parameters
     ----------
@@ -45,9 +45,9 @@ def main(argv: list[str] | None = None) -> int:
     send = _channel()
     threading.Thread(target=_stop_with_parent, args=(_lifeline(), unfinished), daemon=True).start()
     try:
-        # By its name, so what does the work is imported by neither side of this package.
+        # By name, so this package does not import the code that does the work.
         result = resolve_name(task)(*job, on_progress=send)
-        unfinished[:] = own  # the job's folder is the parent's now, even while this process ends
+        unfinished[:] = own  # the job's folder now belongs to the parent
         send(Finished(result))
     except S3NetError as error:
         send(Failed(str(error), ""))
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _sentence(error: Exception) -> str:
-    """What an unexpected error means to the user."""
+    """One sentence for the user about an unexpected error."""
     sentence = fault_of_the_machine(error)
     if sentence:
         return sentence
@@ -92,10 +92,10 @@ def _channel() -> Callable[[Sent], None]:
 
 
 def _lifeline() -> int:
-    """The pipe from the parent, which is standard input no longer.
+    """The pipe from the parent, which is no longer standard input.
 
-    On Windows, loading a library asks what standard input is, and would wait for the thread
-    that reads from it.
+    On Windows, loading a library queries standard input, and would wait for the thread that reads
+    from it.
     """
     pipe = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -108,8 +108,8 @@ def _stop_with_parent(pipe: int, folders: list[Path]) -> None:
     # Not through a buffered file, whose lock would be held when the interpreter ends.
     while os.read(pipe, 1):
         pass
-    # The other thread may be writing there; once a folder is gone it can't. On Windows a file
-    # stays until it is written.
+    # The other thread may still be writing there; once a folder is gone, it can't. On Windows, an
+    # open file can't be removed.
     for _ in range(10):
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
