@@ -1,4 +1,4 @@
-"""What a segmentation yields. Plain data that can be saved and loaded; no torch."""
+"""The result of a segmentation: plain data that can be saved and loaded; no torch."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from .lung.tissues import Tissue
 from .settings import Settings
 
 ARRAYS = ("lung_array", "tissue_array", "labels", "merges", "automatic", "picks")
-"""What is saved of a result as it is."""
+"""The arrays of a result that are saved as they are."""
 
 Part = tuple[int, int]
-"""A connected part of a tissue: the number of the tissue, and that of the part from 1; 0 is the
+"""A connected part of a tissue: the numbers of the tissue and of the part, from 1; part 0 is the
 whole tissue."""
 
 
@@ -35,34 +35,34 @@ class LungResult:
     Attributes
     ----------
     lung_array : ndarray of uint8, (k, j, i)
-        In the input's order of storage: 0 background, 1 right lung, 2 left lung.
+        In the input's storage order: 0 background, 1 right lung, 2 left lung.
     tissue_array : ndarray of uint8, (k, j, i)
-        Likewise: 0 outside the body, else the tissue's number; the numbers ascend with the
-        tissues' mean intensity.
+        In the same order: 0 outside the body, otherwise the tissue's number, which increases with
+        the mean intensity.
     tissue_table : tuple of Tissue
         One for each tissue, in the order of their numbers.
     geometry : Geometry
-        Of the input.
+        Geometry of the input.
     chosen : tuple of int
-        The clusters of the network that were taken as lung; empty where none looks like lung.
+        The clusters of the network that were chosen as lung; empty if none looks like lung.
     figures : LungFigures
-        Volumes and intensities of the lungs, the estimated quality, and where to look.
+        Volumes and intensities of the lungs, the estimated quality, and which slices to check.
     settings : Settings
-        What it was made with (the device resolved).
+        The settings used (with the actual device).
     timings : dict of str to float
         Seconds by stage, and ``"total"``.
     warnings : tuple of str
-        Sentences for the user; empty where nothing is wrong.
+        Sentences for the user; empty if nothing is wrong.
     scan : Scan
         The scan on the working grid.
     labels : ndarray of uint8
-        Cluster numbers on the working grid, which decide the lungs.
+        Cluster numbers on the working grid, from which the lungs are decided.
     merges : ndarray of uint8, (clusters - 1, 2)
-        The order in which clusters are merged to tissues, from `merge_order`.
+        The order in which clusters are merged into tissues, from `merge_order`.
     automatic : ndarray of bool
-        Where the lungs are on the working grid before any choice by hand.
+        The lungs on the working grid before any manual choice.
     picks : ndarray of uint8
-        What was chosen by hand on the working grid: `TAKEN`, `GIVEN_BACK` or 0.
+        Manual choices on the working grid: `TAKEN`, `GIVEN_BACK`, or 0.
     """
 
     lung_array: np.ndarray
@@ -97,7 +97,7 @@ class LungResult:
 
     @cached_property
     def order(self) -> AxialOrientation:
-        """From the order of storage to the axial order in which the lungs are decided."""
+        """The conversion from storage order to axial order, in which the lungs are decided."""
         return AxialOrientation(self.geometry)
 
     @cached_property
@@ -107,7 +107,7 @@ class LungResult:
 
     @cached_property
     def to_working(self) -> np.ndarray:
-        """Matrix (4, 4) from an index (k, j, i) to an index (z, y, x) of the working grid."""
+        """Matrix (4, 4) that maps an index (k, j, i) to an index (z, y, x) of the working grid."""
         return self.scan.to_working @ self.order.to_axial(self.tissue_array.shape)
 
     @property
@@ -118,7 +118,7 @@ class LungResult:
     def part_at(self, index: Sequence[int], whole: bool = False) -> Part | None:
         """The connected part of a tissue, or the whole tissue, at a voxel (k, j, i).
 
-        None outside the image and outside the body.
+        None outside the image or the body.
         """
         if not all(0 <= at < size for at, size in zip(index, self.tissue_array.shape, strict=True)):
             return None
@@ -132,7 +132,7 @@ class LungResult:
         return tissue, int(around[1, 1] or np.bincount(beside).argmax())
 
     def part_mask(self, part: Part) -> np.ndarray:
-        """Where a part is on the working grid, (z, y, x) of bool."""
+        """Mask of a part on the working grid, (z, y, x) bool."""
         tissue, number = part
         return self._parts(tissue) == number if number else self.tissue_labels == tissue
 
@@ -175,7 +175,7 @@ class LungResult:
 
     @classmethod
     def load(cls, folder: Path) -> LungResult:
-        """Read what `save` wrote."""
+        """Read a result that `save` wrote."""
         folder = Path(folder)
         description = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         arrays = {path.stem: np.load(path) for path in folder.glob("*.npy")}

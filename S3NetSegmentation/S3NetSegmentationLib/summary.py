@@ -1,4 +1,4 @@
-"""A result in figures: as a dictionary for JSON and as lines for the terminal."""
+"""The numbers of a result: as a dictionary for JSON and as lines for the terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGES = ("torch", "torchvision", "numpy", "scipy", "SimpleITK", "pydicom")
 
 
 def as_dict(result: LungResult) -> dict:
-    """Everything about a result that is a figure; no path and nothing about the patient.
+    """All numbers and texts of a result, without paths or anything about the patient.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def as_dict(result: LungResult) -> dict:
 
 
 def picture_as_dict(result: PictureResult) -> dict:
-    """Everything about a picture's result that is a figure."""
+    """All numbers of a picture's result."""
     height, width = result.mask.shape
     return {
         "mask_share": float(result.mask.mean()),
@@ -58,7 +58,7 @@ def picture_as_dict(result: PictureResult) -> dict:
 
 
 def picture_as_lines(result: PictureResult) -> list[str]:
-    """A short summary of a picture's result for a person."""
+    """A short summary of a picture's result, as lines of text."""
     return [
         f"{'mask':<11} {result.mask.mean():6.1%} of the picture",
         f"{'quality':<11} {result.quality:6.2f} (estimated; 1 is best)",
@@ -68,7 +68,7 @@ def picture_as_lines(result: PictureResult) -> list[str]:
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of the program and of what it computes with; None where one is missing."""
+    """Versions of the program and its dependencies; None if one is missing."""
     found: dict[str, str | None] = {"s3net": __version__, "python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -79,7 +79,7 @@ def versions() -> dict[str, str | None]:
 
 
 def as_lines(result: LungResult) -> list[str]:
-    """A short summary for a person."""
+    """A short summary, as lines of text."""
     lines = []
     for region in WHOLE:
         numbers = result.figures.numbers[region]

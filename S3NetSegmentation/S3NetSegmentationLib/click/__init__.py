@@ -1,1 +1,1 @@
-"""The region that belongs together around a click: a network fitted to a box around it."""
+"""Regions around a click, found by a network that is fitted to a box around it."""

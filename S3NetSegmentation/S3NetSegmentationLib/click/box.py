@@ -1,4 +1,4 @@
-"""The box around a click, reduced to a working grid, and what is clicked in it."""
+"""The box around a click on a coarser working grid, and the intensity of the clicked tissue."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from ..errors import InputError
 from ..lung.block_grid import BlockGrid, Box, by_axis
 
 HALF_MM = 40.0
-"""From the click to each face of the box."""
+"""Distance from the click to each face of the box."""
 
 WORKING_MM = 1.5
 """Smaller voxels are averaged in blocks of about this size."""
 
 NEAR_MM = 4.0
-"""Radius of the neighborhood that tells what is clicked."""
+"""Radius of the neighborhood that represents the clicked tissue."""
 
 LEAST_SPREAD = 0.005
-"""Of the clicked tissue, as a share of the range of values in the box: about 10 HU in a chest.
-In a neighborhood of few voxels, the spread may come out too small by chance."""
+"""Minimum spread of the clicked tissue, as a share of the range of values in the box: about 10 HU
+in a chest. In a neighborhood of few voxels, the spread may be too small by chance."""
 
 TO_DEVIATION = 1.4826
-"""From the median absolute deviation to the standard deviation of a normal distribution."""
+"""Ratio of standard deviation and median absolute deviation of a normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class ClickedBox:
     index : tuple of int
         The clicked voxel.
     median, spread : float
-        Of the clicked tissue; the spread as a standard deviation.
+        Intensity of the clicked tissue and its standard deviation.
     """
 
     grid: BlockGrid
@@ -62,7 +62,7 @@ class ClickedBox:
         spacing : sequence of float
             Their size in mm, by axis.
         index : sequence of int
-            The clicked one of them.
+            The clicked voxel.
         """
         block = by_axis(max(1, round(WORKING_MM / size)) for size in spacing)
         grid = BlockGrid(by_axis(voxels.shape), block)
@@ -77,17 +77,17 @@ class ClickedBox:
         return cls(grid, values, coarse, clicked, median, max(spread, least))
 
     def smoothed(self, array: np.ndarray, millimeters: float) -> np.ndarray:
-        """An array of the working grid after a Gaussian of this standard deviation."""
+        """An array on the working grid, smoothed by a Gaussian of this standard deviation."""
         return ndimage.gaussian_filter(array, millimeters / self.spacing, truncate=3)
 
 
 def box_around(shape: Sequence[int], spacing: Sequence[float], index: Sequence[int]) -> Box:
-    """The box of voxels around a click, cut at the border of the array.
+    """The box of voxels around a click, clipped to the array.
 
     Parameters
     ----------
     shape : sequence of int
-        Of the array (z, y, x).
+        Shape of the array (z, y, x).
     spacing : sequence of float
         Size of a voxel in mm, by axis.
     index : sequence of int

@@ -1,4 +1,4 @@
-"""Growth from the clicked voxel: which voxels join at which size of the region."""
+"""Growth from the clicked voxel: at which size of the region each voxel joins."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ SMALLEST_ML = 0.05
 """Volume of the smallest region."""
 
 FIRST = (25, 42)
-"""Levels to begin with: about 1 to 30 mL of a box of 8 cm."""
+"""Range of the initial level: about 1 to 30 mL in a box of 8 cm."""
 
 DIFFERENT = 2.0
-"""Unlikeness of what plainly isn't the clicked tissue."""
+"""Unlikeness of what is clearly not the clicked tissue."""
 
 STEADY = 0.05
-"""Effort of a step of 1 mm where nothing is unlike; keeps the growth even."""
+"""Effort of a step of 1 mm through the same tissue; keeps the growth even."""
 
 EDGE_MM = 2.0
-"""How far a region may go into what is a mixture of it and of what lies beyond."""
+"""How far a region may extend into a mixture of itself and the surroundings."""
 
 BEYOND_MM = 4.0
-"""Where to look for what lies beyond."""
+"""How far away to look for the surroundings."""
 
 
 def efforts(unlike: np.ndarray, spacing: np.ndarray, index: Sequence[int]) -> np.ndarray:
-    """Effort of the easiest way from the clicked voxel to each other one, (z, y, x).
+    """Effort of the easiest path from the clicked voxel to each other one, (z, y, x).
 
-    A step costs the square of the unlikeness, so the region fills what is alike before it leaks.
+    A step costs the square of the unlikeness, so the region fills similar tissue before it leaks.
     """
     speed = sitk.GetImageFromArray((1 / (STEADY + unlike**2)).astype(np.float32))
     speed.SetSpacing([float(size) for size in spacing[::-1]])
@@ -44,9 +44,9 @@ def efforts(unlike: np.ndarray, spacing: np.ndarray, index: Sequence[int]) -> np
 def with_edges(
     effort: np.ndarray, voxels: np.ndarray, spacing: Sequence[float], clicked: float
 ) -> np.ndarray:
-    """Let voxels at the edge join with their neighbors if they are more of it than of the rest.
+    """Let voxels at the edge join with their neighbors if they resemble the region more.
 
-    A mixture of the clicked tissue and what lies beyond belongs to the nearer of the two.
+    A mixture of the clicked tissue and the surroundings belongs to the more similar of the two.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def with_edges(
 
 
 def levels_of(effort: np.ndarray, voxel_ml: float) -> np.ndarray:
-    """The level at which each voxel joins: even steps of the logarithm of the volume.
+    """The level at which each voxel joins: even steps in the logarithm of the volume.
 
     Returns
     -------
@@ -80,14 +80,14 @@ def levels_of(effort: np.ndarray, voxel_ml: float) -> np.ndarray:
 
 
 def first_level(joins: np.ndarray, unlike: np.ndarray) -> int:
-    """The level to begin with: the last one before what joins is `DIFFERENT`.
+    """The initial level: the last one before the joining voxels are `DIFFERENT`.
 
     Parameters
     ----------
     joins : ndarray of uint8, (z, y, x)
         From `levels_of`.
     unlike : ndarray of float32, (z, y, x)
-        How unlike the clicked tissue each voxel is.
+        Unlikeness of each voxel.
     """
     present = np.unique(joins)
     levels = present[(FIRST[0] <= present) & (present <= FIRST[1])]
@@ -98,6 +98,6 @@ def first_level(joins: np.ndarray, unlike: np.ndarray) -> int:
 
 
 def _window(spacing: Sequence[float], millimeters: float) -> list[int]:
-    """Voxels across a window that reaches so far, at least to the nearest neighbors."""
+    """Size in voxels of a window that reaches so far, at least to the nearest neighbors."""
     reach = max(millimeters, min(spacing))
     return [1 + 2 * int(reach // size) for size in spacing]

@@ -1,4 +1,4 @@
-"""Nested regions, from small to large; known also where torch is not."""
+"""Nested regions, from small to large; needs no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from ..lung.block_grid import Box
 
 LEVELS = 60
-"""Sizes to choose from."""
+"""Number of sizes to choose from."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class Regions:
     Attributes
     ----------
     box : tuple of slice
-        Where they lie in the array that was clicked.
+        Their place in the clicked array.
     joins : ndarray of uint8, (z, y, x)
         The level, 1 to `LEVELS`, at which each voxel of the box joins.
     level : int
-        The one to begin with.
+        The initial level.
     """
 
     box: Box
@@ -36,7 +36,7 @@ class Regions:
         return self.joins <= (self.level if level is None else level)
 
     def on(self, shape: Sequence[int], level: int | None = None) -> np.ndarray:
-        """The region in a mask of the shape of the array that was clicked."""
+        """The region as a mask of the shape of the clicked array."""
         whole = np.zeros(shape, bool)
         whole[self.box] = self.mask(level)
         return whole

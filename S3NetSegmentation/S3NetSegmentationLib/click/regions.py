@@ -1,4 +1,4 @@
-"""Nested regions around a click, each of which belongs together."""
+"""Nested regions around a click, each a coherent piece of tissue."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .nested import Regions
 from .unlikeness import unlikeness
 
 CLICK = NetworkSettings(channels=16, clusters=16, iterations=10)
-"""The network of a click: small, for it is fitted while the user waits."""
+"""The network for a click: small, because it is fitted while the user waits."""
 
 
 # A fit needs gradients, even if the caller has switched them off.
@@ -27,18 +27,18 @@ def regions_at(
     index: Sequence[int],
     settings: NetworkSettings = CLICK,
 ) -> Regions:
-    """The regions that belong together around a voxel, from small to large.
+    """Find the regions around a voxel, from small to large.
 
     Parameters
     ----------
     voxels : ndarray, (z, y, x)
-        Any scalar values: Hounsfield units, or those of MR.
+        Any scalar values, such as Hounsfield units or MR intensities.
     spacing : sequence of float
         Size of a voxel in mm, by axis of the array.
     index : sequence of int
         The clicked voxel (z, y, x).
     settings : NetworkSettings
-        Of the network that is fitted to the box around the click.
+        Settings of the network that is fitted to the box around the click.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def regions_at(
     if not np.isfinite(part).all():
         raise InputError("The values around the click are not all numbers; click elsewhere.")
     inside = [i - ends.start for i, ends in zip(index, found, strict=True)]
-    # The network sees slices, which are best where voxels are finest.
+    # The network sees slices, so they should lie in the plane with the finest resolution.
     through = int(np.argmax(spacing))
     order = [through, *(axis for axis in range(3) if axis != through)]
     ordered = part.transpose(order)
@@ -69,6 +69,6 @@ def regions_at(
 
 
 def warm_up() -> None:
-    """Do once what takes its time only at first."""
+    """Run once, because the first call is slow."""
     noise = np.random.default_rng(0).normal(size=(8, 24, 24))
     regions_at(noise, (3.0, 1.5, 1.5), (4, 12, 12))

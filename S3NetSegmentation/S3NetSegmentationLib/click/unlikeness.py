@@ -1,4 +1,4 @@
-"""How unlike the clicked tissue each voxel of a box is: by its intensity, and by the network."""
+"""How much each voxel of a box differs from the clicked tissue, by intensity and by network."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from ..s3net.settings import NetworkSettings
 from .box import ClickedBox, neighborhood
 
 WINDOWS = (3.0, 8.0)
-"""Half widths of the two windows that the network sees, in spreads of the clicked tissue."""
+"""Half widths of the network's two windows, in spreads of the clicked tissue."""
 
 FITTED_MM = (-10.0, 0.0, 10.0)
-"""Slices that the network is fitted to, from that of the click."""
+"""Positions of the slices that the network is fitted to, relative to the clicked slice."""
 
 FITTED_HALF_MM = 30.0
-"""How much of them, from the click; it then predicts the whole box."""
+"""Half width of the fitted part of these slices; the network then predicts the whole box."""
 
 CLICKED_MM = 3.0
-"""Radius of the neighborhood of the click once the noise has been taken out."""
+"""Radius of the neighborhood of the click after noise has been removed."""
 
 FLOW_STEPS, FLOW_STEP = 10, 0.0625
-"""Of the curvature flow that takes the noise out of the intensities and leaves the borders."""
+"""Parameters of the curvature flow, which removes noise and preserves borders."""
 
 CLIPPED = 20.0
-"""Spreads from the clicked tissue beyond which all is equally far."""
+"""Distance from the clicked tissue, in spreads, beyond which everything is equally far."""
 
 NETWORK_WEIGHT = 0.3
-"""Of the say of the network, beside the intensity."""
+"""Weight of the network relative to the intensity."""
 
 SCORES_MM = 1.2
-"""Smoothing of how likely each cluster is."""
+"""Standard deviation for smoothing the likelihood of each cluster."""
 
 MOST = 20.0
-"""By how much another cluster may be more likely, as an unlikeness."""
+"""Maximum unlikeness by the network."""
 
 LEAST_VOXELS = 50
-"""Of a cluster that counts."""
+"""Minimum size of a cluster that counts."""
 
 
 def unlikeness(box: ClickedBox, settings: NetworkSettings) -> np.ndarray:
-    """How unlike the clicked tissue each voxel is.
+    """How much each voxel differs from the clicked tissue.
 
     Parameters
     ----------
@@ -54,13 +54,13 @@ def unlikeness(box: ClickedBox, settings: NetworkSettings) -> np.ndarray:
     Returns
     -------
     ndarray of float32, (z, y, x)
-        About 0 where a voxel is the same, 1 a spread farther; at least 0.
+        About 0 for the same tissue, 1 at a distance of one spread; at least 0.
     """
     return by_intensity(box) + NETWORK_WEIGHT * by_network(box, settings)
 
 
 def by_intensity(box: ClickedBox) -> np.ndarray:
-    """Distance to the clicked intensity in spreads, once the noise has been taken out."""
+    """Distance to the clicked intensity in spreads, after noise has been removed."""
     reach = CLIPPED * box.spread
     clipped = np.clip(box.values, box.median - reach, box.median + reach)
     flow = sitk.CurvatureFlow(sitk.GetImageFromArray(clipped), FLOW_STEP, FLOW_STEPS)
@@ -70,10 +70,10 @@ def by_intensity(box: ClickedBox) -> np.ndarray:
 
 
 def by_network(box: ClickedBox, settings: NetworkSettings) -> np.ndarray:
-    """By how much another cluster is more likely than the clicked one; 0 where none is.
+    """How much more likely another cluster is than the clicked one; 0 where none is.
 
-    Where the network finds nothing to separate, it has no say; the user waits, so it isn't fitted
-    again.
+    It is 0 everywhere if the network finds nothing to separate; the user is waiting, so it is not
+    fitted again.
     """
     images = torch.from_numpy(_windowed(box))
     offsets = np.round(np.array(FITTED_MM) / box.spacing[0]).astype(int)
@@ -95,15 +95,15 @@ def by_network(box: ClickedBox, settings: NetworkSettings) -> np.ndarray:
 
 
 def _windowed(box: ClickedBox) -> np.ndarray:
-    """What the network sees, (z, windows, y, x), -1 to 1."""
+    """Input of the network, (z, windows, y, x), -1 to 1."""
     deviation = (box.values - box.median) / box.spread
     return np.stack([np.clip(deviation / half, -1, 1) for half in WINDOWS], 1)
 
 
 def _cluster_likelihoods(scores: np.ndarray, box: ClickedBox) -> np.ndarray:
-    """How likely each cluster is by its surroundings and by its intensity, (k, z, y, x).
+    """Likelihood of each cluster by its surroundings and its intensity, (k, z, y, x).
 
-    As in the assignment of clusters of lungs: log of a normal distribution beside the score.
+    As in the assignment of lung clusters: the score plus the log of a normal distribution.
     """
     half = WINDOWS[-1] * box.spread
     values = np.clip(box.values, box.median - half, box.median + half)

@@ -1,1 +1,1 @@
-"""How good a segmentation is, measured against a reference."""
+"""Quality of a segmentation, measured against a reference."""

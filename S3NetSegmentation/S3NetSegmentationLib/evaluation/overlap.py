@@ -1,4 +1,4 @@
-"""How well two masks overlap."""
+"""Overlap of two masks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def dice(prediction: np.ndarray, truth: np.ndarray) -> float:
-    """Dice score, 0 to 1; 1 where both masks are empty.
+    """Dice score, 0 to 1; 1 if both masks are empty.
 
     Parameters
     ----------

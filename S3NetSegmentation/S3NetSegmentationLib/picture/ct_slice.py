@@ -28,7 +28,7 @@ def segment_ct_picture(
     Parameters
     ----------
     picture : ndarray, (y, x) or (y, x, 3)
-        An axial slice, the patient's front up; three channels only where all are the same.
+        An axial slice with the patient's front up; three channels only if all are equal.
     settings : Settings, optional
         Default: the preset ``"lung-ct"``.
     at, on_progress, is_cancelled
@@ -41,11 +41,11 @@ def segment_ct_picture(
     FitError
         If every fit diverged or ended in one cluster.
     Cancelled
-        If `is_cancelled` answered true.
+        If `is_cancelled` returned true.
     """
     picture = checked_picture(picture, at)
     if np.ptp(picture, axis=-1).max() > 0:
-        raise InputError("This picture has colors, a CT slice has none; try the preset skin.")
+        raise InputError("This picture has colors, but a CT slice has none; try the preset skin.")
     scan = slice_as_scan(picture[..., 0])
     found = segment_lungs(scan, settings, on_progress=on_progress, is_cancelled=is_cancelled)
     clusters = found.cluster_array[0]

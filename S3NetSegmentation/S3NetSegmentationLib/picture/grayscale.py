@@ -13,60 +13,59 @@ from ..lung.levels import AERATED_HU, AIR_OR_LUNG_HU, LUNG_HU, SOFT_TISSUE_HU
 from .view import best_split, bright_surround, scanner_view
 
 BODY_WIDTH_MM = 350.0
-"""Of an adult's chest, from side to side without the arms; a picture does not tell the size of its
-pixels. Typical, not measured."""
+"""Width of an adult's chest without the arms, since a picture has no pixel size. Typical, not
+measured."""
 
 THICKNESS_MM = 5.0
-"""That a slice is taken to be thick: usual for chests that are stored to look at; not measured."""
+"""Assumed thickness of a slice: usual for chests that are stored for viewing; not measured."""
 
 MIN_GRAY = -500
-"""No picture has values below this one; a slice that has them is in Hounsfield units. Pictures
-start at 0, or at -1 where they are scaled, and air in Hounsfield units is -1000."""
+"""No picture has values below this; a slice that does is in Hounsfield units. Pictures start at 0,
+or at -1 if they are scaled, and air is -1000 HU."""
 
 MIN_BODY_SHARE = 0.05
-"""Of a slice that the body fills, at least; in the 142 slices of the evaluation images
-it fills 0.37 to 0.93."""
+"""Minimum share of a slice that the body fills; in the 142 slices of the evaluation images, it
+fills 0.37 to 0.93."""
 
 SMOOTHING_MM = 2.0
-"""Millimeters, a standard deviation: noise that enhanced contrast makes as strong as the contrast
-of fat and muscle is gone, and the body is in one piece.
-Not measured."""
+"""Standard deviation in millimeters. It removes noise that contrast enhancement has made as strong
+as the contrast of fat and muscle, and leaves the body in one piece. Not measured."""
 
 CUT_SHARE = 0.5
-"""Share of what is dark that has the same darkest gray, from which on the window cuts the grays of
-air and lung: then fat may be nearer to them than to muscle, and all that is brighter is
+"""If more than this share of the dark pixels has the same darkest gray, the window has cut off the
+grays of air and lung: then fat may be nearer to them than to muscle, and everything brighter is
 body. Not measured."""
 
 MIN_LUNG_MM = 6.0
-"""Millimeters: what is dark and wider may be lung; the chest wall begins beside it. Not
+"""Millimeters: dark parts wider than this may be lung; the chest wall begins beside them. Not
 measured."""
 
 RIM_MM = 6.0
-"""Millimeters beside lung and below the skin that tell nothing of the wall: gray is a mixture
-there. Not measured."""
+"""Millimeters beside lung and below the skin that are not representative of the wall, because gray
+is a mixture there. Not measured."""
 
 FAT_HU = -100
 """Hounsfield units of fat: -120 to -80."""
 
 FAT_PERCENT = 5
-"""Percent of the chest wall that is as dark as fat, or darker. In HU that are estimated without it,
-this is -120 to -10 in 18 slices, and -350 to -225 in the 54 whose contrast was enhanced.
-No plateau was measured."""
+"""Percentage of the chest wall that is as dark as fat, or darker. In Hounsfield units estimated
+without it, this is -120 to -10 in 18 slices, and -350 to -225 in the 54 with enhanced contrast. No
+plateau was measured."""
 
 BELOW_FAT_SHARE = 0.2
-"""Share of the way from the gray of fat to that of lung by which air and lung are darker than fat,
-at least. It matters where a window shows fat almost as dark as lung. Not measured."""
+"""Minimum share of the distance from the gray of fat to that of lung by which air and lung are
+darker than fat. It matters if a window shows fat almost as dark as lung. Not measured."""
 
 MIN_PICTURE_HU = -900
-"""Hounsfield units of the darkest pixel. A picture often shows lung as dark as air, so nothing is
-to count as gas; that is what is below -955, `GAS_MARGIN_HU` above air. By definition."""
+"""Hounsfield units of the darkest pixel. A picture often shows lung as dark as air, so nothing may
+count as gas, which is below -955 (`GAS_MARGIN_HU` above air). By definition."""
 
 
 def slice_as_scan(gray: np.ndarray) -> sitk.Image:
-    """A picture of a CT slice as a scan of one slice, in estimated Hounsfield units.
+    """Convert a picture of a CT slice to a scan of one slice, in estimated Hounsfield units.
 
-    The grays of lung, fat, and soft tissue give the scale. What was not scanned becomes as dark
-    as the darkest that was. A slice that has its Hounsfield units keeps them.
+    The grays of lung, fat, and soft tissue give the scale. Areas that were not scanned become as
+    dark as the darkest scanned pixel. A slice that has its Hounsfield units keeps them.
 
     Parameters
     ----------
@@ -76,7 +75,7 @@ def slice_as_scan(gray: np.ndarray) -> sitk.Image:
     Raises
     ------
     InputError
-        If there is no body in it.
+        If no body is found.
     """
     gray = gray.astype(np.float32)
     view = scanner_view(gray) & ~bright_surround(gray)
@@ -111,7 +110,7 @@ def _body(smooth: np.ndarray, view: np.ndarray, split: float, tissue: float) -> 
 
 
 def _chest_wall(body: np.ndarray, dark: np.ndarray, millimeters: float) -> np.ndarray:
-    """The body without what lies between, or close to, dark parts wide enough for lung."""
+    """The body without the space between and close to dark parts that are wide enough for lung."""
     half, rim = (max(1, round(size / millimeters)) for size in (MIN_LUNG_MM / 2, RIM_MM))
     wide = ndimage.binary_opening(dark, iterations=half)
     chest = spanned(wide, 0) & spanned(wide, 1)
@@ -122,10 +121,10 @@ def _chest_wall(body: np.ndarray, dark: np.ndarray, millimeters: float) -> np.nd
 def _hounsfield(
     gray: np.ndarray, smooth: np.ndarray, tissue: float, dark: np.ndarray, wall: np.ndarray
 ) -> np.ndarray:
-    """Hounsfield units by the grays of lung, of fat in the chest wall, and of soft tissue.
+    """Hounsfield units from the grays of lung, of fat in the chest wall, and of soft tissue.
 
-    The scale is even from lung to soft tissue, unless fat would come out too dark: then it is
-    steeper from fat on. The wall holds neither lung nor haze, whatever its grays.
+    The scale is linear from lung to soft tissue, unless fat would come out too dark: then it is
+    steeper from fat on. The wall contains neither lung nor haze, whatever its grays.
     """
     interior = ndimage.binary_erosion(dark)
     values = gray[interior if interior.any() else dark]

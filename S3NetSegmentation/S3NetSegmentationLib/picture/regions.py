@@ -9,27 +9,27 @@ from scipy.special import log_softmax, logsumexp
 from ..resampling import resized
 
 NOISE_GRAYS = 3.0
-"""Of 255: no region is more uniform than this, the noise of a photograph. Not measured."""
+"""Of 255: noise of a photograph; no region is more uniform than this. Not measured."""
 
 ROUNDS = 3
-"""How often the colors of the regions are estimated anew from the pixels that they won; more change
+"""How many times the colors of the regions are re-estimated from their pixels; more rounds change
 little. Not measured."""
 
 SMOOTHING_SHARE = 1 / 128
-"""Of the picture's longer side, the standard deviation over which colors are averaged: finer than
-that are hairs. By eye."""
+"""Standard deviation for averaging colors, as a share of the picture's longer side: hairs are
+finer. By eye."""
 
 MIN_REGION_PIXELS = 20
-"""That a variance is estimated from, at least; its standard error is then a third of it."""
+"""Minimum number of pixels for estimating a variance; its standard error is then a third of it."""
 
 
 def merged_regions(
     scores: np.ndarray, colors: np.ndarray, view: np.ndarray, count: int
 ) -> np.ndarray:
-    """Soft map of the `count` regions that a fit's clusters are merged to, from dark to bright.
+    """Soft map of the `count` regions that a fit's clusters are merged into, from dark to bright.
 
-    The two clusters whose union explains the colors worst off least are joined, until `count`
-    are left (Ward's criterion).
+    The two clusters whose union increases the variance of the colors least are joined, until
+    `count` are left (Ward's criterion).
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def merged_regions(
         Logits of one fit.
     colors : ndarray, (y, x, channels)
     view : ndarray of bool, (y, x)
-        What counts.
+        The part of the picture that counts.
     count : int
 
     Returns
@@ -74,14 +74,14 @@ def _cheapest_union(sizes: list[int], means: list[np.ndarray]) -> tuple[int, int
 
 
 def decide_regions(soft: np.ndarray, picture: np.ndarray, view: np.ndarray) -> np.ndarray:
-    """The region of every pixel, from the soft map and its own color.
+    """Decide the region of every pixel, from the soft map and the pixel's color.
 
     Parameters
     ----------
     soft : ndarray, (regions, y, x)
         Probabilities on a coarser grid over the same picture.
     picture : ndarray, (Y, X, channels)
-        Of 0 to 255.
+        Values of 0 to 255.
     view : ndarray of bool, (Y, X)
 
     Returns
@@ -102,7 +102,7 @@ def decide_regions(soft: np.ndarray, picture: np.ndarray, view: np.ndarray) -> n
 
 
 def _color_likelihood(values: np.ndarray, winners: np.ndarray, count: int) -> np.ndarray:
-    """Logarithm of how likely each pixel's color is in each region, (pixels, regions)."""
+    """Log likelihood of each pixel's color in each region, (pixels, regions)."""
     likelihood = np.full((len(values), count), -np.inf)
     for region in range(count):
         own = values[winners == region]

@@ -1,4 +1,4 @@
-"""What the segmentation of a picture yields, and choosing another region of it."""
+"""The result of segmenting a picture, and how to choose another region."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ..lung.clusters import checked_numbers
 from ..settings import PictureSettings, Settings
 
 MIN_REGION_SHARE = 0.01
-"""Of the view: a smaller region is nobody's choice. Not measured."""
+"""Of the view: smaller regions are never chosen. Not measured."""
 
 EDGE_PIXELS = 2
-"""From the edge of the view at which a piece touches it: the edge is blurred by as much."""
+"""Distance at which a piece touches the edge of the view, which is blurred by as much."""
 
 MIN_SPECK_SHARE = 0.05
 """Of the largest piece of the mask: smaller ones are specks. Not measured."""
@@ -33,7 +33,7 @@ class Region:
     color : tuple of float
         Mean of each channel, in the picture's own values.
     share : float
-        Of the view, 0 to 1.
+        Share of the view, 0 to 1.
     distance : float
         Mean distance of its pixels from the picture's center, in half diagonals.
     """
@@ -56,22 +56,22 @@ class PictureResult:
     Attributes
     ----------
     mask : ndarray of bool, (y, x)
-        What was looked for.
+        The region that was looked for.
     clusters : ndarray of uint8, (y, x)
-        0 outside the view, else the region's number; the numbers ascend with brightness.
+        0 outside the view, otherwise the region's number, which increases with brightness.
     table : tuple of Region
         One for each region, in the order of their numbers.
     chosen : tuple of int
-        The regions that the mask was made of; empty where nothing was found.
+        The regions that make up the mask; empty if nothing was found.
     settings : PictureSettings or Settings
-        What it was made with (the device resolved).
+        The settings used (with the actual device).
     timings : dict of str to float
         Seconds, ``"total"``.
     warnings : tuple of str
-        Sentences for the user; empty where nothing is wrong.
+        Sentences for the user; empty if nothing is wrong.
     quality : float
-        0 to 1, an estimate from the picture alone of how far the mask of the program's own choice
-        can be trusted; it stays what it is where other regions are chosen.
+        0 to 1, an estimate from the picture alone of how reliable the automatic choice is; it does
+        not change if other regions are chosen.
     """
 
     mask: np.ndarray
@@ -84,7 +84,7 @@ class PictureResult:
     quality: float
 
     def choose(self, numbers: Iterable[int]) -> PictureResult:
-        """The mask made anew of other regions.
+        """Make the mask from other regions.
 
         Raises
         ------
@@ -95,7 +95,7 @@ class PictureResult:
         return replace(self, mask=mask_of(self.clusters, chosen), chosen=chosen)
 
     def choose_at(self, x: int, y: int) -> PictureResult:
-        """The mask made anew of the piece that holds a pixel: of the mask, or else of a region.
+        """Make the mask from the piece at a pixel: a piece of the mask, or else of a region.
 
         Parameters
         ----------
@@ -112,7 +112,7 @@ class PictureResult:
             raise InputError(f"The point {x},{y} lies outside the picture of {width} x {height}.")
         number = int(self.clusters[y, x])
         if number == 0:
-            raise InputError(f"The point {x},{y} lies outside what can be seen in the picture.")
+            raise InputError(f"The point {x},{y} lies outside the visible part of the picture.")
         is_found = number in self.chosen and self.mask[y, x]
         pieces, _ = ndimage.label(self.mask if is_found else self.clusters == number)
         mask = ndimage.binary_fill_holes(pieces == pieces[y, x])
@@ -146,7 +146,7 @@ def describe_regions(clusters: np.ndarray, picture: np.ndarray) -> tuple[Region,
 
 
 def choose_region(table: tuple[Region, ...], choice: str) -> tuple[int, ...]:
-    """The region that lies most in the middle, or is the darkest or the brightest."""
+    """The most central, the darkest, or the brightest region."""
     large = [region for region in table if region.share >= MIN_REGION_SHARE]
     if not large:
         return ()
@@ -161,8 +161,8 @@ def choose_region(table: tuple[Region, ...], choice: str) -> tuple[int, ...]:
 def mask_of(clusters: np.ndarray, chosen: Iterable[int]) -> np.ndarray:
     """The chosen regions with their holes filled and without specks, (y, x) bool.
 
-    Where the largest piece lies free, pieces at the edge of the view are left out, too: it is
-    shaded there.
+    If the largest piece doesn't touch the edge of the view, which is shaded, pieces that do are
+    left out, too.
     """
     pieces, _ = ndimage.label(ndimage.binary_fill_holes(np.isin(clusters, list(chosen))))
     sizes = np.bincount(pieces.ravel())

@@ -1,4 +1,4 @@
-"""The whole path of a picture: fits, regions, and the one that is looked for."""
+"""The whole path of a picture: fits, regions, and the choice of a region."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from .result import PictureResult, choose_region, describe_regions, mask_of
 from .view import lens_view
 
 STAGES = {"Fitting": 0.95, "Deciding": 0.05}
-"""Share of each stage in the whole work."""
+"""Each stage's share of the run time."""
 
 MIN_PICTURE_PIXELS = 32
-"""Along each side of a picture that can be segmented; the smallest that were tried have 64."""
+"""Minimum size along each side of a picture; the smallest that were tried have 64."""
 
 MAX_DEVIATIONS = 3.0
-"""Standard deviations from the mean up to which the network sees colors; 99.7 % of a normal
-distribution."""
+"""Colors are clipped at this many standard deviations from the mean before the network sees them:
+99.7 % of a normal distribution."""
 
 MIN_AGREEMENT = 0.8
-"""Agreement of the fits, as Dice score, below which the user is to look. Chosen, not measured."""
+"""Agreement of the fits (Dice score) below which a warning is shown. Chosen, not measured."""
 
 DISAGREE = (
-    "Fits with different seeds do not agree on this picture; check the mask, or name a point "
-    "inside of what you look for."
+    "Fits with different seeds do not agree on this picture; check the mask, or choose a point "
+    "inside the region that you are looking for."
 )
 
 
-# A fit needs gradients, also where its caller has switched them off.
+# A fit needs gradients, even if the caller has switched them off.
 @torch.inference_mode(False)
 @torch.enable_grad()
 def segment_picture(
@@ -62,11 +62,11 @@ def segment_picture(
     settings : PictureSettings, optional
         Default: the preset ``"skin"``.
     at : tuple of int, optional
-        Column and row of a point inside what is looked for; overrides `choice`.
+        Column and row of a point inside the wanted region; overrides `choice`.
     on_progress : callable, optional
         Called with a `Progress` a few times a second.
     is_cancelled : callable, optional
-        Asked before each step; if it answers true, the work stops.
+        Called before each step; if it returns true, the work stops.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def segment_picture(
     FitError
         If every fit diverged or ended in one cluster.
     Cancelled
-        If `is_cancelled` answered true.
+        If `is_cancelled` returned true.
     """
     settings = settings or PictureSettings()
     start = time.perf_counter()
@@ -132,7 +132,7 @@ def checked_picture(picture: np.ndarray, at: tuple[int, int] | None) -> np.ndarr
         )
     picture = picture.astype(np.float32)
     if not np.isfinite(picture).all():
-        raise InputError("The picture holds values that are not numbers (NaN or infinite).")
+        raise InputError("The picture contains values that are not numbers (NaN or infinite).")
     if picture.min() == picture.max():
         raise InputError("Every pixel of the picture is the same; there is nothing to see.")
     if at is not None and not (0 <= at[0] < width and 0 <= at[1] < height):
@@ -169,9 +169,9 @@ def _to_bytes(picture: np.ndarray) -> np.ndarray:
 def _network_input(
     colors: np.ndarray, view: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What the network sees, (channels, y, x); colors and view on its grid.
+    """Input of the network, (channels, y, x), with colors and view on the same grid.
 
-    Outside the view the nearest colors inside go on: dark corners would be a region.
+    Outside the view, the nearest colors inside are repeated: dark corners would become a region.
     """
     zoom = min(1.0, size / max(view.shape))
     coarse = resized(colors, (zoom, zoom, 1))
@@ -198,7 +198,7 @@ def _decided(
 def _agreement(
     maps: list[np.ndarray], soft: np.ndarray, view: np.ndarray, chosen: tuple[int, ...]
 ) -> float:
-    """Mean Dice of each fit's chosen region and that of all fits together; 0 without one."""
+    """Mean Dice score of each fit's chosen region against that of all fits; 0 without one."""
     if not chosen:
         return 0.0
     index = chosen[0] - 1

@@ -1,4 +1,4 @@
-"""Which part of a picture was seen: inside the lens, inside the scanner's field of view."""
+"""The part of a picture that was imaged: inside a lens, inside a scanner's field of view."""
 
 from __future__ import annotations
 
@@ -7,37 +7,36 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 VIGNETTE_SHARE = 0.75
-"""Corners darker than this share of what lies inside the lens were not seen through it. Not
-measured."""
+"""Corners darker than this share of the area inside the lens are outside the lens. Not measured."""
 
 PADDED_SHARE = 0.3
-"""Corners that are below air by more than this share of the contrast of air and tissue are
-padding: scanners pad with values that no air has, such as -2000 HU, 1.0 below. Not measured."""
+"""Corners that are below air by more than this share of the contrast of air and tissue are padding:
+scanners pad with values far below air, such as -2000 HU, 1.0 below. Not measured."""
 
 FLAT_SHARE = 0.02
-"""Of the range of grays that differ within a surrounding, at most; noise and JPEG stay below it
-there, and not in a body. Flat from 0 to 0.08, in 45 variants of three slices and in 23
-pictures."""
+"""Maximum variation of gray within a margin, as a share of the range of grays; noise and JPEG stay
+below it in a margin, but not in a body. Plateau: 0 to 0.08, in 45 variants of three slices and in
+23 pictures."""
 
 DARK_SHARE = 0.1
-"""Of the range of grays from the darkest on: a surrounding that is as dark is like air, and does no
-harm. Flat from 0.02 to 0.3, in the same pictures."""
+"""Of the range of grays, from the darkest: a margin as dark as this is like air, and harmless.
+Plateau: 0.02 to 0.3, in the same pictures."""
 
 MIN_TISSUE_SHARE = 0.08
-"""Of the picture that tissue fills beside its surrounding, at least; else the surrounding itself is
-tissue, which a window may show as white as bone. Flat from 0.05 to 0.15, in the same pictures."""
+"""Minimum share of the picture that tissue fills beside the margin; otherwise the margin itself is
+tissue, which a window may show as white as bone. Plateau: 0.05 to 0.15, in the same pictures."""
 
 SURROUND_SHARE = 0.8
-"""Of the border of the picture that a surrounding touches, at least; bones touch less of it.
-Flat from 0.7 to 0.9, in the same pictures."""
+"""Minimum share of the border of the picture that a margin touches; bones touch less of it.
+Plateau: 0.7 to 0.9, in the same pictures."""
 
 VESSEL_SHARE = 0.03
-"""Of the picture's width: what is bright and not wider may be a vessel in a lung, or the border of
-one. Flat from 0.02 to 0.05, in the same pictures."""
+"""Of the picture's width: bright parts that are not wider may be a vessel in a lung, or its border.
+Plateau: 0.02 to 0.05, in the same pictures."""
 
 
 def lens_view(picture: np.ndarray) -> np.ndarray:
-    """The round view of a dermatoscope; everything where the corners are not dark.
+    """The round view of a dermatoscope; everything if the corners are not dark.
 
     Parameters
     ----------
@@ -55,7 +54,7 @@ def lens_view(picture: np.ndarray) -> np.ndarray:
 
 
 def scanner_view(gray: np.ndarray) -> np.ndarray:
-    """The round field of view of a scanner; everything where nothing is padded.
+    """The round field of view of a scanner; everything if nothing is padded.
 
     Parameters
     ----------
@@ -76,7 +75,7 @@ def scanner_view(gray: np.ndarray) -> np.ndarray:
 
 
 def bright_surround(gray: np.ndarray) -> np.ndarray:
-    """What around a picture is of one bright gray, such as the margin of a page.
+    """A margin of one bright gray around a picture, as on a page.
 
     Parameters
     ----------
@@ -85,7 +84,7 @@ def bright_surround(gray: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of bool, (y, x)
-        Nothing where it would leave no tissue.
+        Empty if it would leave no tissue.
     """
     tolerance = FLAT_SHARE * np.ptp(gray)
     bright = gray > gray.min() + DARK_SHARE * np.ptp(gray)
@@ -93,7 +92,7 @@ def bright_surround(gray: np.ndarray) -> np.ndarray:
     surround = _touching_border(flat & bright)
     if _border(surround).mean() < SURROUND_SHARE:
         return np.zeros_like(surround)
-    # The filters took its innermost pixels.
+    # The filters removed its innermost pixels.
     near = ndimage.binary_dilation(surround, np.ones((3, 3), bool))
     surround = near & (np.abs(gray - np.median(gray[surround])) <= tolerance)
     left = gray[~surround]
@@ -113,7 +112,7 @@ def _border(plane: np.ndarray) -> np.ndarray:
 
 
 def best_split(values: np.ndarray) -> float:
-    """The threshold that parts the values best in two (Otsu's)."""
+    """Otsu's threshold, which best separates the values into two classes."""
     otsu = sitk.OtsuThresholdImageFilter()
     otsu.SetNumberOfHistogramBins(256)
     otsu.Execute(sitk.GetImageFromArray(values.reshape(1, -1).astype(np.float64)))

@@ -241,7 +241,7 @@ def test_region_at_a_point(skin):
     assert result.choose_at(48, 8).chosen == (2,)
     with pytest.raises(InputError, match="outside the picture"):
         segment_picture(picture, SKIN, at=(96, 0))
-    with pytest.raises(InputError, match="can be seen"):
+    with pytest.raises(InputError, match="outside the visible part"):
         result.choose_at(0, 0)
 
 
