@@ -41,16 +41,16 @@ MAX_GROWTH = 1.6
 from 0.96 to 2.56."""
 
 SPARE_CM2 = 0.5
-"""Square centimeters that any branch may grow by, for a factor says little of few pixels. Flat from
-0.3 to 0.8."""
+"""Square centimeters that any branch may grow by, since a factor means little for a few pixels.
+Flat from 0.3 to 0.8."""
 
 AROUND_MM = (4.0, 8.0)
 """Millimeters from the lumen within the slices, beyond the wall: what surrounds an airway."""
 
 MAX_LUNG_AROUND, MAX_LUNG_AROUND_BRONCHUS = 0.3, 0.5
-"""Share of lung in what surrounds the uppermost `MIN_TRACHEA_MM` of an airway, at most: by itself,
-and at the tree of the trachea. On 17 scans it is 0.20 to 0.49 around bronchi, and 0.35 to 0.87
-around cysts and other tracks in lung."""
+"""Maximum share of lung around the uppermost `MIN_TRACHEA_MM` of an airway: if it is separate, and
+if it belongs to the tree of the trachea. On 17 scans it is 0.20 to 0.49 around bronchi, and 0.35 to
+0.87 around cysts and other tracks in lung."""
 
 TREE_MM = 30.0
 """Millimeters within the slices from the trachea or a main bronchus to other parts of the tree."""
@@ -85,7 +85,7 @@ def find_airways(
     some centimeters while it stays small. It is followed until each branch opens into the
     lung, which shows as a sudden growth of its area. It runs in tissue, as its bronchi do for
     the most part; cysts and bullae lie in lung, or apart from it in an apex. Bowel gas that
-    looks like an airway is found, too; it is no lung either.
+    looks like an airway is found, too; it isn't lung either.
 
     Parameters
     ----------

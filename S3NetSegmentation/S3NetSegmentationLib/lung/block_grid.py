@@ -31,14 +31,14 @@ def by_axis(values: Iterable[T]) -> tuple[T, T, T]:
 
 
 def extent(mask: np.ndarray) -> Box:
-    """The smallest box that holds a mask (z, y, x) that is not empty."""
+    """The smallest box that contains a mask (z, y, x), which must not be empty."""
     others = ((1, 2), (0, 2), (0, 1))
     found = [np.flatnonzero(mask.any(axes)) for axes in others]
     return by_axis(slice(int(each[0]), int(each[-1]) + 1) for each in found)
 
 
 def widened(box: Iterable[slice], margin: int) -> tuple[slice, ...]:
-    """A box with so many places more on each side; beyond the last it holds nothing."""
+    """A box extended by a margin on each side; it may extend beyond the end of an axis."""
     return tuple(slice(max(0, part.start - margin), part.stop + margin) for part in box)
 
 
@@ -81,7 +81,7 @@ class BlockGrid:
         return by_axis(math.ceil(n / b) for n, b in zip(self.shape, self.block, strict=True))
 
     def part(self, box: Iterable[slice]) -> tuple[BlockGrid, Box]:
-        """The blocks in a box as a grid of their own, and where their voxels lie on this one."""
+        """The blocks in a box as a separate grid, and the place of their voxels on this one."""
         fine = by_axis(
             slice(blocks.start * size, min(blocks.stop * size, count))
             for blocks, size, count in zip(box, self.block, self.shape, strict=True)

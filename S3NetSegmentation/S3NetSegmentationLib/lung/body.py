@@ -22,8 +22,8 @@ MIN_BODY_BEHIND = 0.1
 phantoms with walls of 4 to 8 mm has; what lies between the back and the table has none."""
 
 PADDING_HU = -1200
-"""Hounsfield units: no air is so dark, for it is -1000 and noise averages out on a coarse grid;
-what is darker was never scanned. Flat from -1300 to -1100."""
+"""Hounsfield units: air, which is -1000, is never so dark, since noise averages out on a coarse
+grid; anything darker was not scanned. Flat from -1300 to -1100."""
 
 PIXEL_BESIDE = ((0, 0), (1, 1), (1, 1))
 """A pixel more on each side of the slices."""
@@ -42,7 +42,7 @@ def body_mask(hounsfield: np.ndarray, spacing: tuple[float, float, float]) -> np
     Returns
     -------
     ndarray of bool, (z, y, x)
-        Empty where there is no tissue at all.
+        Empty if there is no tissue at all.
     """
     tissue = _largest(_open(hounsfield > AIR_OR_LUNG_HU, spacing), hounsfield > AIR_OR_LUNG_HU)
     if not tissue.any():
@@ -59,7 +59,7 @@ def body_mask(hounsfield: np.ndarray, spacing: tuple[float, float, float]) -> np
 def _lungs_in_thin_walls(
     hounsfield: np.ndarray, body: np.ndarray, spacing: tuple[float, float, float]
 ) -> np.ndarray:
-    """Lungs outside `body`, for the wall in front of them is as thin as a table, and this wall.
+    """Lungs outside `body`, because the wall before them is as thin as a table, with this wall.
 
     Tissue surrounds them within the slices, as it does the room's air above a table, and what is
     left of the body lies behind them.
@@ -103,7 +103,7 @@ def _largest(opened: np.ndarray, tissue: np.ndarray) -> np.ndarray:
 
 
 def field_of_view(hounsfield: np.ndarray) -> np.ndarray:
-    """What was scanned: all but the padding around the scanner's circle, and what mixes with it.
+    """The scanned area: all but the padding around the scanner's circle and its blurred edge.
 
     Parameters
     ----------

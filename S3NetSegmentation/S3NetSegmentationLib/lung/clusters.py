@@ -11,8 +11,8 @@ from .levels import AERATED_HU, AIR_HU
 from .scan import Scan
 
 MAX_CLUSTER_HU = 400
-"""Hounsfield units up to which, from air on, clusters are told apart by intensity; brighter is bone
-and contrast agent. No effect from 300 to 500."""
+"""Hounsfield units up to which clusters are distinguished by intensity, from air on; brighter
+voxels are bone and contrast agent. No effect from 300 to 500."""
 
 MIN_SPREAD_HU = 40
 """Hounsfield units, a standard deviation: no cluster is narrower than the noise of a scan. No
@@ -83,7 +83,7 @@ def assign_clusters(
 
 
 def split_mixed_clusters(labels: np.ndarray, scan: Scan) -> np.ndarray:
-    """Split the clusters that hold both lung and tissue, by intensity.
+    """Split the clusters that contain both lung and tissue, by intensity.
 
     A network that has few thin lungs to learn from puts them into one cluster with the borders
     of everything else.
@@ -108,7 +108,7 @@ def split_mixed_clusters(labels: np.ndarray, scan: Scan) -> np.ndarray:
 
 
 def order_clusters(labels: np.ndarray, scan: Scan) -> np.ndarray:
-    """Number the clusters from dark to bright; those that hold next to nothing join the others.
+    """Number the clusters from dark to bright; nearly empty ones join the others.
 
     Parameters
     ----------

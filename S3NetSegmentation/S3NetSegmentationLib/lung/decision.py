@@ -43,9 +43,9 @@ VESSEL_RADIUS_MM = 7.5
 wider. Flat from 4.5 to 12."""
 
 MAX_VESSELS_CM2 = 7.0
-"""Square centimeters: what lung surrounds within a slice and is no larger, 3 cm across, is a bundle
-of vessels. A larger one is the dome of the liver or what lies between lungs that touch, unless lung
-surrounds it on all sides. Flat from 4.2 to 11.2."""
+"""Square centimeters: a part that lung surrounds within a slice, up to this size (3 cm across), is
+a bundle of vessels. A larger one is the dome of the liver or what lies between lungs that touch,
+unless lung surrounds it on all sides. Flat from 4.2 to 11.2."""
 
 BAND_PIXELS = 2
 """Pixels of the working grid on each side of the boundary in which the intensity decides: so far
@@ -178,9 +178,9 @@ def _remove_lumen(decided: np.ndarray, scan: Scan) -> None:
 
 
 def _keep_picks(decided: np.ndarray, picks: np.ndarray, sides: np.ndarray, scan: Scan) -> None:
-    """Let what was picked be as it was picked, in place.
+    """Restore the user's picks, in place.
 
-    What is as dark as lung keeps the border that its intensity gives it.
+    Voxels as dark as lung keep the border that their intensity gives them.
     """
     kept = picks * ((picks == GIVEN_BACK) | (scan.hounsfield > AIR_OR_LUNG_HU))
     if not kept.any():
@@ -237,10 +237,10 @@ def _close(lung: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
 
 
 def _border_levels(lungs: np.ndarray, scan: Scan, border: float) -> tuple[float, float] | None:
-    """Hounsfield units from which on a voxel at the border is no lung: thin, and thick.
+    """Hounsfield units from which a voxel at the border is not lung: for thin and for thick parts.
 
-    They lie between the medians on the two sides of the boundary, of which the pixels
-    right beside it, mixtures of both, say nothing. None where nothing lies beyond.
+    They lie between the medians on the two sides of the boundary, without the pixels right beside
+    it, which are mixtures of both. None if nothing lies beyond.
     """
     part, inside, _ = scan.around(lungs, BAND_PIXELS + 1)
     lungs = lungs[inside]
@@ -267,8 +267,8 @@ def _decide_boundary(
 ) -> np.ndarray:
     """Decide each voxel near the boundary by its intensity.
 
-    Lung that is hazy, as it often is at the back of a patient who lies, is brighter than the first
-    of the levels, but thicker than a mixture.
+    Hazy lung, frequent at the back of a patient who lies down, is brighter than the first level,
+    but thicker than a mixture.
     """
     if levels is None:
         return scan.paste(sides)

@@ -33,7 +33,7 @@ REGIONS = {
 """Where the lungs are measured: keys and names. The thirds of both lungs are those of each."""
 
 WHOLE = ("right", "left", "both")
-"""Those of `REGIONS` that are no thirds."""
+"""The `REGIONS` that are not thirds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +133,7 @@ class Quantity:
     name, unit : str
         For people; the unit is one of `UNITS`.
     definition, source : str
-        What exactly is measured, and who has introduced it; no source where that needs none.
+        What exactly is measured, and who introduced it; no source if none is needed.
     compute : callable
         Its value for a `Distribution` that is not empty.
     code : Code
@@ -158,7 +158,7 @@ class Quantity:
         return f"{self.name} ({self.unit})"
 
     def text(self, value: float | None) -> str:
-        """A value with as many digits as make sense; empty where there is none."""
+        """A value with as many digits as make sense; empty if there is none."""
         if value is None or np.isnan(value):
             return ""
         return f"{value:.{1 if self.unit == '%' else 0}f}"
@@ -272,7 +272,7 @@ QUANTITIES = (
 
 _FEW = ("volume_ml", "mass_g", "mean_hu", "laa950_percent", "haa_percent")
 BRIEF = tuple(quantity for quantity in QUANTITIES if quantity.key in _FEW)
-"""Those that are shown where there is little room."""
+"""The quantities that are shown where space is limited."""
 
 
 def quantities_of(region: Distribution) -> dict[str, float]:

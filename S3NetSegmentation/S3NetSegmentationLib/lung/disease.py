@@ -1,4 +1,4 @@
-"""Lung that a disease fills in part, for the network takes it for tissue."""
+"""Lung that a disease fills in part, which the network takes for tissue."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BESIDE_MM = 4.0
 6."""
 
 LEAST_WEIGHT = 0.02
-"""Of lung within that reach; where there is less, nothing is known of it. Not measured."""
+"""Minimum weight of lung within that reach; with less, nothing is known about it. Not measured."""
 
 BORDER_PIXELS = 2
 """Pixels by which the border of dense lung may move out. Flat from 1 to 3."""

@@ -1,4 +1,4 @@
-"""What is known of the lungs once they are decided: figures, quality, and where to look."""
+"""What is known about the lungs once they are decided: figures, quality, and slices to check."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class LungFigures:
     Attributes
     ----------
     numbers : dict of str to dict of str to float
-        Volume, mass, intensities and shares, as of `densitometry`; for example
+        Volume, mass, intensities, and shares, as in `densitometry`; for example
         ``numbers["right"]["volume_ml"]``.
     quality : float
         How far the lungs can be trusted, estimated from the scan alone, 0 to 1.
@@ -86,7 +86,7 @@ def measure(
 
 
 def _unlikely_volume(numbers: Numbers, length: float) -> list[str]:
-    """What to say of lungs that are larger or smaller than anyone's."""
+    """A sentence about lungs that are impossibly large or small."""
     volume = numbers["both"]["volume_ml"]
     if volume > MAX_LUNG_ML:
         return [
@@ -107,7 +107,7 @@ def _large_gaps(
     order: AxialOrientation,
     count: int,
 ) -> list[str]:
-    """What speaks against the lungs as a whole."""
+    """Doubts about the lungs as a whole."""
     sentences = []
     for volume, inside in pieces:
         where = np.zeros(count, bool)

@@ -24,7 +24,7 @@ THIRDS = ("lower", "middle", "upper")
 
 
 def sentences(lungs: np.ndarray, scan: Scan, order: AxialOrientation) -> Iterator[str]:
-    """What was left out beside the lungs, a sentence each.
+    """What was left out beside the lungs, in one sentence each.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def _findings(lungs: np.ndarray, scan: Scan) -> Iterator[tuple[slice, str]]:
 
 
 def _place(piece: np.ndarray, lungs: np.ndarray) -> str:
-    """The third of the lung that a piece lies beside; empty where it lies beside none."""
+    """The third of the lung that a piece lies beside; empty if there is none."""
     touched = lungs[ndimage.binary_dilation(piece, NEIGHBORS, BESIDE_PIXELS)]
     counts = np.bincount(touched, minlength=max(LUNG_NAMES) + 1)
     side = max(LUNG_NAMES, key=lambda label: counts[label])

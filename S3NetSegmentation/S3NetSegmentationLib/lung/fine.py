@@ -18,7 +18,7 @@ SMOOTHING_MM = 1.5
 
 @dataclass(frozen=True)
 class FineScan:
-    """What the steps after the network look at. Arrays are (z, y, x) in axial order.
+    """The input of the steps after the network. Arrays are (z, y, x) in axial order.
 
     Attributes
     ----------

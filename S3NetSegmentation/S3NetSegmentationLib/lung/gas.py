@@ -35,9 +35,9 @@ RIM_PIXELS = 2
 
 
 def is_gas(hounsfield: np.ndarray, piece: np.ndarray, air: float, small: bool) -> bool:
-    """Whether a piece of what was taken for lung holds plain air.
+    """Whether a piece that was taken for lung contains nothing but air.
 
-    The rim of a small piece is a mixture of air and wall, so that only its darkest part tells.
+    The rim of a small piece is a mixture of air and wall, so only its darkest part counts.
     A large piece must be air throughout, since emphysema is dark in part.
 
     Parameters
@@ -58,13 +58,13 @@ def is_gas(hounsfield: np.ndarray, piece: np.ndarray, air: float, small: bool) -
 def bowel_gas(lungs: np.ndarray, scan: Scan) -> np.ndarray:
     """Gas that touches the lungs, with its rim: air with nothing in it, low down, in a wall.
 
-    What surrounds a bulla is lung, for the most part, and emphysema also holds vessels. A scan
-    that cuts the gas at both ends tells too little.
+    A bulla is surrounded mostly by lung, and emphysema also contains vessels. A scan that cuts the
+    gas at both ends shows too little of it.
 
     Parameters
     ----------
     lungs : ndarray of bool, (z, y, x)
-        What was taken for lung, on the working grid.
+        The lungs so far, on the working grid.
     scan : Scan
 
     Returns

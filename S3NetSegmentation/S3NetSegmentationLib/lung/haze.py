@@ -23,7 +23,7 @@ def find_haze(lungs: np.ndarray, fine: FineScan) -> np.ndarray:
     Parameters
     ----------
     lungs : ndarray of bool, (z, y, x)
-        What was decided so far, on the grid of `fine`.
+        The lungs so far, on the grid of `fine`.
     fine : FineScan
 
     Returns
@@ -53,9 +53,9 @@ def _slope(hazy: np.ndarray, lungs: np.ndarray) -> np.ndarray:
 
 
 def single(mask: np.ndarray) -> np.ndarray:
-    """What of a mask (z, y, x) goes on in neither of the slices above and below.
+    """The part of a mask (z, y, x) that continues neither in the slice above nor below.
 
-    A dome that ends in a slice is a wide mixture, but in no other slice at the same place.
+    A dome that ends in a slice is a wide mixture there, but in no other slice.
     """
     single = mask.copy()
     single[1:] &= ~mask[:-1]
@@ -64,7 +64,7 @@ def single(mask: np.ndarray) -> np.ndarray:
 
 
 def opened(mask: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """What of a mask (y, x) a block of so many pixels fits into; far faster than scipy's."""
+    """Binary opening of a mask (y, x) with a block of pixels; far faster than SciPy's."""
     fits = mask
     for _ in range(rows - 1):
         fits = fits[1:] & fits[:-1]

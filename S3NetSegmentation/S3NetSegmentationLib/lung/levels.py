@@ -24,5 +24,5 @@ SOFT_TISSUE_HU = 40
 """Muscle and blood without contrast agent: 30 to 60. Flat from 24 to 64."""
 
 GAS_MARGIN_HU = 45
-"""Hounsfield units about the air around the patient that still are air. Bowel gas is air and
-nothing else; lung, however emphysematous, also holds vessels and walls. No effect from 27 to 72."""
+"""Hounsfield units above the air around the patient that still count as air. Bowel gas is nothing
+but air; lung, however emphysematous, also contains vessels and walls. No effect from 27 to 72."""

@@ -1,4 +1,4 @@
-"""Dense lung at the ribs: what holds air between aerated lung and the wall of the chest."""
+"""Dense lung at the ribs: it lies between aerated lung and the chest wall, and contains air."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .haze import opened
 from .rib_cage import inner_wall, rays_from_middle
 
 SOLID_MM = 4.0
-"""Millimeters: what is thinner is no aerated lung, but air in the bronchi of dense lung. At 3.2,
+"""Millimeters: thinner parts are not aerated lung, but air in the bronchi of dense lung. At 3.2,
 the same within 0.0004 Dice; 5 takes 64 mL more of an infection in."""
 
 MIN_DEPTH_MM = 6.0
@@ -51,13 +51,13 @@ def find_pockets(lungs: np.ndarray, fine: FineScan) -> np.ndarray:
 
     The lung reaches the wall of the chest everywhere, but for a layer that is nearly equally thin
     in one patient. Where it ends earlier, and reaches the wall all around, something lies between
-    them: lung that a disease fills, if it holds air. Fluid and masses, which hold none, are not
-    taken in.
+    them: lung that a disease fills, if it contains air. Fluid and masses, which contain none, are
+    not included.
 
     Parameters
     ----------
     lungs : ndarray of bool, (z, y, x)
-        What was decided so far, on the grid of `fine`.
+        The lungs so far, on the grid of `fine`.
     fine : FineScan
 
     Returns
@@ -98,7 +98,7 @@ def find_pockets(lungs: np.ndarray, fine: FineScan) -> np.ndarray:
 
 
 def _is_lung(filled: np.ndarray, solid: np.ndarray, values: np.ndarray) -> bool:
-    """Whether a pocket is darker than muscle, and holds air."""
+    """Whether a pocket is darker than muscle and contains air."""
     # Beside the lung a pixel is a mixture.
     own = values[filled & ~ndimage.binary_dilation(solid, CROSS, MIXED_PIXELS)]
     return bool(

@@ -15,8 +15,8 @@ from .scan import Scan
 Areas = TypeVar("Areas", float, np.ndarray)
 
 MIN_BRIGHT_HU = -200
-"""Hounsfield units, a little below fat (-100): what is brighter is no air-filled lung but a vessel,
-or a disease. Flat from -250 to -200."""
+"""Hounsfield units, a little below fat (-100): anything brighter is not air-filled lung but a
+vessel or a disease. Flat from -250 to -200."""
 
 DOUBTFUL_QUALITY = 0.85
 """Quality of a slice below which the user is to look at it. Chosen: the chests that were measured
@@ -56,7 +56,7 @@ class Quality:
     Attributes
     ----------
     score : float
-        0 to 1; an estimate of the Dice score. 0 where there are no lungs.
+        0 to 1; an estimate of the Dice score. 0 if there are no lungs.
     slices : ndarray of float, (z,)
         The same for each axial slice from inferior to superior; NaN without lung.
     doubtful : ndarray of bool, (z,)

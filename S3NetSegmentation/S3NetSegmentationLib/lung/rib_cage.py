@@ -28,7 +28,7 @@ MAX_STEP_MM = 6.0
 No effect from 4.8 to 7.5."""
 
 LEAST_RIBS = 0.02
-"""Weight of ribs in reach of that smoothing; where there is less, the wall is not known. No effect
+"""Minimum weight of ribs within reach of that smoothing; with less, the wall is unknown. No effect
 from 0.016 to 0.025."""
 
 
@@ -107,13 +107,12 @@ def rays_from_middle(lungs: np.ndarray, spacing: tuple[float, float, float]) -> 
 def inner_wall(outer: np.ndarray, fine: FineScan, rays: Rays) -> np.ndarray:
     """Distance of the inner wall of the rib cage along each ray.
 
-    A slice shows the wall where it cuts a rib; between the ribs, the wall goes smoothly from one
-    to the next.
+    A slice shows the wall where it cuts a rib; between the ribs, the wall is interpolated smoothly.
 
     Parameters
     ----------
     outer : ndarray, (z, RAYS)
-        Where the lung ends on each ray; 0 where there is none, and no wall is looked for.
+        Where the lung ends on each ray; 0 where there is none: no wall is looked for there.
     fine : FineScan
     rays : Rays
 

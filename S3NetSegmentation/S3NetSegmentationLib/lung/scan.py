@@ -57,14 +57,14 @@ ASIDE_PIXELS = 2
 
 @dataclass(frozen=True)
 class Scan:
-    """What is known of a scan before any cluster. Arrays are (z, y, x) in axial order.
+    """What is known about a scan before clustering. Arrays are (z, y, x) in axial order.
 
     Attributes
     ----------
     grid : BlockGrid
         The working grid over the whole scan.
     box : tuple of slice
-        Part of the working grid, all slices, that holds the body.
+        Part of the working grid, all slices, that contains the body.
     spacing : tuple of float
         Of the working grid in mm, (z, y, x).
     hounsfield : ndarray of float32
@@ -134,7 +134,7 @@ class Scan:
         return matrix
 
     def around(self, mask: np.ndarray, margin: int) -> tuple[Scan, Box, Box]:
-        """The part of the scan that holds a mask; work on it costs the less for it.
+        """The part of the scan around a mask, on which work is faster.
 
         Parameters
         ----------
@@ -146,7 +146,7 @@ class Scan:
         Returns
         -------
         Scan
-            With a grid of its own; its lumen is still that of the whole scan.
+            With its own grid; its lumen is still that of the whole scan.
         tuple of slice
             Where its pixels lie inside `box`.
         tuple of slice
@@ -172,7 +172,7 @@ class Scan:
         return part, inside, fine
 
     def to_arrays(self) -> tuple[dict, dict[str, np.ndarray]]:
-        """What JSON can hold, and the arrays by name."""
+        """A description as JSON, and the arrays by name."""
         description = {
             "shape": self.grid.shape,
             "block": self.grid.block,
@@ -261,7 +261,7 @@ def prepare(hounsfield: np.ndarray, spacing: tuple[float, float, float], working
     Raises
     ------
     InputError
-        If there is no body, or next to nothing of it.
+        If there is no body, or almost none.
     """
     grid = _working_grid(hounsfield, spacing, working_size)
     working = grid.down(hounsfield)
@@ -302,7 +302,7 @@ def _working_grid(
 
 
 def _check_size(shape: tuple[int, int, int]) -> None:
-    """Refuse axial slices of too few pixels, as of a single coronal slice."""
+    """Refuse axial slices with too few pixels, as from a single coronal slice."""
     if min(shape[1:]) < MIN_SIDE_PIXELS:
         raise InputError(
             "The axial slices of this volume show too little of a body; choose more of the chest, "

@@ -14,7 +14,7 @@ CITATION = (
 )
 
 WITHOUT_EFFECT = {"seed", "device", "gpu_memory_gb"}
-"""Settings that are said anyway, or that decide where the work is done and not what comes out."""
+"""Settings that are mentioned anyway, or that affect where the work runs and not the result."""
 
 
 def report_text(numbers: Numbers, edited: Collection[str] = ()) -> str:
@@ -46,7 +46,7 @@ def methods_text(settings: Settings, edited: Collection[str] = ()) -> str:
     Parameters
     ----------
     settings : Settings
-        What they were segmented with.
+        The settings used.
     edited : collection of str
         Names of the lungs that were edited by hand.
     """

@@ -15,8 +15,8 @@ MAX_EROSION_MM = 30.0
 are thin. No effect from 18 to 48."""
 
 MIN_LUNG_SHARE = 0.1
-"""Share of the lungs that a part must have to be a lung of its own, and not a lobe's tip; the left
-lung has some 45 % in health. No effect from 0.06 to 0.16."""
+"""Minimum share of the lungs for a part to be a separate lung, and not the tip of a lobe; the left
+lung has about 45 % in healthy people. No effect from 0.06 to 0.16."""
 
 BONE_HU = 200
 """Hounsfield units of bone, at least; the spine is the most of it. No effect from 100 to 300."""
@@ -35,7 +35,7 @@ would give up to 57 mL to the wrong lung; one at 17 mm has to be mended."""
 
 
 def right_and_left(lungs: np.ndarray, scan: Scan, leftward: np.ndarray) -> np.ndarray:
-    """Label the right and the left lung, also where they touch.
+    """Label the right and the left lung, even where they touch.
 
     Parameters
     ----------
@@ -76,11 +76,11 @@ def right_and_left(lungs: np.ndarray, scan: Scan, leftward: np.ndarray) -> np.nd
 def _mend_slivers(
     sides: np.ndarray, pieces: np.ndarray, leftward: np.ndarray, middle: float
 ) -> None:
-    """Give slivers at the edge of the field of view to the lung of which it shows no more.
+    """Give slivers at the edge of the field of view to the lung that lies beyond it.
 
-    A box around the right lung also holds a little of the left one, cut by the left edge, while
-    the spine, which would tell, may lie behind that edge. Where both lungs touch, the sliver is
-    what lies between the middle and the edge.
+    A box around the right lung also contains a little of the left one, cut by the left edge, while
+    the spine, which would separate them, may lie outside the box. Where both lungs touch, the
+    sliver is what lies between the middle and the edge.
     """
     sizes = np.bincount(pieces.ravel())
     least = MIN_LUNG_SHARE * sizes[1:].sum()
@@ -103,8 +103,8 @@ def _mend_slivers(
 def _midline(scan: Scan, leftward: np.ndarray, pieces: np.ndarray) -> float:
     """Position of the spine toward the patient's left, in mm; without bones that of the body.
 
-    The spine also tells the side where the field of view holds only one lung. Where there are
-    two, it lies between them; in a thin scan the ribs may hold more bone.
+    The spine also shows the side if the field of view contains only one lung. If there are two, it
+    lies between them; in a thin scan, the ribs may contain more bone.
     """
     bone = scan.body & (scan.hounsfield > BONE_HU)
     between = _between_lungs(leftward, pieces)
@@ -123,10 +123,10 @@ def _midline(scan: Scan, leftward: np.ndarray, pieces: np.ndarray) -> float:
 
 
 def _between_lungs(leftward: np.ndarray, pieces: np.ndarray) -> tuple[float, float] | None:
-    """From where to where the middle of the body can be; None where that can't be told.
+    """The range in which the middle of the body lies; None if it is unknown.
 
-    It can where the two largest pieces lie side by side, for the most part; those of one lung
-    lie above or behind one another.
+    It is known if the two largest pieces lie mostly side by side; pieces of one lung lie above or
+    behind one another.
     """
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
@@ -151,13 +151,13 @@ def split_touching_lungs(
     spacing: tuple[float, float, float],
     beside: list[tuple[int, int]],
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """The right and the left lung in one piece; None where it is one lung.
+    """The right and the left lung in one piece; None if it is one lung.
 
     The piece is eroded step by step until it falls into two large parts on either side of the
     midline; the rest goes to the part that is nearer through the lung. `beyond` is the
     position beyond the midline toward the patient's left, in mm.
     """
-    # Slices much thinner than the pixels are wide tell nothing more.
+    # Slices much thinner than the pixels add no information.
     skip = max(1, int(min(spacing[1:]) / spacing[0]))
     whole, piece, beyond = piece, piece[::skip], beyond[::skip]
     spacing = (skip * spacing[0], *spacing[1:])

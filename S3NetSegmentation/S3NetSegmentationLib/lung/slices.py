@@ -9,11 +9,11 @@ from .scan import Scan
 
 WIDE_WINDOW_HU, GAS_WINDOW_HU = 200, -700
 """Hounsfield units: upper ends of the windows of the image's two channels, from air on: one that
-holds everything, and one that tells gas in the bowel, trachea and lung apart. The first has no
+contains everything, and one that separates gas in the bowel, trachea, and lung. The first has no
 effect from 100 to 300, the second is flat from -800 to -600."""
 
 BODY_WEIGHT = 0.1
-"""What a voxel of tissue counts for a slice to be fitted, where one of air or lung counts 1. Not
+"""Weight of a voxel of tissue in the choice of slices to fit; air and lung have weight 1. Not
 measured."""
 
 

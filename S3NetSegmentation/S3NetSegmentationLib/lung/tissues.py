@@ -1,4 +1,4 @@
-"""The few tissues that a person can tell apart, merged from the network's many clusters."""
+"""A few distinguishable tissues, merged from the network's many clusters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .levels import AERATED_HU, AIR_HU, EMPHYSEMA_HU
 from .scan import Scan
 
 MAX_NAMED = 8
-"""Tissues, at most, of which each has a name of its own; more are numbered."""
+"""Maximum number of tissues with a name each; if there are more, they are numbered."""
 
 SMOOTH_MM = 3.0
 """Millimeters, a standard deviation: layers and grains that are thinner belong to what is around
@@ -133,7 +133,7 @@ def merge_order(cells: np.ndarray, scan: Scan, scores: np.ndarray | None) -> np.
         From `divide_clusters`.
     scan : Scan
     scores : ndarray, (z, K, y, x), or None
-        Logits of the network; None where there is not one network for all slices.
+        Logits of the network; None if there is not one network for all slices.
 
     Returns
     -------

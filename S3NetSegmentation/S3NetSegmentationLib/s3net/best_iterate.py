@@ -15,7 +15,7 @@ PATIENCE_ITERATIONS = 5
 class BestIterates:
     """The iterate of each network whose map explains most, and which networks are settled.
 
-    Everything stays on the device, so that a GPU need not be waited for.
+    Everything stays on the device, so the host never waits for a GPU.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How well clusters, or a threshold, tell the intensities of an image apart."""
+"""How well clusters, or a threshold, separate the intensities of an image."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def best_split_explains(stacks: Tensor) -> Tensor:
         counts, sums = _totals(values, between, THRESHOLDS + 1)
         dark, darkness = counts.cumsum(1)[:, :-1, None], sums.cumsum(1)[:, :-1]
         bright = values.shape[1] - dark
-        # The values are centered, so that the sums of the two sides are each other's negative.
+        # The values are centered, so the sums of the two sides are each other's negative.
         explained = (darkness**2 / dark.clamp(min=1) + darkness**2 / bright.clamp(min=1)).sum(2)
         best = best.maximum(explained.max(1).values)
     return best / values.square().sum((1, 2))

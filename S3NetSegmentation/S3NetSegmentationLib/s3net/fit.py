@@ -59,7 +59,7 @@ class Fit:
     def network(self) -> S3Net:
         """In evaluation mode, with the batch statistics of the fitted images.
 
-        Made when it is asked for: of the many fits of slice mode only the scores are.
+        Made on request, since slice mode needs only the scores of its many fits.
         """
         return self._extract()
 
@@ -122,7 +122,7 @@ def fit_ensemble(
     Returns
     -------
     list of Fit or None
-        For each stack what `fit` gives; None where it raises an error.
+        For each stack the result of `fit`; None if it would raise an error.
     """
     separable = best_split_explains(stacks)
     best: list[Fit | None] = [None] * len(stacks)
@@ -153,7 +153,7 @@ def _fit_once(
     separable: Tensor,
     on_step: OnStep,
 ) -> list[Fit | None]:
-    """One fit of each network; None where it diverged or collapsed."""
+    """One fit of each network; None if it diverged or collapsed."""
     state = FitState(stacks, settings, seed)
     generator = torch.Generator().manual_seed(seed)
     transforms = torch.stack([random_affine(generator) for _ in range(settings.iterations)])
@@ -175,7 +175,7 @@ def _fit_once(
 def _fits(
     state: FitState, stacks: Tensor, settings: NetworkSettings, seed: int, separable: Tensor
 ) -> list[Fit | None]:
-    """What became of each network; None where it diverged or sees one cluster."""
+    """The outcome of each network; None if it diverged or found only one cluster."""
     networks = len(stacks)
     with torch.inference_mode():
         scores = state.network(state.images)

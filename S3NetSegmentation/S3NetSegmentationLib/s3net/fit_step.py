@@ -59,9 +59,9 @@ class FitState:
         self._optimizer = _optimizer(self.network, settings)
 
     def iterate(self) -> None:
-        """Judge the current iterate and go one step down the losses.
+        """Evaluate the current iterate and take one step of gradient descent.
 
-        What it changes, it changes in place, and the host decides nothing on the way.
+        Everything is changed in place, and the host makes no decision on the way.
         """
         labels, losses = self.forward(self.transform)
         explained = variance_explained(self._stacks, labels, self._settings.clusters)

@@ -1,9 +1,9 @@
 """The network of the paper (section 3.1, figure 1), or several of them side by side.
 
-Where it deviates from the paper, and why, says docs/algorithm.md.
+docs/algorithm.md lists the deviations from the paper, with reasons.
 
-Side by side, each network has a block of channels of its own in one large tensor, and no layer
-mixes the blocks. The networks stay independent, while a GPU has enough to do.
+Side by side, each network has its own block of channels in one large tensor, and no layer mixes
+the blocks. The networks stay independent and still keep a GPU busy.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class S3Net(nn.Module):
     inception, deformable : bool
         Off replaces the module by a simple convolution (paper, 4.3).
     networks : int
-        How many lie side by side. Every parameter and every buffer holds their parts one after
+        Number of networks side by side. Every parameter and buffer contains their parts one after
         the other along its first axis.
     """
 

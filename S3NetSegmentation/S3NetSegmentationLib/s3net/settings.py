@@ -1,4 +1,4 @@
-"""What a network and its fit need."""
+"""Settings of a network and its fit."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ def graphed(work: Callable[[], None], device: torch.device) -> Iterator[Callable
     Parameters
     ----------
     work : callable
-        What it reads and what it leaves behind are tensors that stay where they are, and it
-        decides nothing by their values. Whatever else it sees stays as it is when recorded.
+        Its inputs and outputs are tensors that stay in place, and it makes no decision by their
+        values. Everything else keeps the value that it has when recorded.
     device : torch.device
 
     Yields
@@ -57,9 +57,9 @@ def operators_follow_streams() -> bool:
 
 @lru_cache
 def _side_stream(device: torch.device) -> torch.cuda.Stream:
-    """Where the work is done, as on the default stream nothing can be recorded.
+    """The stream for the work, since nothing can be recorded on the default stream.
 
-    One for all fits: on each that was used, the library for matrices holds on to some memory.
+    All fits share one, because the matrix library keeps some memory for each stream.
     """
     return torch.cuda.Stream(device)
 

@@ -31,7 +31,7 @@ def deform_conv2d(
     mask: Tensor | None = None,
     padding: tuple[int, int] = (0, 0),
 ) -> Tensor:
-    """Deformable 2D convolution, stride 1, dilation 1; each group has offsets of its own.
+    """Deformable 2D convolution, stride 1, dilation 1; each group has its own offsets.
 
     Equals ``torchvision.ops.deform_conv2d`` forward and in all gradients.
 
@@ -131,7 +131,7 @@ def _neighbors(position: Tensor, length: int) -> tuple[Tensor, list[Tensor]]:
     """The lower one of the two pixels around each position, margin included, and their shares."""
     low = position.detach().floor()
     high_share = position - low
-    # A diverged fit has offsets that are no numbers; clamped as integers, they are some pixel.
+    # A diverged fit has NaN offsets; clamped as integers, they point to some pixel.
     return low.int().clamp(-ZERO_BORDER, length) + ZERO_BORDER, [1 - high_share, high_share]
 
 

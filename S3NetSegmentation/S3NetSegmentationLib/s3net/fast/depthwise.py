@@ -22,7 +22,7 @@ STRIP = 3
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """A convolution of each channel with a kernel of its own, which keeps the image's size.
+    """Convolve each channel with its own kernel; the image keeps its size.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What happens when a GPU fails or its memory runs out: the CPU goes on."""
+"""When a GPU fails or runs out of memory, the CPU takes over."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class DeviceFallback:
     Attributes
     ----------
     warnings : list of str
-        What the user should know about it.
+        Sentences for the user about this.
     """
 
     def __init__(self, device: Device):
@@ -56,7 +56,7 @@ class DeviceFallback:
         self.warnings: list[str] = []
 
     def run(self, work: Callable[[Device], T]) -> T:
-        """What the work gives, which is called with the device to work on."""
+        """The result of the work, which is called with the device to work on."""
         result = self._if_there_is_room(work)
         if result is None:
             self._go_to_the_cpu(ON_THE_CPU)
@@ -86,7 +86,7 @@ class DeviceFallback:
         )
 
     def predict(self, network: S3Net, images: Tensor) -> Tensor:
-        """As `fit.predict`, for a network and images on any device."""
+        """Like `fit.predict`, for a network and images on any device."""
 
         def work(device: Device) -> Tensor:
             placed = device.place(images)
@@ -103,7 +103,7 @@ class DeviceFallback:
         return self.predict(network, images)
 
     def _if_there_is_room(self, work: Callable[[Device], T]) -> T | None:
-        """What the work gives, or None where the GPU has no room for it."""
+        """The result of the work, or None if the GPU has too little memory."""
         try:
             return work(self._device)
         except (RuntimeError, ImportError) as error:
@@ -119,7 +119,7 @@ class DeviceFallback:
         return None
 
     def _reason(self, error: Exception) -> str | None:
-        """Why work that raised an error may succeed on the CPU; None where it wouldn't."""
+        """Why work that raised an error may succeed on the CPU; None if it wouldn't."""
         if self._device.type == "cpu":
             return None
         if out_of_memory(error):

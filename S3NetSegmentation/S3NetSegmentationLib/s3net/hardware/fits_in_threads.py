@@ -19,7 +19,7 @@ from ..fit import Fit, OnStep, fit_ensemble
 from ..settings import NetworkSettings
 
 POLL_SECONDS = 0.1
-"""How often progress is reported, and cancelling asked for, while no fit ends."""
+"""Interval at which progress is reported and cancellation checked while no fit ends."""
 
 
 def fit_in_threads(
@@ -39,7 +39,7 @@ def fit_in_threads(
     Yields
     ------
     Fit or None
-        For each image what `fit` gives; None where it raises an error.
+        For each image the result of `fit`; None if it would raise an error.
     """
     threads = torch.get_num_threads()
     stop = Event()

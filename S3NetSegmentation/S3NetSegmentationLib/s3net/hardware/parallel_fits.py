@@ -1,4 +1,4 @@
-"""A network for every image, as many at once as the device holds."""
+"""A network for every image, as many at once as the device has room for."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def fit_each(
 ) -> Iterator[Fit | None]:
     """Fit an independent network to each image.
 
-    On a GPU several are fitted in one go; where its memory runs out, half as many. On a CPU
-    several are fitted at the same time, each by threads of its own.
+    On a GPU, several are fitted at once; if its memory runs out, half as many. On a CPU, several
+    are fitted at the same time, each by its own threads.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def fit_each(
     Yields
     ------
     Fit or None
-        For each image what `fit` gives; None where it raises an error.
+        For each image the result of `fit`; None if it would raise an error.
 
     Raises
     ------
