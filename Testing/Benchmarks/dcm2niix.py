@@ -1,12 +1,13 @@
-"""DICOM series as dcm2niix, an independent program, reads them, and as this one does.
+"""Compare how dcm2niix, an independent program, and this one read DICOM series.
 
     .venv/bin/python Testing/Benchmarks/dcm2niix.py
 
-reads every series of the evaluation images and of the samples that pydicom ships with both, and
-prints how far the corners of the volumes lie apart and by how much voxels differ. The exit code is
-0 if each series is the same for both, to 0.01 mm and exactly in Hounsfield units, is refused by
-one, or differs in a way that was looked into and is told in the table. Padding, which becomes air
-here, is not compared.
+reads every series of the evaluation images and of pydicom's samples with both programs, and prints
+how far apart the corners of the volumes are and how much the voxels differ. The exit code is 0 if
+every series is the same for both (within 0.01 mm and exactly in Hounsfield units), is refused by
+one, or differs in a way that was investigated and is explained in the table. Padding, which becomes
+air here, is not compared.
+
 dcm2niix comes from PyPI (``pip install dcm2niix``) or Debian (``apt-get install dcm2niix``).
 """
 
@@ -42,13 +43,13 @@ KNOWN = {
     "IM-0001-0001.dcm": "in a row at the border, dcm2niix mixes in what lies outside",
     "J2K_pixelrep_mismatch.dcm": "dcm2niix takes signed values for unsigned ones",
 }
-"""Why a series differs, by the name of its first file; who is right was looked up in the file."""
+"""Why a series differs, by the name of its first file; the file shows which program is right."""
 
 SAMPLES = Path(pydicom.data.__file__).parent / "test_files"
 
 
 def converted(program: str, series: Series) -> list[sitk.Image]:
-    """What dcm2niix makes of a series: volumes, or nothing."""
+    """The volumes that dcm2niix makes from a series, perhaps none."""
     with tempfile.TemporaryDirectory(prefix="s3net-") as folder:
         source, target = Path(folder) / "in", Path(folder) / "out"
         source.mkdir()
@@ -61,7 +62,7 @@ def converted(program: str, series: Series) -> list[sitk.Image]:
         for path in sorted(target.glob("*.nii")):
             try:
                 volumes.append(sitk.ReadImage(str(path)))
-            except RuntimeError:  # colors, say
+            except RuntimeError:  # for example, colors
                 continue
     return [each for each in volumes if each.GetDimension() == 3]
 
@@ -83,7 +84,7 @@ def corners(image: sitk.Image) -> np.ndarray:
 
 
 def compare(ours: sitk.Image, theirs: sitk.Image) -> tuple[float, float] | None:
-    """How far corners are apart in mm, and by how much voxels differ; None of other sizes."""
+    """Distance of the corners in mm and difference of the voxels; None if the sizes differ."""
     ours, theirs = (sitk.DICOMOrient(each, "LPS") for each in (ours, theirs))
     if ours.GetSize() != theirs.GetSize():
         return None
@@ -94,7 +95,7 @@ def compare(ours: sitk.Image, theirs: sitk.Image) -> tuple[float, float] | None:
 
 
 def judge(program: str, series: Series) -> tuple[str, str]:
-    """What came out in words, and how it is counted."""
+    """The outcome in words, and its category."""
     scan, theirs = read(series), converted(program, series)
     if isinstance(scan, str):
         return scan, "refused by both" if not theirs else "refused by this program"

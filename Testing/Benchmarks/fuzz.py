@@ -1,11 +1,11 @@
-"""Hostile files and arguments for every reader, for as long as asked; what was found is kept.
+"""Hostile files and arguments for every reader; faults that are found are kept.
 
     .venv/bin/python Testing/Benchmarks/fuzz.py --inputs 100000 --out FOLDER
 
-gives so many inputs to the readers in turn, in child processes that each take many. An input must
-be read or refused in a sentence within 20 seconds and 1 GiB. It prints what came out by reader, and
-leaves each input that ended in a traceback, a hang or a crash in FOLDER. The same seed gives the
-same inputs. Needs Linux, for the limits. The exit code is 0 if nothing was found.
+gives that many inputs to the readers in turn, in child processes that each take many. An input must
+be read or refused in a sentence within 20 seconds and 1 GiB. The outcomes are printed by reader;
+each input that ended in a traceback, a hang, or a crash is left in FOLDER. The same seed gives the
+same inputs. Needs Linux, for the limits. The exit code is 0 if no fault was found.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from S3NetSegmentationLib.io.picture import read_picture
 from S3NetSegmentationLib.io.read import read_scan
 
 MEMORY = 2**30
-"""Bytes that an input may take beyond what the process has; all inputs are small."""
+"""Bytes that an input may need in addition to the process itself; all inputs are small."""
 
 LONGEST = 20
 """Seconds after which an input counts as hanging."""
@@ -59,7 +59,7 @@ PER_CHILD = 250
 READ, REFUSED, TRACEBACK, HANG, CRASH = "read", "refused", "traceback", "hang", "crash"
 
 
-# What is done with an input: nothing is raised but InputError
+# What is done with an input; no error but InputError may be raised
 
 
 def read_volume(path: Path) -> None:
@@ -77,12 +77,12 @@ def read_volume(path: Path) -> None:
 
 
 def read_a_picture(path: Path) -> None:
-    """As the command does."""
+    """As the command reads it."""
     assert read_picture(path).size > 0
 
 
 def read_a_record(path: Path) -> None:
-    """As the next run does; what is believed goes into the table and the report."""
+    """As the next run reads it; a valid record goes into the table and the report."""
     output = path.parent / "out"
     task = ScanTask("scan", (), (), output, "run", QUICK, (".seg.nrrd",), "x")
     task.record_path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,14 +90,14 @@ def read_a_record(path: Path) -> None:
     has_damaged_record(task)
     found = read_record(task)
     if found is None:
-        raise InputError("The record is not believed.")
+        raise InputError("The record is not valid.")
     is_finished(task, found)
     write_table(output / "results.csv", [found])
     write_report(output / "report.html", [found], {"scan": output / "records" / "scan.jpg"}, 1)
 
 
 def read_a_list(path: Path) -> None:
-    """As a batch does."""
+    """As a batch reads it."""
     find_scans(path, path.parent / "out")
 
 
@@ -135,7 +135,7 @@ READERS: dict[str, tuple[Callable[[random.Random], fuzz_inputs.File], Callable[[
 
 
 def write_input(reader: str, seed: int, number: int, folder: Path) -> Path:
-    """Put the input of that number into an empty folder."""
+    """Write the input with that number into an empty folder."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     name, data = READERS[reader][0](random.Random(f"{reader} {seed} {number}"))
@@ -145,7 +145,7 @@ def write_input(reader: str, seed: int, number: int, folder: Path) -> Path:
 
 
 def try_input(reader: str, path: Path) -> str:
-    """What came out, and the traceback if it is one."""
+    """The outcome, with the traceback if there is one."""
     try:
         READERS[reader][1](path)
     except InputError as error:
@@ -157,7 +157,7 @@ def try_input(reader: str, path: Path) -> str:
 
 
 def child(reader: str, seed: int, numbers: range, folder: Path, pipe: int) -> None:
-    """Take inputs, and write a line before and one after each."""
+    """Process inputs, and write a line before and after each."""
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(null, stream)
@@ -176,7 +176,7 @@ def child(reader: str, seed: int, numbers: range, folder: Path, pipe: int) -> No
 
 
 def peak() -> int:
-    """The most memory that this process has had, in bytes."""
+    """The maximum memory that this process has used, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
@@ -184,17 +184,17 @@ def peak() -> int:
 
 
 class Fuzzer:
-    """Counts what came out of one reader, and keeps what should not have."""
+    """Counts the outcomes of one reader, and keeps the inputs that showed faults."""
 
     def __init__(self, reader: str, seed: int, out: Path, work: Path):
         self._reader, self._seed, self._out = reader, seed, out
-        self._folder = work / "a" / "b" / "in"  # so ../.. leads to nothing else
+        self._folder = work / "a" / "b" / "in"  # so ../.. leads nowhere else
         self.counts: Counter[str] = Counter()
         self.most_memory = 0
         self._next = 0
 
     def go_on(self, inputs: int) -> None:
-        """Give so many more inputs to child processes."""
+        """Give that many more inputs to child processes."""
         end = self._next + inputs
         while self._next < end:
             self._run_child(range(self._next, end))
@@ -220,7 +220,7 @@ class Fuzzer:
             self._keep(CRASH, f"exit code {code}")
 
     def _listen(self, pipe: int) -> bool:
-        """Note what a child says until it ends; whether it said nothing for too long."""
+        """Note what a child reports until it ends; return whether it hangs."""
         self._begun, waiting = False, b""
         while True:
             if not select.select([pipe], [], [], LONGEST)[0]:
@@ -257,13 +257,15 @@ class Fuzzer:
 
 
 def main() -> int:
-    """Try the inputs and print what came out."""
+    """Try the inputs and print the outcomes."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--inputs", type=int, default=10_000, help="of all readers together")
-    parser.add_argument("--minutes", type=float, default=1e6, help="end after so many")
+    parser.add_argument("--minutes", type=float, default=1e6, help="stop after this time")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--readers", nargs="*", choices=list(READERS), default=list(READERS))
-    parser.add_argument("--out", type=Path, required=True, help="gets what was found")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="receives the inputs that showed faults"
+    )
     add_option(parser)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)

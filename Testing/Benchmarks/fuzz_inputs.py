@@ -1,6 +1,6 @@
-"""Hostile inputs of every reader: small files with their fields changed, as each format has them.
+"""Hostile inputs for every reader: small files with changed fields, specific to each format.
 
-Each function takes a source of chance and gives the name of a file and its content.
+Each function takes a random generator and gives the name of a file and its content.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ ARRAY = np.random.default_rng(0).integers(0, 255, (20, 24, 3), np.uint8)
 
 @functools.cache
 def samples() -> dict[str, bytes]:
-    """A small file of every kind by its name, real DICOM files where they are."""
+    """A small file of every kind, by name; with real DICOM files if they are available."""
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         image = sitk.GetImageFromArray(hounsfield(4, 18, 20))
@@ -85,7 +85,7 @@ def ending(*ends: str) -> list[str]:
 
 
 def with_bytes_changed(chance: random.Random, data: bytes, most: int = 3) -> bytes:
-    """The same with some bytes replaced, inserted, or taken away; or cut off."""
+    """The data with some bytes replaced, inserted, or removed; or truncated."""
     changed = bytearray(data)
     for _ in range(chance.randint(0, most)):
         place = chance.randrange(1 + min(len(changed), chance.choice([64, 400, 10**9])))
@@ -98,13 +98,13 @@ def with_bytes_changed(chance: random.Random, data: bytes, most: int = 3) -> byt
 
 
 def a_word(chance: random.Random) -> str:
-    """What a field of a text header may claim."""
+    """A value for a field of a text header."""
     some = [str(chance.choice(NUMBERS)), chance.choice(WORDS), str(chance.randint(-9, 99))]
     return " ".join(chance.choice(some) for _ in range(chance.choice([1, 1, 1, 2, 3, 9, 16])))
 
 
 def with_lines_changed(chance: random.Random, data: bytes, end: bytes) -> bytes:
-    """A text header with its fields changed, repeated, or left out."""
+    """A text header with changed, repeated, or missing fields."""
     place = data.find(end) if end in data else len(data)
     lines = data[:place].split(b"\n")
     for _ in range(chance.randint(1, 3)):
@@ -142,7 +142,7 @@ NIFTI_FIELDS += [(256 + 4 * i, "f") for i in range(18)]
 
 
 def packed(chance: random.Random, form: str) -> bytes:
-    """A number of a binary header, as the format stores it."""
+    """A number for a binary header, as the format stores it."""
     if form.endswith("s"):
         return chance.choice([b"ni1\0", b"n+1\0", b"n+2\0", b"\0" * 4])
     if form in "fd":
@@ -153,7 +153,7 @@ def packed(chance: random.Random, form: str) -> bytes:
 
 
 def nifti(chance: random.Random) -> File:
-    """Fields of the header changed, inside a compressed file, too."""
+    """Fields of the header changed, also inside a compressed file."""
     data = bytearray(samples()["b.nii"])
     for _ in range(chance.randint(1, 4)):
         place, form = chance.choice(NIFTI_FIELDS)
@@ -171,7 +171,7 @@ def nifti(chance: random.Random) -> File:
 
 
 def elements(data: bytes, place: int = 132) -> list[tuple[bytes, bytes, bytes]]:
-    """Tags, types and values of a file with explicit types; the rest is the last value."""
+    """Tags, types, and values of a file with explicit types; the rest is the last value."""
     found = []
     while place + 12 <= len(data):
         tag, kind = data[place : place + 4], data[place + 4 : place + 6]
@@ -187,7 +187,7 @@ def elements(data: bytes, place: int = 132) -> list[tuple[bytes, bytes, bytes]]:
 
 
 def element(tag: bytes, kind: bytes, value: bytes, lie: int = 0) -> bytes:
-    """An element as it is stored, perhaps with another length than it has."""
+    """An element as it is stored, perhaps with a wrong length."""
     if not tag:
         return value
     length = max(0, len(value) + lie)
@@ -203,7 +203,7 @@ def nested(chance: random.Random) -> bytes:
 
 
 def dicom(chance: random.Random) -> File:
-    """Elements of any type with any value: changed, of another type, too long, left out."""
+    """Elements of any type with any value: changed, of another type, too long, or left out."""
     name = chance.choice(ending(".dcm"))
     found = elements(samples()[name])
     content = [element(*each) for each in found]
@@ -289,7 +289,7 @@ def paths(chance: random.Random) -> File:
 
 
 def command(chance: random.Random) -> File:
-    """Arguments, one a line."""
+    """Arguments, one per line."""
     words = ["-o", "--output", "--series", "--mode", "slice", "--preset", "skin", "lung-ct"]
     words += ["--device", "cuda:99", "cpu", "--seed", "--jobs", "--names", "--name-by", "path"]
     words += ["--dry-run", "--nifti", "--dicom-seg", "--json", "--overview", "--clusters", "--at"]

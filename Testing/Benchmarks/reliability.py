@@ -1,15 +1,15 @@
-"""A batch of small scans with faults thrown in: what was asked, what came out, what was lost.
+"""A batch of small scans with injected faults: what was asked, what came out, what was lost.
 
     .venv/bin/python Testing/Benchmarks/reliability.py
 
 makes phantoms in several formats and geometries, some with awkward names, damaged and hostile
-files, scans without lungs and label maps, and runs a batch over them in a process of its own.
-Meanwhile processes of scans and the batch itself are killed, a second batch is started on the same
-output, and the disk is filled up for a while (on Linux as root, who may mount a small one). The
-batch is started again until it ends by itself, then every output is compared with its phantom. The
-exit code is 0 if nothing was lost, nothing is wrong, and no failure is silent. `--scans 1000` takes
-ten times as long; the faults grow with it. `--cluster` lets the scans run on a Dask scheduler with
-two workers, which are killed as well.
+files, scans without lungs, and label maps, and runs a batch over them in its own process.
+Meanwhile, processes of scans and the batch itself are killed, a second batch is started on the same
+output, and the disk is full for a while (on Linux as root, who may mount a small one). The batch is
+restarted until it ends by itself, then every output is compared with its phantom. The exit code is
+0 if nothing was lost, nothing is wrong, and no failure is silent. `--scans 1000` takes ten times as
+long, with ten times as many faults. `--cluster` runs the scans on a Dask scheduler with two
+workers, which are killed as well.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ from dicom_files import write_scan  # noqa: E402
 from S3NetSegmentationLib.batch.run import run_batch  # noqa: E402
 
 DISK_BYTES = 120_000
-"""Of the output's disk for each scan: enough for its outputs, and quickly filled."""
+"""Size of the output disk per scan: enough for its outputs, and quickly filled."""
 
 FAULTS = {"scan": 12, "batch": 4, "rival": 2, "disk": 2}
-"""Processes of scans and batches that are killed, second batches, and full disks, per 100 scans."""
+"""Killed processes of scans and batches, second batches, and full disks, per 100 scans."""
 
 CLUSTER = {"scheduler": ("scheduler",), "worker": ("worker 1", "worker 2")}
 CLUSTER_FAULTS = {"worker": 6, "scheduler": 2}
@@ -62,11 +62,11 @@ SETTLED_SECONDS = 20
 """After which a batch has loaded what it needs, and its memory should no longer grow."""
 
 ANY = "any"
-"""In place of a status: a hostile file may be found and fail, or not be found, but no more."""
+"""Instead of a status: a hostile file may fail or not be found, but nothing else."""
 
 SUFFIXES = (".nrrd", ".nii.gz", ".mha", ".nii")
 NAMES = ("{}", "{} Größe 肺", "{}, 'quoted' & <b>", "=1+{}", "{}/" + 3 * "deep and long/" + "x")
-"""Of scans; a spreadsheet, a page or a shell might stumble over some."""
+"""Names of scans that a spreadsheet, a web page, or a shell might not handle."""
 
 HOSTILE = (fuzz_inputs.nifti, fuzz_inputs.nrrd, fuzz_inputs.metaimage, fuzz_inputs.dicom)
 DIRECTIONS = [
@@ -77,7 +77,7 @@ DIRECTIONS = [
 
 
 def make_scans(folder: Path, count: int, chance: random.Random) -> dict[str, phantom.Phantom | str]:
-    """Write the scans; for each place the truth, or the status that it must get."""
+    """Write the scans; return for each place the truth, or the expected status."""
     expected: dict[str, phantom.Phantom | str] = {}
     damage = [truncated, noise, no_spacing, enormous, not_a_number]
     for number in range(count):
@@ -223,7 +223,7 @@ class Faults:
         return bool(self._left) or self._full_until > 0
 
     def act(self, batch: subprocess.Popen) -> None:
-        """Do what is due."""
+        """Inject the next fault if it is due."""
         now = time.monotonic()
         if self._full_until and now > self._full_until:
             (self._output / "filler").unlink(missing_ok=True)
@@ -267,7 +267,7 @@ class Faults:
 
 
 def started(source: Path, output: Path, cluster: Cluster | None) -> subprocess.Popen:
-    """A batch in a process of its own."""
+    """Start a batch in its own process."""
     more = {"scheduler": cluster.address} if cluster else {}
     return subprocess.Popen(
         batch_script(source, output, **more),
@@ -280,7 +280,7 @@ def started(source: Path, output: Path, cluster: Cluster | None) -> subprocess.P
 def run_until_it_ends(
     source: Path, output: Path, faults: Faults, cluster: Cluster | None
 ) -> tuple[int, list[int]]:
-    """Start the batch again until it ends without a fault; how often, and its memory in bytes."""
+    """Restart the batch until it ends without a fault; return the starts and its memory in bytes."""
     starts, memory = 0, []
     while True:
         starts += 1
@@ -315,7 +315,7 @@ def judge(output: Path, records: dict[str, dict], expected: dict) -> tuple[list[
     for place, record in records.items():
         truth, path = expected.get(place, ANY), output / f"{record['name']}.seg.nrrd"
         if record["status"] == "failed" and not record["error"].endswith("."):
-            wrong.append(f"{place}: failed in silence")
+            wrong.append(f"{place}: failed silently")
         if truth == ANY:
             if record["status"] == "done":
                 wrong.append(f"{place}: lungs in noise")
@@ -330,7 +330,7 @@ def judge(output: Path, records: dict[str, dict], expected: dict) -> tuple[list[
 
 
 def main() -> int:
-    """Run it and print what came out."""
+    """Run it and print the outcome."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--scans", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0, help="of the faults")
