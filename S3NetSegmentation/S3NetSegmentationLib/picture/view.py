@@ -36,16 +36,7 @@ Plateau: 0.02 to 0.05, in the same pictures."""
 
 
 def lens_view(picture: np.ndarray) -> np.ndarray:
-    """The round view of a dermatoscope; everything if the corners are not dark.
-
-    Parameters
-    ----------
-    picture : ndarray, (y, x) or (y, x, channels)
-
-    Returns
-    -------
-    ndarray of bool, (y, x)
-    """
+    """Mask (y, x) of the round view of a dermatoscope; everything if the corners are not dark."""
     brightness = picture if picture.ndim == 2 else picture.max(-1)
     radius = _radius(brightness.shape)
     corners = np.median(brightness[radius > 1.1])
@@ -54,16 +45,7 @@ def lens_view(picture: np.ndarray) -> np.ndarray:
 
 
 def scanner_view(gray: np.ndarray) -> np.ndarray:
-    """The round field of view of a scanner; everything if nothing is padded.
-
-    Parameters
-    ----------
-    gray : ndarray, (y, x)
-
-    Returns
-    -------
-    ndarray of bool, (y, x)
-    """
+    """Mask (y, x) of the round field of view of a scanner; everything if nothing is padded."""
     radius = _radius(gray.shape)
     inside = gray[radius < 0.8]
     padding = np.median(gray[radius > 1.03])
@@ -75,17 +57,7 @@ def scanner_view(gray: np.ndarray) -> np.ndarray:
 
 
 def bright_surround(gray: np.ndarray) -> np.ndarray:
-    """A margin of one bright gray around a picture, as on a page.
-
-    Parameters
-    ----------
-    gray : ndarray, (y, x)
-
-    Returns
-    -------
-    ndarray of bool, (y, x)
-        Empty if it would leave no tissue.
-    """
+    """Mask (y, x) of a margin of one bright gray, as on a page; empty if it leaves no tissue."""
     tolerance = FLAT_SHARE * np.ptp(gray)
     bright = gray > gray.min() + DARK_SHARE * np.ptp(gray)
     flat = ndimage.maximum_filter(gray, 3) - ndimage.minimum_filter(gray, 3) <= tolerance
