@@ -24,15 +24,12 @@ if TYPE_CHECKING:
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_NO_LUNGS, EXIT_INTERRUPTED = 1, 2, 3, 130
 """Exit codes other than 0; 2 is argparse's, 130 is a shell's for Ctrl-C."""
 
-SCAN_OPTIONS = {
-    "device": "device",
-    "seed": "seed",
-    "mode": "mode",
-    "gpu_memory": "gpu_memory_gb",
-}
-"""Options that change a setting, with the name of the setting."""
+SCAN_OPTIONS = ("device", "seed", "mode", "gpu_memory_gb", "tissues")
+PICTURE_OPTIONS = ("device", "seed", "choice")
+"""Settings that options change; an option is parsed into the name of its setting."""
 
-PICTURE_OPTIONS = {"device": "device", "seed": "seed", "choose": "choice"}
+ONLY_SCANS = {"mode": "--mode", "gpu_memory_gb": "--gpu-memory", "tissues": "--tissues"}
+"""Options that don't apply to a region of a picture, by setting."""
 
 
 class NotPrinted(S3NetError):
@@ -55,6 +52,7 @@ def add_engine(command: argparse.ArgumentParser) -> None:
     add(
         "--gpu-memory",
         type=float,
+        dest="gpu_memory_gb",
         metavar="GB",
         help="in slice mode, how much of a CUDA GPU's memory to use: the more, the faster "
         "(default: 4)",
@@ -71,7 +69,7 @@ def add_debug(command: argparse.ArgumentParser) -> None:
 
 
 def scan_settings(arguments: argparse.Namespace) -> Settings:
-    """The settings for a scan, from the options of `add_engine`."""
+    """The settings for a scan, from the options of a command."""
     return replace(PRESETS["lung-ct"], **_changes(arguments, SCAN_OPTIONS))
 
 
@@ -83,16 +81,16 @@ def picture_settings(arguments: argparse.Namespace) -> PictureSettings:
     InputError
         If an option is for scans only.
     """
-    for option in ("--mode", "--gpu-memory", "--tissues"):
-        if getattr(arguments, option[2:].replace("-", "_")) is not None:
+    for name, option in ONLY_SCANS.items():
+        if getattr(arguments, name) is not None:
             raise InputError(f"{option} applies only to lungs in CT; leave it out.")
     return replace(PICTURE_PRESETS["skin"], **_changes(arguments, PICTURE_OPTIONS))
 
 
-def _changes(arguments: argparse.Namespace, options: dict[str, str]) -> dict[str, Any]:
+def _changes(arguments: argparse.Namespace, options: tuple[str, ...]) -> dict[str, Any]:
     """The settings that were changed by options."""
-    given = {setting: getattr(arguments, name) for name, setting in options.items()}
-    return {setting: value for setting, value in given.items() if value is not None}
+    given = {name: getattr(arguments, name, None) for name in options}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def path_of(text: str) -> Path:

@@ -42,7 +42,7 @@ def is_picture(arguments: argparse.Namespace) -> bool:
 
 def looks_for_region(arguments: argparse.Namespace) -> bool:
     """Whether to look for a region of a picture, such as a lesion, rather than lungs."""
-    return arguments.choose is not None or arguments.preset in PICTURE_PRESETS
+    return arguments.choice is not None or arguments.preset in PICTURE_PRESETS
 
 
 def segment_a_picture(arguments: argparse.Namespace) -> int:

@@ -82,6 +82,7 @@ def add_segment(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     add_engine(command)
     add(
         "--choose",
+        dest="choice",
         choices=CHOICES,
         help="picture: take the central, the darkest or the brightest region",
     )
@@ -137,8 +138,6 @@ def _segment(arguments: argparse.Namespace) -> int:
     if arguments.at:
         raise InputError("--at applies only to pictures; a scan has more than one slice.")
     settings = scan_settings(arguments)
-    if arguments.tissues is not None:
-        settings = replace(settings, tissues=arguments.tissues)
     check_outputs(arguments)
     with interruptible() as cancelled:
         from ..io.dicom_seg import check_source
