@@ -46,11 +46,6 @@ LEAST_VOXELS = 50
 def unlikeness(box: ClickedBox, settings: NetworkSettings) -> np.ndarray:
     """How much each voxel differs from the clicked tissue.
 
-    Parameters
-    ----------
-    box : ClickedBox
-    settings : NetworkSettings
-
     Returns
     -------
     ndarray of float32, (z, y, x)

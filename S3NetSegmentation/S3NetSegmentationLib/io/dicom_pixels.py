@@ -55,10 +55,6 @@ def read_pixels(path: Path) -> np.ndarray:
     Compressed pixels are passed to GDCM in a new, clean file, because GDCM may allocate gigabytes
     when it reads a damaged one.
 
-    Parameters
-    ----------
-    path : Path
-
     Returns
     -------
     ndarray of integers, (frames, rows, columns)

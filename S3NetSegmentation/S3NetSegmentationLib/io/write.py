@@ -29,12 +29,7 @@ OWNER_ALONE = 0o600
 
 
 class NotWritten(InputError):
-    """The error for a file that can't be written.
-
-    Parameters
-    ----------
-    path : Path
-    """
+    """The error for a file that can't be written."""
 
     def __init__(self, path: Path):
         self.path = path
