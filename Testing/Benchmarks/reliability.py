@@ -280,7 +280,7 @@ def started(source: Path, output: Path, cluster: Cluster | None) -> subprocess.P
 def run_until_it_ends(
     source: Path, output: Path, faults: Faults, cluster: Cluster | None
 ) -> tuple[int, list[int]]:
-    """Restart the batch until it ends without a fault; return the starts and its memory in bytes."""
+    """Restart the batch until it ends without a fault; return the starts and its memory (bytes)."""
     starts, memory = 0, []
     while True:
         starts += 1
@@ -305,7 +305,7 @@ def resident(process: int) -> list[int]:
         pages = Path(f"/proc/{process}/statm").read_text().split()[1]
     except (OSError, IndexError):
         return []
-    return [int(pages) * os.sysconf("SC_PAGE_SIZE")]
+    return [int(pages) * os.sysconf("SC_PAGE_SIZE")] if pages != "0" else []
 
 
 def judge(output: Path, records: dict[str, dict], expected: dict) -> tuple[list[str], list[str]]:
