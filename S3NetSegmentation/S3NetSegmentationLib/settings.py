@@ -31,7 +31,8 @@ class Settings(NetworkSettings):
     working_size : int
         Pixels along the longer side of the body, as the network sees it.
     fitted_slices : int
-        In ``volume`` mode, how many slices the network is fitted to.
+        In ``volume`` mode, how many slices the network is fitted to. From 4 to 8 the lungs of 4
+        chests are the same within 0.0001 Dice.
     use_intensity : bool
         Decide the boundary by intensity beside the score map.
     remove_airways, fill_vessels : bool
@@ -48,7 +49,7 @@ class Settings(NetworkSettings):
     device: str = "auto"
     gpu_memory_gb: float = 4.0
     working_size: int = 128
-    fitted_slices: int = 8
+    fitted_slices: int = 4
     use_intensity: bool = True
     remove_airways: bool = True
     fill_vessels: bool = True
