@@ -168,9 +168,10 @@ def child(reader: str, seed: int, numbers: range, folder: Path, pipe: int) -> No
     start = peak()
     for number in numbers:
         os.chdir("/")
+        # Before the input is made, so a fault in that is seen, too.
+        os.write(pipe, f"begin {number}\0".encode())
         path = write_input(reader, seed, number, folder)
         os.chdir(folder)
-        os.write(pipe, f"begin {number}\0".encode())
         said = try_input(reader, path)
         os.write(pipe, f"end {peak() - start} {said}\0".encode("utf-8", "replace"))
 

@@ -12,6 +12,7 @@ import struct
 import sys
 import tempfile
 import zlib
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -271,7 +272,8 @@ def record(chance: random.Random) -> File:
             if not isinstance(place[key], (dict, list)) or not place[key] or chance.random() < 0.3:
                 break
             place = place[key]
-        place[key] = chance.choice([*values, {"x": 1}, [[]], a_word(chance)])
+        # A copy, as one that was put in before would come to hold itself.
+        place[key] = deepcopy(chance.choice([*values, {"x": 1}, [[]], a_word(chance)]))
     data = json.dumps(content).encode()
     if chance.random() < 0.02:
         data = b"[" * 100_000
