@@ -133,7 +133,7 @@ def _hints(lungs: np.ndarray, doubtful: np.ndarray, order: AxialOrientation) -> 
     present = {name: (lungs == label).any((1, 2)) for label, name in LUNG_NAMES.items()}
     sentences = [
         f"The {name} was not found. If the scan shows it, take its tissue or paint it; if the scan "
-        f"or region ends before the spine, the {other} may be the {name}."
+        f"or region ends before the spine, what is called {other} may be the {name}."
         for name, other in permutations(present)
         if not present[name].any() and present[other].any()
     ]
