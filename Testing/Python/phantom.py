@@ -51,7 +51,7 @@ class Phantom:
     @property
     def hounsfield(self) -> np.ndarray:
         """The voxels of the scan, (k, j, i)."""
-        return sitk.GetArrayViewFromImage(self.image)
+        return sitk.GetArrayFromImage(self.image)
 
 
 def thorax(

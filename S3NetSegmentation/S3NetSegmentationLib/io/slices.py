@@ -66,7 +66,7 @@ def implausible_slices(image: sitk.Image) -> tuple[str, ...]:
 def _level_step(before: np.ndarray, after: np.ndarray) -> float:
     """How much brighter or darker the tissue of a slice is than in the previous slice."""
     body = (before > TISSUE_HU) & (after > TISSUE_HU)
-    if body.mean() < MIN_TISSUE_SHARE:
+    if np.count_nonzero(body) <= MIN_TISSUE_SHARE * body.size:
         return 0.0
     return abs(float(np.median((after - before)[body])))
 
@@ -75,7 +75,7 @@ def _noise(plane: np.ndarray, beside: np.ndarray) -> float:
     """1 plus the median difference of tissue from the neighboring voxel; NaN without tissue."""
     plane = plane[:, : beside.shape[1]]
     body = plane > TISSUE_HU
-    if body.mean() < MIN_TISSUE_SHARE:
+    if np.count_nonzero(body) <= MIN_TISSUE_SHARE * body.size:
         return np.nan
     return 1 + float(np.median(np.abs(plane - beside)[body]))
 

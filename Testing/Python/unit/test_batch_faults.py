@@ -63,7 +63,7 @@ def test_full_disk(tmp_path, small_disk):
                 while True:
                     file.write(b"\0" * 1024)
 
-    with pytest.raises(InputError, match=r"its disk is not full.*\.$"):
+    with pytest.raises(InputError, match=r"disk is not full.*\.$"):
         run_batch(source, small_disk, QUICK, on_record=fill_after_the_first)
     good, bad = ended
     assert (good["status"], bad["status"]) == ("done", "failed")

@@ -123,7 +123,7 @@ def test_a_mask_is_not_taken_for_damage(tmp_path):
     image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 1, 1, 0, 0
     image.PixelData = bytes(image.Rows * image.Columns // 8 + 2)
     save_dicom(image, path)
-    with pytest.raises(InputError, match=r"is a mask, with one bit a pixel"):
+    with pytest.raises(InputError, match=r"is a mask with one bit per pixel"):
         read_scan(path)
 
 
