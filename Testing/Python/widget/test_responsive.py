@@ -14,6 +14,10 @@ from slicer_scene import add_volume
 LONGEST = 0.1
 """Seconds of computing in one go that nobody notices; not of waiting, as others use the machine."""
 
+LONGEST_BY_HAND = 0.3
+"""The same after a click: usually 0.1, with the other core busy 0.17. In the window's thread as a
+whole, a choice took 2 to 3 seconds for three times as many voxels."""
+
 
 class Ticks:
     """Looks at the clock of this thread as often as the window may."""
@@ -63,7 +67,7 @@ def test_changes_by_hand_leave_the_window_alive(panel, wait, application, monkey
         ticks = Ticks()
         change()
         wait(lambda: not panel.changes.isBusy)
-        assert ticks.longest() < LONGEST
+        assert ticks.longest() < LONGEST_BY_HAND
         assert lungs_state(segmentation) != before
 
     item = panel.ui.tissueTable.item(panel.ui.tissueTable.rowCount - 1, 0)
