@@ -266,6 +266,16 @@ def load_scene(path: Path) -> None:
     assert slicer.mrmlScene.Connect()
 
 
+def save_and_load(application, folder: Path):
+    """Save the scene with its data, and load it into a fresh one; that, and its segmentation."""
+    path = save_scene(folder)
+    application.close_scene()
+    again = application.fresh_scene()
+    load_scene(path)
+    segmentation = again.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+    return again, segmentation
+
+
 def add_scene(path: Path) -> None:
     """Add a saved scene to what is there."""
     _go_to(path)

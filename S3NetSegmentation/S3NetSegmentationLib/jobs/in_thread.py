@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import S3NetError
-from .job import OnLog, OnProgress
 
 
 class ThreadJob:
-    """What a function gives, computed in a thread that begins at once; used as a `Job`.
+    """What a function gives, computed in a thread that begins at once.
 
     A thread can't be ended from outside. One that nobody waits for any more runs to its end, and
     what it gives is dropped.
@@ -29,7 +28,7 @@ class ThreadJob:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def poll(self, on_progress: OnProgress | None = None, on_log: OnLog | None = None) -> bool:
+    def poll(self) -> bool:
         """Whether it is still being computed."""
         return self._thread.is_alive()
 
@@ -48,9 +47,6 @@ class ThreadJob:
         if self._thread.is_alive():
             raise S3NetError("The work has not ended.")
         return self._result
-
-    def cancel(self) -> None:
-        """Do nothing; see above."""
 
     def join(self, seconds: float) -> None:
         """Wait for the end of the thread, at most so long."""

@@ -32,8 +32,11 @@ def by_axis(values: Iterable[T]) -> tuple[T, T, T]:
 
 def extent(mask: np.ndarray) -> Box:
     """The smallest box that contains a mask (z, y, x), which must not be empty."""
-    others = ((1, 2), (0, 2), (0, 1))
-    found = [np.flatnonzero(mask.any(axes)) for axes in others]
+    planes = [plane.any() for plane in mask]
+    flat = np.zeros(mask.shape[1:], bool)
+    for plane in mask:  # a fraction of the time of numpy's own `any` along the axis
+        flat |= plane > 0
+    found = [np.flatnonzero(each) for each in (planes, flat.any(1), flat.any(0))]
     return by_axis(slice(int(each[0]), int(each[-1]) + 1) for each in found)
 
 

@@ -478,7 +478,8 @@ class SegmentationLogic:
         decide: Callable[[LungResult, np.ndarray], LungResult],
     ) -> Change:
         """Another choice, as one step: `decide` makes another result from the one that is shown."""
-        box, source = self._boxOf(segmentationNode), self._source(segmentationNode)
+        box = self._boxOf(segmentationNode)
+        source = self._source(segmentationNode, box)
         frame = frameOf(volumeOf(segmentationNode))
         edited = readEdited(segmentationNode)
 
@@ -679,13 +680,14 @@ class SegmentationLogic:
         checkSegmentation(segmentationNode, volumeNode)
         return boxFromCorners(labelMapNode, json.loads(segmentationNode.GetAttribute(BOX)))
 
-    def _source(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> Callable[[], LungResult]:
+    def _source(
+        self, segmentationNode: slicer.vtkMRMLSegmentationNode, box: VoxelBox
+    ) -> Callable[[], LungResult]:
         """What gives the result that a segmentation shows, in any thread."""
         known = self._known(segmentationNode)
         if known is not None:
             return lambda: known
         volumeNode, labelMapNode = volumeOf(segmentationNode), tissueMapOf(segmentationNode)
-        box = self._boxOf(segmentationNode)
         tissues = slicer.util.arrayFromVolume(labelMapNode)
         sameShape = tissues.shape == slicer.util.arrayFromVolume(volumeNode).shape
         if not sameShape or not sameAxes(volumeNode, labelMapNode):

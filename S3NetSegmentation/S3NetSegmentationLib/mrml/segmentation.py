@@ -11,7 +11,7 @@ from vtk.util import numpy_support
 
 from ..errors import InputError, S3NetError
 from ..io.segments import LUNG_SEGMENTS, LungSegment
-from ..lung.block_grid import Box, by_axis
+from ..lung.block_grid import Box, by_axis, extent
 
 
 def checkSegmentation(
@@ -156,14 +156,7 @@ def voxelsOfImage(image: slicer.vtkOrientedImageData) -> np.ndarray:
 
 def _boxOf(lungs: np.ndarray) -> Box:
     """The smallest box that holds all lungs; of none, the first voxel."""
-    planes = [plane.any() for plane in lungs]
-    if not any(planes):
-        return slice(0, 1), slice(0, 1), slice(0, 1)
-    flat = np.zeros(lungs.shape[1:], bool)
-    for plane in lungs:  # a fraction of the time of numpy's own `any` along the axis
-        flat |= plane > 0
-    found = [np.flatnonzero(each) for each in (planes, flat.any(1), flat.any(0))]
-    return by_axis(slice(int(each[0]), int(each[-1]) + 1) for each in found)
+    return extent(lungs) if lungs.any() else (slice(0, 1), slice(0, 1), slice(0, 1))
 
 
 def _orientedImage(

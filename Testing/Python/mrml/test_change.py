@@ -14,7 +14,7 @@ from S3NetSegmentationLib.manual_choice import choose_tissues
 from S3NetSegmentationLib.mrml.change import ChangeJob
 from S3NetSegmentationLib.mrml.logic import SegmentationLogic
 from S3NetSegmentationLib.mrml.nodes import volumeOf
-from slicer_scene import add_volume, load_scene, lungs_array, save_scene, segment_array, state
+from slicer_scene import add_volume, lungs_array, save_and_load, segment_array, state
 
 
 def ended(job):
@@ -78,11 +78,7 @@ def test_what_speaks_against_a_change_is_said_in_the_end(logic, scene):
 
 def test_a_loaded_result_is_at_hand_only_after_it_was_prepared(logic, scene, application, tmp_path):
     logic.segment(add_volume(small_chest().image), QUICK)
-    path = save_scene(tmp_path)
-    application.close_scene()
-    again = application.fresh_scene()
-    load_scene(path)
-    segmentation = again.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+    _, segmentation = save_and_load(application, tmp_path)
     logic = SegmentationLogic(JobHere)
     assert not logic.isAtHand(segmentation)
     before = state()

@@ -7,7 +7,7 @@ from engine_here import small_chest
 from quick import QUICK
 from S3NetSegmentationLib.mrml.display import centerOnLungs, jumpTo, positionOfSlice, showScan
 from S3NetSegmentationLib.mrml.nodes import volumeOf
-from slicer_scene import add_transform, add_volume, ijk_to_ras, load_scene, rigid, save_scene
+from slicer_scene import add_transform, add_volume, ijk_to_ras, rigid, save_and_load
 
 AXES = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
 
@@ -114,11 +114,7 @@ def test_slices_of_a_slab_are_counted_within_it(logic):
 def test_the_position_of_a_slice_stays_in_a_loaded_scene(logic, scene, application, tmp_path):
     segmentation = logic.segment(add_volume(small_chest("left-handed").image), QUICK)
     expected = positionOfSlice(segmentation, 12)
-    path = save_scene(tmp_path)
-    application.close_scene()
-    again = application.fresh_scene()
-    load_scene(path)
-    segmentation = again.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+    _, segmentation = save_and_load(application, tmp_path)
     assert volumeOf(segmentation) is not None
     assert positionOfSlice(segmentation, 12) == pytest.approx(expected, abs=1e-3)
 

@@ -11,7 +11,7 @@ from S3NetSegmentationLib.mrml.edits import editedLungs
 from S3NetSegmentationLib.mrml.logic import SegmentationLogic
 from S3NetSegmentationLib.mrml.measuring import updateFigures
 from S3NetSegmentationLib.mrml.nodes import segmentationOf, volumeOf
-from slicer_scene import add_volume, load_scene, lungs_array, save_scene, segment_array, table_rows
+from slicer_scene import add_volume, lungs_array, save_and_load, segment_array, table_rows
 
 
 def edit(segmentation, volume, segment_id, change):
@@ -68,11 +68,7 @@ def test_a_choice_in_a_loaded_scene_keeps_the_edits_too(
     segmentation = logic.segment(volume, QUICK)
     painted, erased = paint_and_erase(segmentation, volume)
     logic.chooseTissues(segmentation, [])
-    path = save_scene(tmp_path)
-    application.close_scene()
-    load_scene_into = application.fresh_scene()
-    load_scene(path)
-    segmentation = load_scene_into.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+    _, segmentation = save_and_load(application, tmp_path)
     volume = volumeOf(segmentation)
     SegmentationLogic(JobHere).chooseTissues(segmentation, chosen)
     expected = engine_lungs(image, chosen).copy()
@@ -85,11 +81,7 @@ def test_a_choice_in_a_loaded_scene_keeps_the_edits_too(
 def test_a_loaded_scene_is_not_taken_for_edited(logic, scene, application, tmp_path, geometry):
     volume = add_volume(small_chest(geometry).image)
     segmentation = logic.segment(volume, QUICK)
-    path = save_scene(tmp_path)
-    application.close_scene()
-    again = application.fresh_scene()
-    load_scene(path)
-    segmentation = again.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+    _, segmentation = save_and_load(application, tmp_path)
     assert editedLungs(segmentation) == ()
     edit(segmentation, volumeOf(segmentation), "left_lung", lambda array: array.__imul__(0))
     assert editedLungs(segmentation) == ("left_lung",)
