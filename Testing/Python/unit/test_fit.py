@@ -1,14 +1,19 @@
 """A network fits itself to an image."""
 
+import copy
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 import torch
+from batch_data import ENVIRONMENT
 from S3NetSegmentationLib.errors import Cancelled, FitError, InputError
 from S3NetSegmentationLib.s3net import fit as fitting
 from S3NetSegmentationLib.s3net.explained_variance import variance_explained
 from S3NetSegmentationLib.s3net.fit import fit, predict
+from S3NetSegmentationLib.s3net.fit_step import MOMENTUM, OFFSET_RATE, Descent
 from S3NetSegmentationLib.s3net.hardware.device import fastest_device, resolve_device
 from S3NetSegmentationLib.s3net.network import InceptionLargeKernelAttention, S3Net
 from S3NetSegmentationLib.settings import Settings
@@ -44,6 +49,36 @@ def test_same_seed_gives_the_same_clusters_bit_for_bit():
     assert torch.equal(first, second)
     other = predict(fit(image, replace(SMALL, seed=1)).network, image)
     assert not torch.equal(first, other)
+
+
+def test_a_fit_does_not_load_the_compiler_of_torch():
+    code = (
+        "import sys, torch; from S3NetSegmentationLib.s3net.fit import fit\n"
+        "from S3NetSegmentationLib.s3net.settings import NetworkSettings\n"
+        "fit(torch.rand(1, 1, 16, 16), NetworkSettings(channels=4, clusters=4, iterations=2))\n"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=True)
+    assert run.stdout == "False\n"
+
+
+def test_descent_is_that_of_torch():
+    torch.manual_seed(0)
+    ours = S3Net(channels=4, clusters=4)
+    theirs = copy.deepcopy(ours)
+    offsets = theirs.offset_parameters()
+    others = [p for p in theirs.parameters() if not any(p is offset for offset in offsets)]
+    groups = [{"params": others}, {"params": offsets, "lr": 0.1 * OFFSET_RATE}]
+    expected, descent = torch.optim.SGD(groups, lr=0.1, momentum=MOMENTUM), Descent(ours, 0.1)
+    image, _ = two_disks()
+    for _ in range(3):
+        for network, step in ((ours, descent.step), (theirs, expected.step)):
+            network.zero_grad()
+            network(image).square().mean().backward()
+            step()
+    for got, wanted in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(got, wanted)
 
 
 def test_fits_in_several_threads_do_not_disturb_one_another():

@@ -15,8 +15,7 @@ import torch
 from torch.torch_version import TorchVersion
 
 WARM_UP = 3
-"""Times the work is done kernel by kernel first: libraries set themselves up, and the optimizer
-creates its tensors."""
+"""Times the work is done kernel by kernel first, in which libraries set themselves up."""
 
 
 @contextmanager
