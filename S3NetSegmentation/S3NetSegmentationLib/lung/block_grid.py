@@ -162,15 +162,15 @@ class BlockGrid:
             for count, size in zip(self.shape[1:], self.block[1:], strict=True)
         )
         fine = np.empty(self.shape, np.uint8)
-        for axial, out in zip(labels, fine, strict=True):
+        for axial, mixed, out in zip(labels, _differ(labels), fine, strict=True):
+            out[:] = axial.take(rows.low, 0).take(columns.low, 1)
+            # Where all four blocks around are alike, there is nothing to interpolate.
+            y, x = np.nonzero(mixed.take(rows.low, 0).take(columns.low, 1))
             corners = [
-                axial.take(row, 0).take(column, 1)
+                axial[row[y], column[x]]
                 for row in (rows.low, rows.high)
                 for column in (columns.low, columns.high)
             ]
-            out[:] = corners[0]
-            # Where all four blocks around are alike, there is nothing to interpolate.
-            y, x = np.nonzero(np.logical_or.reduce([corner != out for corner in corners[1:]]))
             down, right = rows.high_share[y], columns.high_share[x]
             shares = (
                 (1 - down) * (1 - right),
@@ -178,8 +178,18 @@ class BlockGrid:
                 down * (1 - right),
                 down * right,
             )
-            out[y, x] = _strongest([corner[y, x] for corner in corners], shares)
+            out[y, x] = _strongest(corners, shares)
         return fine
+
+
+def _differ(labels: np.ndarray) -> np.ndarray:
+    """Whether a block or the next ones in y, in x, and in both have different labels."""
+    following = np.pad(labels, ((0, 0), (0, 1), (0, 1)), "edge")
+    return (
+        (following[:, 1:, :-1] != labels)
+        | (following[:, :-1, 1:] != labels)
+        | (following[:, 1:, 1:] != labels)
+    )
 
 
 def _sums(array: np.ndarray, size: int) -> np.ndarray:

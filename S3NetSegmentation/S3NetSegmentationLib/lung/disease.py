@@ -57,8 +57,11 @@ def add_disease(decided: np.ndarray, scan: Scan, hounsfield: np.ndarray, border:
             lungs |= added > 0
     _widen(sides, lungs, fine, border)
     sides[before > 0] = 0
-    for axial, taken in zip(decided, grid.up_slices(sides), strict=True):
-        axial[:] = np.where(axial > 0, axial, taken)
+    if sides.any():
+        box = extent(sides)
+        part, place = grid.part(box)
+        for axial, taken in zip(decided[place], part.up_slices(sides[box]), strict=True):
+            np.copyto(axial, taken, where=axial == 0)
 
 
 def _widen(sides: np.ndarray, lungs: np.ndarray, fine: FineScan, border: float) -> None:
@@ -98,10 +101,13 @@ def _grown(sides: np.ndarray) -> np.ndarray:
 
 def _sides(pieces: np.ndarray, count: int, decided: np.ndarray) -> np.ndarray:
     """For each piece, by number, the lung that it touches most; 0 where it touches none."""
+    near = by_axis(widened(extent(pieces), 1))
+    pieces, decided = pieces[near], decided[near]
     touching = np.zeros((count + 1, 3), np.int64)
     for axis in range(3):
         for step in (1, -1):
             one, other = (np.moveaxis(each, axis, 0)[::step] for each in (pieces, decided))
             beside = (one[1:] > 0) & (other[:-1] > 0)
-            np.add.at(touching, (one[1:][beside], other[:-1][beside]), 1)
+            contacts = one[1:][beside] * 3 + other[:-1][beside]
+            touching += np.bincount(contacts, minlength=touching.size).reshape(touching.shape)
     return np.where(touching.any(1), touching.argmax(1), 0).astype(np.uint8)

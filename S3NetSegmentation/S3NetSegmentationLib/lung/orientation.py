@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from ..geometry import Geometry
 from .block_grid import by_axis
@@ -31,8 +32,8 @@ class AxialOrientation:
 
     def __init__(self, geometry: Geometry):
         direction = geometry.axes
-        world, storage = linear_sum_assignment(-np.abs(direction))
-        nearest = dict(zip(world, storage, strict=True))
+        share = np.abs(direction)
+        nearest = max(permutations(range(3)), key=lambda storage: share[range(3), storage].sum())
         order = [(axis, nearest[axis]) for axis in (UPWARD, BACKWARD, LEFTWARD)]
         signs = [-1 if direction[axis, index] < 0 else 1 for axis, index in order]
         # Array axes run opposite to SimpleITK's index axes.
