@@ -27,6 +27,7 @@ from .lung.figures import measure
 from .lung.matching import match_along_z
 from .lung.orientation import AxialOrientation
 from .lung.scan import Scan, prepare
+from .lung.scores import SliceScores, predicted_slices
 from .lung.slices import network_input, spread_slices
 from .lung.tissues import describe_tissues, divide_clusters, merge_order, tissue_map
 from .progress import Progress, Reporter
@@ -113,7 +114,7 @@ def segment_lungs(
     labels = order_clusters(labels, scan)
     cells = divide_clusters(labels, scan)
     merges = merge_order(cells, scan, scores)
-    del scores  # they take as much memory as the scan
+    del scores  # they take much memory
     chosen = choose_lung_clusters(labels, scan, hounsfield)
     lungs = decide_lungs(labels, chosen, scan, hounsfield, axial, settings)
     automatic = scan.centers(lungs) > 0
@@ -141,7 +142,7 @@ def segment_lungs(
 
 def _one_network(
     scan: Scan, settings: Settings, device: Device, report: Reporter
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+) -> tuple[np.ndarray, SliceScores, tuple[str, ...]]:
     """Clusters (z, y, x) of all slices by one network, which is fitted to some; its scores."""
     images = to_tensor(network_input(scan))
     fitting_slices = images[spread_slices(scan, settings.fitted_slices).tolist()]
@@ -150,13 +151,15 @@ def _one_network(
     result = fallback.run(lambda where: fit(where.place(fitting_slices), settings, on_step))
     # Most of the K clusters die out during a fit; their scores would only take memory.
     alive = result.scores.argmax(1).unique().cpu()
-    scores = np.empty((len(images), len(alive), *images.shape[2:]), np.float16)
+    places = predicted_slices(scan)
+    predicted = np.empty((len(places), len(alive), *images.shape[2:]), np.float16)
     # A prediction takes less memory than a fit, so as many slices have room again.
-    for start in range(0, len(images), len(fitting_slices)):
-        report.step("Clustering", start, len(images))
+    for start in range(0, len(places), len(fitting_slices)):
+        report.step("Clustering", start, len(places))
         batch = slice(start, start + len(fitting_slices))
-        predicted = fallback.predict(result.network, images[batch])
-        scores[batch] = to_array(predicted[:, alive].half())
+        logits = fallback.predict(result.network, images[places[batch].tolist()])
+        predicted[batch] = to_array(logits[:, alive].half())
+    scores = SliceScores(places, predicted)
     labels = assign_clusters(scores, scan.hounsfield, scan.body, settings.use_intensity)
     warnings = [*fallback.warnings, POOR_FIT] if result.is_merged else fallback.warnings
     return labels, scores, tuple(warnings)

@@ -32,7 +32,7 @@ MIN_INSIDE_SHARE = 0.5
 
 
 def assign_clusters(
-    scores: np.ndarray, hounsfield: np.ndarray, body: np.ndarray, use_intensity: bool
+    scores: Iterable[np.ndarray], hounsfield: np.ndarray, body: np.ndarray, use_intensity: bool
 ) -> np.ndarray:
     """The cluster of every pixel, from the score map and the intensity.
 
@@ -43,8 +43,8 @@ def assign_clusters(
 
     Parameters
     ----------
-    scores : ndarray, (z, K, y, x)
-        Logits of one network.
+    scores : iterable of ndarray, (K, y, x)
+        Logits of one network for each slice; gone through twice.
     hounsfield : ndarray, (z, y, x)
     body : ndarray of bool, (z, y, x)
         The intensity counts in here alone.
@@ -60,7 +60,7 @@ def assign_clusters(
     if not use_intensity or not body.any():
         return labels
     values, winners = hounsfield[body].clip(AIR_HU, MAX_CLUSTER_HU), labels[body]
-    count = scores.shape[1]
+    count = int(labels.max()) + 1
     median, spread = np.zeros(count, np.float32), np.full(count, np.inf, np.float32)
     for cluster in range(count):
         own = values[winners == cluster]

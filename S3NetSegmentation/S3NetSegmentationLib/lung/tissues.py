@@ -121,7 +121,7 @@ def divide_clusters(labels: np.ndarray, scan: Scan) -> np.ndarray:
     return np.where(scan.body, 1 + nearest[cells], 0).astype(np.uint8)
 
 
-def merge_order(cells: np.ndarray, scan: Scan, scores: np.ndarray | None) -> np.ndarray:
+def merge_order(cells: np.ndarray, scan: Scan, scores: Iterable[np.ndarray] | None) -> np.ndarray:
     """The order in which cells are merged, most alike first.
 
     Cells are alike where their intensities are, where the network gives them like scores, and
@@ -132,8 +132,8 @@ def merge_order(cells: np.ndarray, scan: Scan, scores: np.ndarray | None) -> np.
     cells : ndarray of uint8, (z, y, x)
         From `divide_clusters`.
     scan : Scan
-    scores : ndarray, (z, K, y, x), or None
-        Logits of the network; None if there is not one network for all slices.
+    scores : iterable of ndarray, (K, y, x), or None
+        Logits of the network for each slice; None if there is not one network for all slices.
 
     Returns
     -------
@@ -184,17 +184,17 @@ def _contacts(labels: np.ndarray, count: int) -> np.ndarray:
     return square + square.T
 
 
-def _mean_scores(labels: np.ndarray, scores: np.ndarray | None, count: int) -> np.ndarray:
+def _mean_scores(labels: np.ndarray, scores: Iterable[np.ndarray] | None, count: int) -> np.ndarray:
     """Mean probabilities that the network gives to the pixels of each cell, (count, K)."""
+    total = np.zeros((count + 1, 1))
     if scores is None:
-        return np.zeros((count, 1))
-    total = np.zeros((count + 1, scores.shape[1]))
+        return total[1:]
     for axial, logits in zip(labels, scores, strict=True):
         inside = axial > 0
         likely = np.exp(logits[:, inside].astype(np.float32) - logits[:, inside].max(0))
         likely /= likely.sum(0)
-        for row, values in zip(total.T, likely, strict=True):
-            row += np.bincount(axial[inside], values, count + 1)
+        sums = [np.bincount(axial[inside], values, count + 1) for values in likely]
+        total = total + np.stack(sums, 1)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     return (total / np.maximum(sizes, 1)[:, None])[1:]
 

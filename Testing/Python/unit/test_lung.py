@@ -1,5 +1,7 @@
 """Anatomy: axial order, working grid, body, airways, clusters, sides."""
 
+from dataclasses import replace
+
 import numpy as np
 import phantom
 import pytest
@@ -19,6 +21,7 @@ from S3NetSegmentationLib.lung.clusters import (
 from S3NetSegmentationLib.lung.matching import match_along_z
 from S3NetSegmentationLib.lung.orientation import AxialOrientation
 from S3NetSegmentationLib.lung.scan import Scan, prepare
+from S3NetSegmentationLib.lung.scores import SliceScores, predicted_slices
 from S3NetSegmentationLib.lung.sides import right_and_left
 from S3NetSegmentationLib.lung.slices import network_input, spread_slices
 from scipy import ndimage
@@ -270,6 +273,29 @@ def test_fitted_slices_are_spread_over_the_lungs(plain):
     assert len(inside) >= 6
     assert np.ptp(inside) > 0.6 * np.ptp(with_lung)
     assert len(spread_slices(scan, 1000)) <= len(lungs)
+
+
+def test_scores_between_the_predicted_slices_are_interpolated():
+    predicted = np.random.default_rng(0).normal(size=(3, 2, 4, 5)).astype(np.float32)
+    places = np.array([0, 2, 5])
+    expected = [
+        [np.interp(z, places, predicted[:, cluster, y, x]) for z in range(6)]
+        for cluster, y, x in np.ndindex(2, 4, 5)
+    ]
+    found = [*SliceScores(places, predicted)]
+    assert np.allclose(np.stack(found).reshape(6, -1).T, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("slices", "thickness"), [(1, 1.0), (2, 0.5), (40, 0.7), (41, 6.0), (9, 8.0)]
+)
+def test_the_network_looks_at_both_ends_and_often_enough_between(plain, slices, thickness):
+    scan = replace(plain[0], body=np.ones((slices, 4, 5), bool), spacing=(thickness, 3.0, 3.0))
+    places = predicted_slices(scan)
+    assert places[0] == 0
+    assert places[-1] == slices - 1
+    assert (np.diff(places) > 0).all()
+    assert (np.diff(places) * thickness <= max(6, thickness)).all()
 
 
 def test_intensity_corrects_what_the_scores_blur():
