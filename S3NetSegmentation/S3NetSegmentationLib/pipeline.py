@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -39,7 +38,7 @@ from .s3net.hardware.fallback import DeviceFallback
 from .settings import Settings
 
 STAGES = {
-    "volume": {"Preparing": 0.1, "Fitting": 0.6, "Clustering": 0.2, "Deciding": 0.1},
+    "volume": {"Preparing": 0.1, "Fitting": 0.4, "Clustering": 0.2, "Deciding": 0.3},
     "slice": {"Preparing": 0.02, "Fitting": 0.95, "Clustering": 0.01, "Deciding": 0.02},
 }
 """Each stage's share of the run time, by mode."""
@@ -87,11 +86,10 @@ def segment_lungs(
     Cancelled
         If `is_cancelled` returned true.
     """
-    clock = _Clock()
     settings = settings or Settings()
+    report = Reporter(on_progress, is_cancelled, STAGES[settings.mode])
     device = resolve_device(settings.device, settings.gpu_memory_gb)
     settings = replace(settings, device=device.name)
-    report = Reporter(on_progress, is_cancelled, STAGES[settings.mode])
 
     report.step("Preparing", 0, 1)
     check_ct(image)
@@ -100,13 +98,11 @@ def segment_lungs(
     axial = AxialOrientation(geometry)
     hounsfield = axial.apply(sitk.GetArrayViewFromImage(image))
     scan = prepare(hounsfield, axial.spacing, settings.working_size)
-    clock.lap("preparing")
 
     # Labels are clusters on the working grid of `scan`; from `cluster_map` on, arrays have the full
     # resolution of `hounsfield`.
     fit_and_assign = _one_network if settings.mode == "volume" else _network_per_slice
     labels, scores, warnings = fit_and_assign(scan, settings, device, report)
-    clock.lap("fitting")
 
     report.step("Deciding", 0, 1)
     if settings.use_intensity:
@@ -119,18 +115,18 @@ def segment_lungs(
     lungs = decide_lungs(labels, chosen, scan, hounsfield, axial, settings)
     automatic = scan.centers(lungs) > 0
     tissues = tissue_map(cells, scan, merges, settings.tissues)
+    tissue_array = axial.restore(cluster_map(tissues, scan))
     figures = measure(lungs, scan, hounsfield, axial, geometry.voxel_ml)
-    clock.lap("deciding")
     report.step("Deciding", 1, 1)
     return LungResult(
         lung_array=axial.restore(lungs),
-        tissue_array=axial.restore(cluster_map(tissues, scan)),
+        tissue_array=tissue_array,
         tissue_table=describe_tissues(tissues, scan, automatic),
         geometry=geometry,
         chosen=chosen,
         figures=figures,
         settings=settings,
-        timings=clock.seconds,
+        timings=report.seconds,
         warnings=(*doubts, *warnings),
         scan=scan,
         labels=labels,
@@ -196,16 +192,3 @@ def _network_per_slice(
     if failed:
         warnings.append(f"{failed} of {len(images)} slices contain too little tissue to be fitted.")
     return matched, None, tuple(warnings)
-
-
-class _Clock:
-    """Seconds between laps."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._start = self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.seconds[name], self._last = now - self._last, now
-        self.seconds["total"] = now - self._start

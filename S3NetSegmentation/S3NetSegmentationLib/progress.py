@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -51,6 +52,15 @@ class Reporter:
         self._is_cancelled = is_cancelled
         self._shares = shares
         self._fraction = 0.0
+        self._stage = next(iter(shares))
+        self._since = time.perf_counter()
+        self._seconds = dict.fromkeys(shares, 0.0)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds that each stage has taken until the last step, and ``"total"``."""
+        stages = {stage.lower(): taken for stage, taken in self._seconds.items()}
+        return {**stages, "total": sum(stages.values())}
 
     def step(self, stage: str, done: int, total: int) -> None:
         """Report that `done` of `total` steps of `stage` are finished.
@@ -62,6 +72,9 @@ class Reporter:
         """
         if self._is_cancelled is not None and self._is_cancelled():
             raise Cancelled
+        now = time.perf_counter()
+        self._seconds[self._stage] += now - self._since
+        self._stage, self._since = stage, now
         names = list(self._shares)
         before = sum(self._shares[name] for name in names[: names.index(stage)])
         fraction = (before + self._shares[stage] * done / max(total, 1)) / sum(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -78,11 +77,10 @@ def segment_picture(
         If `is_cancelled` returned true.
     """
     settings = settings or PictureSettings()
-    start = time.perf_counter()
+    report = Reporter(on_progress, is_cancelled, STAGES)
     picture = checked_picture(picture, at)
     device = resolve_device(settings.device)
     fallback = DeviceFallback(device)
-    report = Reporter(on_progress, is_cancelled, STAGES)
     colors = _to_bytes(picture)
     view = lens_view(colors)
     image, coarse, coarse_view = _network_input(colors, view, settings.working_size)
@@ -105,7 +103,7 @@ def segment_picture(
         table=table,
         chosen=chosen,
         settings=replace(settings, device=device.name),
-        timings={"total": time.perf_counter() - start},
+        timings=report.seconds,
         warnings=(*fallback.warnings, *[DISAGREE] * (quality < MIN_AGREEMENT)),
         quality=quality,
     )
