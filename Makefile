@@ -90,6 +90,7 @@ benchmark: $(READY)
 	[ ! -d $(IMAGES) ] || $(BENCHMARKS)/clicks.py --data $(IMAGES) --record
 	$(BENCHMARKS)/tissues.py --record $(DATA)/chest.nii.gz $(wildcard \
 	  $(IMAGES)/cip_copd/ct-64.nrrd $(IMAGES)/diseased/chest3d/medseg_1full.nii.gz)
+	$(BENCHMARKS)/stages.py --sample $(DATA) --record
 	$(BENCHMARKS)/speed.py --sample $(DATA) --output $(MEASURED) --record
 	$(BIN)/python -m pip install --quiet lungmask dcm2niix
 	$(BENCHMARKS)/beside_lungmask.py --sample $(DATA) --record

@@ -15,9 +15,9 @@ from .geometry import Geometry
 from .lung.clusters import checked_numbers, cluster_map
 from .lung.decision import GIVEN_BACK, TAKEN, decide_lungs
 from .lung.figures import LungFigures, measure
-from .lung.orientation import AxialOrientation
 from .lung.scan import Scan, packed, unpacked
 from .lung.tissues import describe_tissues, divide_clusters, tissue_map
+from .orientation import AxialOrientation
 from .result import LungResult
 from .settings import Settings
 

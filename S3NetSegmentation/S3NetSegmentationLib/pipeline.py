@@ -24,11 +24,11 @@ from .lung.clusters import (
 from .lung.decision import decide_lungs
 from .lung.figures import measure
 from .lung.matching import match_along_z
-from .lung.orientation import AxialOrientation
 from .lung.scan import Scan, prepare
 from .lung.scores import SliceScores, predicted_slices
 from .lung.slices import network_input, spread_slices
 from .lung.tissues import describe_tissues, divide_clusters, merge_order, tissue_map
+from .orientation import AxialOrientation
 from .progress import Progress, Reporter
 from .result import LungResult
 from .s3net.fit import fit

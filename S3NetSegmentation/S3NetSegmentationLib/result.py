@@ -15,9 +15,9 @@ from scipy import ndimage
 from .geometry import Geometry
 from .lung.clusters import cluster_map
 from .lung.figures import LungFigures
-from .lung.orientation import AxialOrientation
 from .lung.scan import Scan
 from .lung.tissues import Tissue
+from .orientation import AxialOrientation
 from .settings import Settings
 
 ARRAYS = ("lung_array", "tissue_array", "labels", "merges", "automatic", "picks")

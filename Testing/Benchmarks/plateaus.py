@@ -28,10 +28,10 @@ from S3NetSegmentationLib import lung, pipeline
 from S3NetSegmentationLib.geometry import Geometry
 from S3NetSegmentationLib.lung.decision import decide_lungs
 from S3NetSegmentationLib.lung.figures import measure
-from S3NetSegmentationLib.lung.orientation import AxialOrientation
 from S3NetSegmentationLib.lung.quality import assess
 from S3NetSegmentationLib.lung.scan import prepare
 from S3NetSegmentationLib.lung.tissues import KINDS, kind_of
+from S3NetSegmentationLib.orientation import AxialOrientation
 from S3NetSegmentationLib.pipeline import segment_lungs
 from S3NetSegmentationLib.result import LungResult
 from S3NetSegmentationLib.settings import Settings

@@ -51,7 +51,7 @@ import torch
 from methods.paper import fast_network, prepared
 from record import add_option, record
 from S3NetSegmentationLib import Settings, segment_lungs
-from S3NetSegmentationLib.lung.orientation import AxialOrientation
+from S3NetSegmentationLib.orientation import AxialOrientation
 from S3NetSegmentationLib.s3net import fit as fitting
 from S3NetSegmentationLib.s3net.affine_transform import random_affine
 from S3NetSegmentationLib.s3net.fast.deformable import deform_conv2d

@@ -396,6 +396,7 @@ TABLES: dict[str, Callable[[Source], list[str]]] = {
     "tissues": tissues,
     "equal work": equal_work,
     "waiting": waiting,
+    "stages": as_recorded("stages"),
     "lungmask": as_recorded("lungmask"),
     "hostile files": as_recorded("hostile files"),
     "series": series,

@@ -8,6 +8,8 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from ..geometry import Geometry
+from ..orientation import AxialOrientation
 from ..resampling import resized
 from .segments import LUNG_SEGMENTS
 from .write import write_image
@@ -61,10 +63,9 @@ def write_overview(path: Path, image: sitk.Image, lungs: sitk.Image) -> None:
 
 def compose_overview(image: sitk.Image, lungs: sitk.Image) -> np.ndarray:
     """The picture that `write_overview` writes, (rows, columns, 3) of uint8."""
-    # The array's indices now run toward the head, the back, and the left.
-    image, lungs = sitk.DICOMOrient(image, "LPS"), sitk.DICOMOrient(lungs, "LPS")
-    width, depth, height = (n * s for n, s in zip(image.GetSize(), image.GetSpacing(), strict=True))
-    scan, labels = sitk.GetArrayViewFromImage(image), sitk.GetArrayViewFromImage(lungs)
+    order = AxialOrientation(Geometry.of(image))
+    scan, labels = (order.apply(sitk.GetArrayViewFromImage(each)) for each in (image, lungs))
+    height, depth, width = (n * s for n, s in zip(scan.shape, order.spacing, strict=True))
     zoom = PANEL_PIXELS / max(width, depth)
     levels, row, column = _places(labels)
 

@@ -8,13 +8,13 @@ import numpy as np
 from scipy import ndimage
 
 from ..labels import LEFT, RIGHT
+from ..orientation import AxialOrientation
 from ..settings import Settings
 from .block_grid import CROSS, extent
 from .disease import add_disease
 from .gas import bowel_gas, is_gas
 from .haze import opened, single
 from .levels import AIR_OR_LUNG_HU
-from .orientation import AxialOrientation
 from .scan import Scan
 from .sides import right_and_left
 

@@ -8,9 +8,9 @@ from itertools import permutations
 import numpy as np
 
 from ..labels import LUNG_NAMES
+from ..orientation import AxialOrientation
 from .densitometry import REGIONS, Numbers, distributions, numbers_of
 from .findings import sentences
-from .orientation import AxialOrientation
 from .quality import assess, interruptions, left_out, ranges
 from .scan import Scan
 

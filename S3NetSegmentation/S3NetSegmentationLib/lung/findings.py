@@ -8,8 +8,8 @@ import numpy as np
 from scipy import ndimage
 
 from ..labels import LUNG_NAMES
+from ..orientation import AxialOrientation
 from .levels import AERATED_HU, GAS_MARGIN_HU
-from .orientation import AxialOrientation
 from .quality import MIN_BRIGHT_HU, NEIGHBORS, ranges
 from .scan import Scan
 

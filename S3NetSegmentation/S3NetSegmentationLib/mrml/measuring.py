@@ -18,7 +18,7 @@ from ..lung.densitometry import (
     distributions,
     numbers_of,
 )
-from ..lung.orientation import AxialOrientation
+from ..orientation import AxialOrientation
 from .edits import Shapes, differing, shapesOf, writtenShapes
 from .histogram import makeChart, writeHistogram
 from .nodes import (

@@ -21,7 +21,7 @@ from ..lung.densitometry import (
     by_thirds,
     quantities_of,
 )
-from ..lung.orientation import AxialOrientation
+from ..orientation import AxialOrientation
 from .segmentation import voxelsOfSegment
 from .volume import geometryOf, isCt, voxelBox
 

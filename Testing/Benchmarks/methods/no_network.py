@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from S3NetSegmentationLib.geometry import Geometry
 from S3NetSegmentationLib.lung.block_grid import BlockGrid
 from S3NetSegmentationLib.lung.body import body_mask
-from S3NetSegmentationLib.lung.orientation import AxialOrientation
+from S3NetSegmentationLib.orientation import AxialOrientation
 from S3NetSegmentationLib.picture.grayscale import slice_as_scan
 from S3NetSegmentationLib.picture.result import mask_of
 from S3NetSegmentationLib.picture.view import best_split, lens_view

@@ -11,9 +11,9 @@ from S3NetSegmentationLib import segment_lungs
 from S3NetSegmentationLib.evaluation.overlap import dice
 from S3NetSegmentationLib.geometry import Geometry
 from S3NetSegmentationLib.lung.body import body_mask
-from S3NetSegmentationLib.lung.orientation import AxialOrientation
 from S3NetSegmentationLib.lung.scan import prepare
 from S3NetSegmentationLib.lung.sides import right_and_left
+from S3NetSegmentationLib.orientation import AxialOrientation
 from S3NetSegmentationLib.picture.view import scanner_view
 
 

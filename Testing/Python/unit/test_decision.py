@@ -9,7 +9,7 @@ from blocks import BONE, LUNG, TISSUE, mask_of, scan_of
 from S3NetSegmentationLib import Settings
 from S3NetSegmentationLib.geometry import Geometry
 from S3NetSegmentationLib.lung.decision import decide_lungs
-from S3NetSegmentationLib.lung.orientation import AxialOrientation
+from S3NetSegmentationLib.orientation import AxialOrientation
 from scipy import ndimage
 
 PLAIN = Settings(use_intensity=False, fill_vessels=False)

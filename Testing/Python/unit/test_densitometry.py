@@ -20,7 +20,7 @@ from S3NetSegmentationLib.lung.densitometry import (
     histogram,
     numbers_of,
 )
-from S3NetSegmentationLib.lung.orientation import AxialOrientation
+from S3NetSegmentationLib.orientation import AxialOrientation
 
 # Ten voxels at and beside every threshold.
 LEVELS = [

@@ -19,11 +19,11 @@ from S3NetSegmentationLib.lung.clusters import (
     split_mixed_clusters,
 )
 from S3NetSegmentationLib.lung.matching import match_along_z
-from S3NetSegmentationLib.lung.orientation import AxialOrientation
 from S3NetSegmentationLib.lung.scan import Scan, prepare
 from S3NetSegmentationLib.lung.scores import SliceScores, predicted_slices
 from S3NetSegmentationLib.lung.sides import right_and_left
 from S3NetSegmentationLib.lung.slices import network_input, spread_slices
+from S3NetSegmentationLib.orientation import AxialOrientation
 from scipy import ndimage
 from scipy.special import log_softmax
 

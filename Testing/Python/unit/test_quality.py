@@ -9,8 +9,8 @@ import SimpleITK as sitk
 from quick import QUICK
 from S3NetSegmentationLib import segment_lungs
 from S3NetSegmentationLib.lung.figures import measure
-from S3NetSegmentationLib.lung.orientation import AxialOrientation
 from S3NetSegmentationLib.lung.quality import assess, ranges
+from S3NetSegmentationLib.orientation import AxialOrientation
 from S3NetSegmentationLib.summary import as_dict, as_lines
 
 

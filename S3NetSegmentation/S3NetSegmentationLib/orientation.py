@@ -6,8 +6,7 @@ from itertools import permutations
 
 import numpy as np
 
-from ..geometry import Geometry
-from .block_grid import by_axis
+from .geometry import Geometry
 
 LEFTWARD, BACKWARD, UPWARD = range(3)
 """Rows of a direction matrix: the patient's axes in SimpleITK's world coordinates (LPS)."""
@@ -39,7 +38,8 @@ class AxialOrientation:
         # Array axes run opposite to SimpleITK's index axes.
         self._axes = tuple(2 - index for _, index in order)
         self._flips = tuple(slice(None, None, sign) for sign in signs)
-        self.spacing = by_axis(geometry.spacing[index] for _, index in order)
+        z, y, x = (geometry.spacing[index] for _, index in order)
+        self.spacing = (z, y, x)
         self._leftward = [
             sign * direction[LEFTWARD, index] * geometry.spacing[index]
             for sign, (_, index) in zip(signs, order, strict=True)
