@@ -10,6 +10,7 @@ import qt
 import slicer
 import vtk
 from S3NetSegmentationLib.errors import InputError
+from S3NetSegmentationLib.jobs.idle import end_idle
 from S3NetSegmentationLib.mrml.display import centerOnLungs, showScan, showTable
 from S3NetSegmentationLib.mrml.many_scans import ManyScansLogic, volumesUnder
 from S3NetSegmentationLib.mrml.measuring import updateFigures
@@ -223,6 +224,7 @@ class S3NetSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.run.cancel()
         self.changes.cancel()
         self.torch.stop()
+        end_idle()
         self._preselectTimer.stop()
         self._refreshTimer.stop()
         self.logic.forget()

@@ -30,3 +30,12 @@ def launcher(tmp_path, monkeypatch):
         return pid
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def no_idle_process():
+    """No test finds a process that another one has left, and none fills the memory."""
+    yield
+    from S3NetSegmentationLib.jobs.idle import end_idle
+
+    end_idle()

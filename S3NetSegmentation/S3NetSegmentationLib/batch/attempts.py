@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import S3NetError
+from ..jobs.idle import end_idle
 from ..jobs.job import Job, JobDied, JobFailed, OnProgress, wait_for
 from ..jobs.protocol import write_job
 from ..progress import Progress
@@ -30,7 +31,7 @@ class _Died(Exception):
 
 
 def run_scan(task: ScanTask, on_progress: OnProgress = lambda progress: None) -> dict:
-    """Segment one scan in its own process and put its outputs into place.
+    """Segment one scan in another process and put its outputs into place.
 
     After a crash, a kill, or a hang, the scan is started again, up to `MAX_ATTEMPTS` times. It
     stops when the folder of the run vanishes.
@@ -52,6 +53,7 @@ def run_scan(task: ScanTask, on_progress: OnProgress = lambda progress: None) ->
             return _attempt(task, attempt, on_progress)
         except _Died as died:
             reason = str(died)
+            end_idle()  # it may have been for lack of memory, which they hold
         except JobFailed as error:
             return _failed(task, str(error), attempt, start, details=error.details)
         except S3NetError as error:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..errors import InputError
+from ..jobs.idle import end_idle
 from ..progress import Progress
 from .attempts import run_scan
 from .records import ScanTask
@@ -67,6 +68,7 @@ def on_this_machine(jobs: int, on_scan_progress: OnScanProgress) -> Iterator[Sub
         yield lambda task: pool.submit(run, task)
     finally:
         pool.shutdown(cancel_futures=True)
+        end_idle()
 
 
 @contextmanager
@@ -166,4 +168,7 @@ def _run_on_worker(task: ScanTask, topic: str) -> dict:
     from distributed import get_worker
 
     worker = get_worker()
-    return run_scan(task, lambda progress: worker.log_event(topic, (task.name, asdict(progress))))
+    try:
+        return run_scan(task, lambda done: worker.log_event(topic, (task.name, asdict(done))))
+    finally:
+        end_idle()  # others may need the memory of this machine

@@ -49,9 +49,9 @@ def run_batch(
 ) -> list[dict]:
     """Segment the lungs in every CT scan below a folder.
 
-    Each scan runs in its own process, so a crash affects only that scan. Finished scans are not
-    segmented again unless their files or the settings have changed, so after an interrupt or a
-    kill, the same call resumes the batch.
+    A scan has a process for itself as long as it runs, so a crash affects only that scan. Finished
+    scans are not segmented again unless their files or the settings have changed, so after an
+    interrupt or a kill, the same call resumes the batch.
 
     Parameters
     ----------

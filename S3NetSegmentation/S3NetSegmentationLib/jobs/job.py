@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from ..errors import S3NetError
 from ..progress import Progress
-from .process import WorkerProcess
-from .protocol import Failed, Finished, Log, Task
+from .idle import keep, process_for
+from .protocol import Failed, Finished, Log, Message, Task
 
 PAUSE = 0.05
 """Seconds between polls of a job."""
@@ -64,6 +64,8 @@ class JobDied(JobFailed):
 class Job:
     """A task in a child process, which starts at once.
 
+    A process in which nothing went wrong is kept for the next job.
+
     Parameters
     ----------
     task : Task
@@ -80,7 +82,7 @@ class Job:
     """
 
     def __init__(self, task: Task, folder: Path | None = None, threads: int | None = None):
-        self._process = WorkerProcess(task, folder, threads)
+        self._process = process_for(task, folder, threads)
         self._outcome: Finished | Failed | None = None
         self._is_over = False
 
@@ -102,11 +104,10 @@ class Job:
         if self._is_over:
             return False
         is_running = self._process.is_running
-        self._pass_on(on_progress, on_log)
+        self._pass_on(self._process.messages(), on_progress, on_log)
         if is_running and self._outcome is None:
             return True
-        self.cancel()
-        self._pass_on(on_progress, on_log)
+        self._pass_on(self._end(), on_progress, on_log)
         return False
 
     def result(self) -> Any:
@@ -127,14 +128,27 @@ class Job:
         raise JobDied(self._process.exit_code)
 
     def cancel(self) -> None:
-        """End the process now; harmless if it has ended."""
-        if not self._is_over:
-            self._is_over = True
-            self._process.stop()
+        """End the task now; harmless if it has ended."""
+        self._end()
 
-    def _pass_on(self, on_progress: OnProgress | None, on_log: OnLog | None) -> None:
+    def _end(self) -> list[Message]:
+        """End the process, or keep it for another task; its last messages."""
+        if self._is_over:
+            return []
+        self._is_over = True
+        if self._outcome is None or not self._outcome.reusable:
+            self._process.stop()
+            return self._process.messages()
+        self._process.release()
+        last = self._process.messages()  # before another job may read them
+        keep(self._process)
+        return last
+
+    def _pass_on(
+        self, messages: list[Message], on_progress: OnProgress | None, on_log: OnLog | None
+    ) -> None:
         latest, lines = None, []
-        for message in self._process.messages():
+        for message in messages:
             match message:
                 case Progress():
                     latest = message

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import locale
 import os
 import sys
+from collections.abc import Callable
 from types import ModuleType
 
 from ..errors import out_of_memory
@@ -35,11 +37,22 @@ def prepare_process() -> None:
             locale.setlocale(locale.LC_CTYPE, ".UTF-8")
     os.environ.setdefault("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "1")
     limit_spinning()
-    if sys.platform == "linux":
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        if mallopt is not None:  # glibc
-            mallopt(M_MMAP_MAX, 0)
-            mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    mallopt = _from_glibc("mallopt")
+    if mallopt:
+        mallopt(M_MMAP_MAX, 0)
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def give_memory_back() -> None:
+    """Return to the system what nobody uses any more, before this process waits for a task."""
+    gc.collect()
+    malloc_trim = _from_glibc("malloc_trim")
+    if malloc_trim:
+        malloc_trim(0)
+
+
+def _from_glibc(name: str) -> Callable[..., int] | None:
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
 
 
 def load_torch() -> ModuleType:

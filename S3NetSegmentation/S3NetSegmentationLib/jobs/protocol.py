@@ -19,8 +19,13 @@ the parent as JSON.
 JOB = "job.json"
 """The file in a job's folder that describes what to do."""
 
-TEMPORARY = "S3NET_TEMPORARY"
-"""The environment variable with the child's own folder for temporary files."""
+END_OF_LOG = "\x04\n"
+"""What the child prints to standard error when nothing else follows about a task."""
+
+
+@dataclass(frozen=True)
+class Began:
+    """The child has taken up a task; whatever came before belongs to an earlier one."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +36,12 @@ class Finished:
     ----------
     result
         The return value of the task, as JSON.
+    reusable : bool
+        Whether the child waits for another task.
     """
 
     result: object
+    reusable: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,10 +54,13 @@ class Failed:
         One sentence for the user.
     details : str
         The traceback of an unexpected error.
+    reusable : bool
+        Whether the child waits for another task.
     """
 
     message: str
     details: str
+    reusable: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,10 +75,10 @@ class Log:
     text: str
 
 
-Sent = Progress | Finished | Failed
+Sent = Began | Progress | Finished | Failed
 Message = Sent | Log
 
-EVENTS = {kind.__name__.lower(): kind for kind in (Progress, Finished, Failed)}
+EVENTS = {kind.__name__.lower(): kind for kind in (Began, Progress, Finished, Failed)}
 """The messages that are sent, by name."""
 
 
@@ -83,6 +94,11 @@ def parse(line: str) -> Message:
         return EVENTS[fields.pop("event")](**fields)
     except (ValueError, KeyError, TypeError, AttributeError):
         return Log(line.rstrip())
+
+
+def arguments(task: Task, temporary: str, folder: Path | None) -> list[str]:
+    """What the child is told of a task: its name, the folder for its temporary files, its job's."""
+    return [f"{task.__module__}:{task.__qualname__}", temporary, *([str(folder)] if folder else [])]
 
 
 def write_job(folder: Path, job: dict) -> None:

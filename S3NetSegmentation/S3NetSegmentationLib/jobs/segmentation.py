@@ -131,6 +131,7 @@ def write_scan(folder: Path, image: sitk.Image, settings: Settings) -> None:
 
 def segment(folder: Path, on_progress: OnProgress) -> None:
     """The task: segment the scan in a folder, and leave a saved `LungResult` there."""
+    sitk.ProcessObject.SetGlobalWarningDisplay(True)  # another task may have turned it off
     job = read_job(folder)
     image = Geometry(**job["geometry"]).image(np.load(folder / IMAGE))
     load_torch()

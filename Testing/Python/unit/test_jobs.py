@@ -16,7 +16,7 @@ from S3NetSegmentationLib.errors import S3NetError
 from S3NetSegmentationLib.jobs.devices import find_devices
 from S3NetSegmentationLib.jobs.job import Job, JobDied, JobFailed, wait_for
 from S3NetSegmentationLib.jobs.process import WorkerProcess
-from S3NetSegmentationLib.jobs.protocol import Failed, Finished, Log, parse, serialize
+from S3NetSegmentationLib.jobs.protocol import Began, Failed, Finished, Log, parse, serialize
 from S3NetSegmentationLib.jobs.segmentation import SegmentationJob, segment, write_scan
 from S3NetSegmentationLib.progress import Progress
 
@@ -47,6 +47,7 @@ def begun(pid: Path, temporary: Path) -> tuple[SegmentationJob, int]:
     "message",
     [
         Progress("Fitting", 3, 50, 0.25),
+        Began(),
         Finished({"records": [{"name": "Größe"}]}),
         Failed("There is no body.", "Traceback:\n line"),
     ],
@@ -93,26 +94,34 @@ def test_a_job_that_is_given_up_while_idle_is_ended(with_tasks, launcher, tempor
 
 def test_what_a_finished_task_leaves_is_safe_while_its_process_ends(temporary):
     """On Windows the process may still be about to end when its parent lets go of it."""
+    own, job = temporary / "own", temporary / "job"
+    for folder in (own, job):
+        folder.mkdir()
     paths = [LIBRARY, Path(tasks.__file__).parent]
     worker = subprocess.Popen(
-        [sys.executable, "-m", "S3NetSegmentationLib.jobs.worker", "tasks:leave_slowly", temporary],
+        [sys.executable, "-m", "S3NetSegmentationLib.jobs.worker", "tasks:leave_slowly", own, job],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))},
     )
-    assert parse(worker.stdout.readline().decode()) == Finished(None)
+    assert parse(worker.stdout.readline().decode()) == Began()
+    assert parse(worker.stdout.readline().decode()) == Finished(None, reusable=True)
     worker.communicate()
-    assert (temporary / "result").exists()
+    assert (job / "result").exists()
+    assert not own.exists()
 
 
-def test_a_worker_that_has_finished_ends_in_peace(temporary):
+def test_a_worker_that_has_finished_waits_in_peace(temporary):
     write_scan(temporary, small_chest().image, QUICK)
     worker, said = WorkerProcess(segment, temporary), []
-    assert until(lambda: said.extend(worker.messages()) or not worker.is_running, 90)
-    assert worker.exit_code == 0
-    assert said[-1] == Finished(None)
-    assert not [message for message in said if isinstance(message, Log)]
+    done = Finished(None, reusable=True)
+    assert until(lambda: said.extend(worker.messages()) or done in said, 90)
+    worker.release()
+    assert worker.is_running
     worker.stop()
+    said += worker.messages()
+    assert said[-1] == done
+    assert not [message for message in said if isinstance(message, Log)]
 
 
 @needs_posix
