@@ -46,6 +46,7 @@ from batch_data import (  # noqa: E402
     small_chest,
 )
 from dicom_files import write_scan  # noqa: E402
+from record import add_option, record  # noqa: E402
 from S3NetSegmentationLib.batch.run import run_batch  # noqa: E402
 
 DISK_BYTES = 120_000
@@ -312,18 +313,18 @@ def judge(output: Path, records: dict[str, dict], expected: dict) -> tuple[list[
     """Places that were lost, and what is wrong."""
     lost = [place for place, truth in expected.items() if truth != ANY and place not in records]
     wrong = [f"{name} was left behind" for name in leftovers(output)]
-    for place, record in records.items():
-        truth, path = expected.get(place, ANY), output / f"{record['name']}.seg.nrrd"
-        if record["status"] == "failed" and not record["error"].endswith("."):
+    for place, found in records.items():
+        truth, path = expected.get(place, ANY), output / f"{found['name']}.seg.nrrd"
+        if found["status"] == "failed" and not found["error"].endswith("."):
             wrong.append(f"{place}: failed silently")
         if truth == ANY:
-            if record["status"] == "done":
+            if found["status"] == "done":
                 wrong.append(f"{place}: lungs in noise")
         elif isinstance(truth, str):
-            if record["status"] != truth or path.exists():
-                wrong.append(f"{place}: {record['status']} instead of {truth}")
-        elif record["status"] != "done":
-            lost.append(f"{place}: {record['error']}")
+            if found["status"] != truth or path.exists():
+                wrong.append(f"{place}: {found['status']} instead of {truth}")
+        elif found["status"] != "done":
+            lost.append(f"{place}: {found['error']}")
         elif not is_right(path, truth):
             wrong.append(f"{place}: other lungs than the phantom's")
     return lost, wrong
@@ -335,6 +336,7 @@ def main() -> int:
     parser.add_argument("--scans", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0, help="of the faults")
     parser.add_argument("--cluster", action="store_true", help="on a Dask cluster, which dies, too")
+    add_option(parser)
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)
     start = time.monotonic()
@@ -380,6 +382,18 @@ def main() -> int:
     print(f"lost        {len(lost)}", *lost, sep="\n  ")
     print(f"wrong       {len(wrong)}", *wrong, sep="\n  ")
     print(f"time        {time.monotonic() - start:.0f} s")
+    if arguments.record:
+        row = {
+            "where": "a Dask cluster" if cluster else "one machine",
+            "scans": len(expected),
+            "scans killed": done.get("scan", 0),
+            "batches killed": done.get("batch", 0),
+            "workers killed": done.get("worker", 0),
+            "disk full": done.get("disk", 0),
+            "lost": len(lost),
+            "wrong": len(wrong),
+        }
+        record("batches", [row], ("where",))
     return 1 if lost or wrong else 0
 
 

@@ -399,6 +399,7 @@ TABLES: dict[str, Callable[[Source], list[str]]] = {
     "stages": as_recorded("stages"),
     "lungmask": as_recorded("lungmask"),
     "hostile files": as_recorded("hostile files"),
+    "batches": as_recorded("batches"),
     "series": series,
 }
 
