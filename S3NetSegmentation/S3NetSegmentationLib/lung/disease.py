@@ -45,16 +45,14 @@ def add_disease(decided: np.ndarray, scan: Scan, hounsfield: np.ndarray, border:
     """
     fine = FineScan.of(scan, hounsfield)
     grid = fine.grid
-    before, lungs = grid.centers(decided), grid.down(decided > 0) > 0.5
+    # Slice by slice, as a mask of the whole scan would take much memory.
+    before, lungs = grid.centers(decided), grid.down(axial > 0 for axial in decided) > 0.5
     sides = before.copy()
     for find in (find_haze, find_pockets):
-        pieces, count = ndimage.label(find(lungs, fine))
-        if count:
-            side = _sides(pieces, count, sides)
-            side[np.bincount(pieces.ravel()) < MIN_ADDED_ML / fine.voxel_ml] = 0
-            added = side[pieces]
-            sides = np.where(sides > 0, sides, added)
-            lungs |= added > 0
+        found = find(lungs, fine)
+        if found.any():
+            box = by_axis(widened(extent(found), 1))
+            _add(found[box], sides[box], lungs[box], fine.voxel_ml)
     _widen(sides, lungs, fine, border)
     sides[before > 0] = 0
     if sides.any():
@@ -62,6 +60,16 @@ def add_disease(decided: np.ndarray, scan: Scan, hounsfield: np.ndarray, border:
         part, place = grid.part(box)
         for axial, taken in zip(decided[place], part.up_slices(sides[box]), strict=True):
             np.copyto(axial, taken, where=axial == 0)
+
+
+def _add(found: np.ndarray, sides: np.ndarray, lungs: np.ndarray, voxel_ml: float) -> None:
+    """Take pieces in, each by the lung that it touches most, in place."""
+    pieces, count = ndimage.label(found)
+    side = _sides(pieces, count, sides)
+    side[np.bincount(pieces.ravel()) < MIN_ADDED_ML / voxel_ml] = 0
+    added = side[pieces]
+    np.copyto(sides, added, where=sides == 0)
+    lungs |= added > 0
 
 
 def _widen(sides: np.ndarray, lungs: np.ndarray, fine: FineScan, border: float) -> None:
@@ -101,8 +109,6 @@ def _grown(sides: np.ndarray) -> np.ndarray:
 
 def _sides(pieces: np.ndarray, count: int, decided: np.ndarray) -> np.ndarray:
     """For each piece, by number, the lung that it touches most; 0 where it touches none."""
-    near = by_axis(widened(extent(pieces), 1))
-    pieces, decided = pieces[near], decided[near]
     touching = np.zeros((count + 1, 3), np.int64)
     for axis in range(3):
         for step in (1, -1):
