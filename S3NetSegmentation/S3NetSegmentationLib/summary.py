@@ -87,7 +87,10 @@ def as_lines(result: LungResult) -> list[str]:
             f"{each.name} {each.text(numbers[each.key])} {each.unit}" for each in BRIEF
         )
         lines.append(f"{REGIONS[region]:<11} {found if numbers['volume_ml'] else 'not found'}")
-    lines.append(f"{'quality':<11} {result.figures.quality:6.2f} (estimated; 1 is best)")
+    lines.append(
+        f"{'quality':<11} {result.figures.quality:6.2f} (estimated; 1 is best); look for dense "
+        "disease, which this check misses"
+    )
     lines += [f"{'':<11} {hint}" for hint in result.figures.hints]
     lines.append(f"{'time':<11} {result.timings['total']:6.1f} s on {result.settings.device}")
     lines += [f"Warning: {warning}" for warning in result.warnings]

@@ -21,6 +21,10 @@ MAX_LIST_BYTES = 2**28
 """Limit for a list of paths, enough for millions."""
 
 
+NOT_THERE = "there is no such file or folder"
+"""Why a line of a list is skipped."""
+
+
 @dataclass(frozen=True)
 class FoundScan:
     """A scan that can be segmented.
@@ -162,7 +166,7 @@ def _files(
         elif os.path.isfile(path):
             found[path] = None
         else:
-            skipped.append(Skipped(_place(path, root), "there is no such file or folder"))
+            skipped.append(Skipped(_place(path, root), NOT_THERE))
     return root, list(found), skipped
 
 

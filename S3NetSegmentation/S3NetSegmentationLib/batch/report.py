@@ -65,7 +65,8 @@ table:not(.all) :is(td, th):nth-child(n+{first_of_more}):nth-child(-n+{last_of_m
 <body>
 <h1>Lungs by S3-Net</h1>
 <p>{summary}<br>S3NetExtension {version}, {time}. Check the lungs before you use them;
-this is not a diagnosis. Click a heading to sort, an overview to enlarge it.<br>
+this is not a diagnosis. The quality is an estimate, which misses dense disease.
+Click a heading to sort, an overview to enlarge it.<br>
 The other numbers are for both lungs; <label><input type="checkbox" id="all"> show all</label>.
 Numbers for each lung and its thirds are in <code>results.csv</code>.</p>
 <table>
@@ -117,7 +118,7 @@ def write_report(
     asked : int
         Number of scans in the batch, including those not done.
     left_out : int
-        Number of files and series that are not CT scans.
+        Number of files and series that were left out.
 
     Raises
     ------
@@ -148,7 +149,7 @@ def summary(records: Iterable[dict], asked: int, left_out: int = 0) -> str:
     asked : int
         How many scans the batch has.
     left_out : int
-        How many files and series are not CT scans.
+        How many files and series were left out.
     """
     counts: dict[str, int] = {}
     for record in records:
@@ -157,8 +158,8 @@ def summary(records: Iterable[dict], asked: int, left_out: int = 0) -> str:
     parts = [f"{count} {status}" for status, count in counts.items()]
     if left:
         parts.append(f"{left} pending")
-    more = f"; {left_out} files or series are not CT" if left_out else ""
-    return f"{asked} scans: {', '.join(parts)}{more}"
+    more = f"; {left_out} files or series left out" if left_out else ""
+    return f"{asked} scan{'s' * (asked != 1)}: {', '.join(parts)}{more}"
 
 
 def _row(record: dict, image: str) -> str:

@@ -127,6 +127,7 @@ def _run(arguments: argparse.Namespace, is_cancelled: Callable[[], bool]) -> int
     formats += [DICOM_SEG] if arguments.dicom_seg else []
     if arguments.dry_run:
         return _list(arguments, settings, formats, is_cancelled)
+    from ..batch.find import NOT_THERE
     from ..batch.records import REPORT, RESULTS
     from ..batch.report import summary
     from ..batch.run import run_batch
@@ -148,10 +149,12 @@ def _run(arguments: argparse.Namespace, is_cancelled: Callable[[], bool]) -> int
             on_record=display.on_record,
             is_cancelled=is_cancelled,
         )
-    skipped = len(plans[0].skipped)
+    skipped = plans[0].skipped
+    missing = sum(each.reason == NOT_THERE for each in skipped)
     say(
-        summary(records, len(records), skipped),
-        *["Use --dry-run to list what is not CT."] * (skipped > 0),
+        summary(records, len(records), len(skipped)),
+        *[f"Not found: {missing} of these."] * bool(missing),
+        *["Use --dry-run to list what was left out, and why."] * bool(skipped),
         *(f"Wrote {arguments.output / name}" for name in (RESULTS, REPORT)),
     )
     statuses = {record["status"] for record in records}
@@ -203,7 +206,8 @@ def _line(record: dict) -> str:
             for side in ("right", "left")
         )
         parts.append(f"{volumes}, {record['seconds']:.0f} s")
-    parts += filter(None, [record["error"], *(f"Warning: {each}" for each in record["warnings"])])
+    notes = (*(f"Warning: {each}" for each in record["warnings"]), *record.get("hints", ()))
+    parts += filter(None, [record["error"], *notes])
     return "  ".join(parts)
 
 

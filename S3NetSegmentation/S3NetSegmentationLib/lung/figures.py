@@ -24,6 +24,10 @@ MIN_LUNG_ML = 100
 MIN_WHOLE_LUNGS_MM = 150
 """Millimeters; a scan of a person that is shorter may show only a part of the lungs."""
 
+MAX_END_CM2 = 10.0
+"""Square centimeters of lung in the first or the last axial slice; more is cut off by the end of
+the scan. No effect from 1.5 to 75 in 13 scans, of which three are cut."""
+
 MIN_OTHER_LUNG_SHARE = 0.33
 """Share of the other lung: a smaller one was removed, has collapsed, or is missing in part."""
 
@@ -78,6 +82,7 @@ def measure(
         slice_quality=order.along_storage(quality.slices),
         hints=(
             *_unlikely_volume(numbers, length),
+            *_cut_off(lungs, order),
             *_large_gaps(numbers, left_out(working, scan), order, len(lungs)),
             *sentences(lungs, scan, order),
             *_hints(lungs, quality.doubtful, order),
@@ -99,6 +104,21 @@ def _unlikely_volume(numbers: Numbers, length: float) -> list[str]:
             "shows lungs at all."
         ]
     return []
+
+
+def _cut_off(lungs: np.ndarray, order: AxialOrientation) -> list[str]:
+    """A sentence about lungs that go on beyond the scan."""
+    limit = 100 * MAX_END_CM2 / (order.spacing[1] * order.spacing[2])
+    cut = np.zeros(len(lungs), bool)
+    for end in (0, -1):
+        cut[end] = np.count_nonzero(lungs[end]) > limit
+    places = [str(index + 1) for index in np.flatnonzero(order.along_storage(cut))]
+    if not places:
+        return []
+    return [
+        f"The scan ends within the lungs, at slice {' and '.join(places)} of {len(lungs)}; the "
+        "numbers lack what lies beyond."
+    ]
 
 
 def _large_gaps(
@@ -132,8 +152,8 @@ def _hints(lungs: np.ndarray, doubtful: np.ndarray, order: AxialOrientation) -> 
     count = len(lungs)
     present = {name: (lungs == label).any((1, 2)) for label, name in LUNG_NAMES.items()}
     sentences = [
-        f"The {name} was not found. If the scan shows it, take its tissue or paint it; if the scan "
-        f"or region ends before the spine, what is called {other} may be the {name}."
+        f"The {name} was not found. If the scan shows it, add it by hand; if the scan or "
+        f"region ends before the spine, what is called {other} may be the {name}."
         for name, other in permutations(present)
         if not present[name].any() and present[other].any()
     ]

@@ -448,6 +448,21 @@ def test_a_hanging_scan_is_given_up(tmp_path, monkeypatch):
 # The command and the background run of Slicer
 
 
+def test_the_command_says_that_a_path_of_a_list_was_not_found(tmp_path):
+    (tmp_path / "bad.nrrd").write_bytes(b"NRRD0004\n")
+    (tmp_path / "list.txt").write_text("bad.nrrd\ngone.nrrd\n")
+    run = subprocess.run(
+        [*COMMAND, tmp_path / "list.txt", "-o", tmp_path / "out"],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "1 files or series left out" in run.stdout
+    assert "Not found: 1 of these." in run.stdout
+
+
 def test_the_command_says_what_has_become_of_each_scan(tmp_path):
     source, output = tmp_path / "in", tmp_path / "out"
     (source / "sub").mkdir(parents=True)
@@ -465,7 +480,7 @@ def test_the_command_says_what_has_become_of_each_scan(tmp_path):
     line, total, hint, *written = run.stdout.splitlines()
     assert line.startswith("1/1 failed ")
     assert "bad.nrrd" not in run.stdout
-    assert total == ("1 scans: 1 failed; 1 files or series are not CT")
+    assert total == "1 scan: 1 failed; 1 files or series left out"
     assert "--dry-run" in hint
     assert [Path(each.split()[-1]).name for each in written] == ["results.csv", "report.html"]
     assert (tmp_path / "private" / "names.csv").exists()

@@ -51,6 +51,14 @@ def test_slices_that_miss_a_lung_are_named(segmented):
     assert "slices 31 to 36 of 76: the right lung is missing" in worse.hints[1]
 
 
+def test_lungs_that_are_cut_off_are_named(segmented):
+    def cut(lungs):
+        lungs[[0, -1]] = lungs[38]
+
+    (hint,) = (hint for hint in changed(segmented, cut).hints if "ends within the lungs" in hint)
+    assert "at slice 1 and 76 of 76" in hint
+
+
 def test_a_lung_that_was_not_found_is_named(segmented):
     def drop(lungs):
         lungs[lungs == 2] = 0
