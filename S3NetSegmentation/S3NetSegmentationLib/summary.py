@@ -84,7 +84,7 @@ def as_lines(result: LungResult) -> list[str]:
     for region in WHOLE:
         numbers = result.figures.numbers[region]
         found = ", ".join(
-            f"{each.name} {each.text(numbers[each.key])} {each.unit}" for each in BRIEF
+            f"{each.name} {each.text(numbers[each.key])}{each.after}" for each in BRIEF
         )
         lines.append(f"{REGIONS[region]:<11} {found if numbers['volume_ml'] else 'not found'}")
     lines.append(

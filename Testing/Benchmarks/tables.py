@@ -182,7 +182,7 @@ def diseased(source: Source) -> list[str]:
         scan = image.replace("full", ", full resolution")
         figures = [figure(row, "dsc", ".1f") for row in (ours, *others)]
         infected = figure(ours, "infected", ".0f").replace(NOTHING, "")
-        lines.append([scan, disease(image), *figures, infected and f"{infected} %"])
+        lines.append([scan, disease(image), *figures, infected and f"{infected}%"])
     titles = ["this program", "with `border` 0.7", "threshold", "infection included"]
     return markdown(["scan", "disease", *titles], lines)
 
@@ -376,7 +376,7 @@ def summary(source: Source) -> list[str]:
         f"- In healthy chests, {both('chest CT')}",
         f"- In the diseased chests on which it was developed, {both('diseased chest CT')}",
         "- On ten other diseased chests, an earlier version was **no better than a threshold**",
-        f"  ({others['this program']:.1f} and {others['threshold']:.1f} % on average), "
+        f"  ({others['this program']:.1f} and {others['threshold']:.1f}% on average), "
         "and worse on some.",
         "- At equal work, an iteration is "
         f"{whole['plain'] / whole['ours']:.1f} times faster than plain code.",

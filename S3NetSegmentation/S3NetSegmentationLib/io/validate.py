@@ -25,7 +25,7 @@ MIN_SLICE_PIXELS = 16
 """Minimum number of rows and columns: no lung could be recognized in fewer."""
 
 SAMPLED_VOXELS = 2_000_000
-"""Number of voxels for estimating shares; the standard error of a share of 1 % is 0.007 %."""
+"""Number of voxels for estimating shares; the standard error of a share of 1% is 0.007%."""
 
 AIR_OR_FAT_HU = (-1100, -50)
 """Hounsfield units of air and fat, far below water: every CT has some, other modalities have none.

@@ -157,6 +157,11 @@ class Quantity:
         """Name and unit, for the head of a column."""
         return f"{self.name} ({self.unit})"
 
+    @property
+    def after(self) -> str:
+        """The unit as it follows a number in a text."""
+        return self.unit if self.unit == "%" else f" {self.unit}"
+
     def text(self, value: float | None) -> str:
         """A value with as many digits as make sense; empty if there is none."""
         if value is None or np.isnan(value):
@@ -251,7 +256,7 @@ QUANTITIES = (
     ),
     Quantity(
         *("perc15_hu", "Perc15", "HU"),
-        "Lowest HU that at least 15 % of the voxels do not exceed",
+        "15th percentile of HU: the lowest value that at least 15% of the voxels do not exceed",
         "Dirksen et al., Am J Respir Crit Care Med 1999;160:1468",
         _percentile_15,
         ATTENUATION,

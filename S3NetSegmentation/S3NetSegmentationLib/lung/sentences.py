@@ -32,7 +32,7 @@ def report_text(numbers: Numbers, edited: Collection[str] = ()) -> str:
         both, right, left = (
             each.text(numbers[region][each.key]) or "none" for region in ("both", "right", "left")
         )
-        found.append(f"{each.name} {both} {each.unit} ({right}, {left})")
+        found.append(f"{each.name} {both}{each.after} ({right}, {left})")
     by_hand = f"; edited by hand: {', '.join(edited)}" if edited else ""
     return (
         f"CT of both lungs (right, left): {'; '.join(found)}. Segmented automatically with "

@@ -16,7 +16,7 @@ are thin. No effect from 18 to 48."""
 
 MIN_LUNG_SHARE = 0.1
 """Minimum share of the lungs for a part to be a separate lung, and not the tip of a lobe; the left
-lung has about 45 % in healthy people. No effect from 0.06 to 0.16."""
+lung has about 45% in healthy people. No effect from 0.06 to 0.16."""
 
 BONE_HU = 200
 """Hounsfield units of bone, at least; the spine is the most of it. No effect from 100 to 300."""

@@ -30,7 +30,7 @@ MIN_PICTURE_PIXELS = 32
 
 MAX_DEVIATIONS = 3.0
 """Colors are clipped at this many standard deviations from the mean before the network sees them:
-99.7 % of a normal distribution."""
+99.7% of a normal distribution."""
 
 MIN_AGREEMENT = 0.8
 """Agreement of the fits (Dice score) below which a warning is shown. Chosen, not measured."""

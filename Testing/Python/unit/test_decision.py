@@ -62,7 +62,7 @@ def test_what_is_not_chosen_or_outside_the_body_is_no_lung():
         assert ((decided > 0) == (lungs & body)).all()
 
 
-# Which pieces count. The lungs of these scans are small, so that 0.4 % of them is less than 5 mL.
+# Which pieces count. The lungs of these scans are small, so that 0.4% of them is less than 5 mL.
 
 SMALL = np.s_[10:16, 8:16, 10:20]  # 48 mL
 

@@ -32,7 +32,7 @@ EXPECTED = {
     "volume_ml": 23 * 10 * VOXEL_ML,
     "mass_g": 10 * VOXEL_ML * sum(1000 + level for level in LEVELS) / 1000,
     "mean_hu": sum(LEVELS) / 23,
-    "perc15_hu": -951,  # 3 of 23 are 13.0 %, 4 are 17.4 %
+    "perc15_hu": -951,  # 3 of 23 are 13.0%, 4 are 17.4%
     "laa950_percent": 4,
     "laa910_percent": 6,
     "laa856_percent": 10,

@@ -19,7 +19,7 @@ VERSION = f"S3NetExtension {S3NetSegmentationLib.__version__}"
 def test_the_report_has_the_numbers_and_where_they_come_from():
     text = report_text(NUMBERS)
     assert "Volume 2412 mL (2412, 0); Mass 481 g (481, 0); Mean -801 HU (-801, none)" in text
-    assert "LAA-950 3.0 % (3.0, none); HAA 12.0 %" in text
+    assert "LAA-950 3.0% (3.0, none); HAA 12.0%" in text
     assert text.endswith(f"Segmented automatically with {VERSION}.")
     assert report_text(NUMBERS, ["left lung"]).endswith("; edited by hand: left lung.")
 
