@@ -75,6 +75,10 @@ def segment(path: Path) -> list[dict]:
     ]
 
 
+def _rounded(value: str | float) -> str | float:
+    return round(value, 1) if isinstance(value, float) else value
+
+
 def main() -> int:
     """Print a line for each stage."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -89,7 +93,8 @@ def main() -> int:
             )
         )
     if arguments.record:
-        record("stages", rows, ("stage",))
+        rounded = [{name: _rounded(value) for name, value in row.items()} for row in rows]
+        record("stages", rounded, ("stage",))
     return 0
 
 
