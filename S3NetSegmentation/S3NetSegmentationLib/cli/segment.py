@@ -110,7 +110,7 @@ def add_segment(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--json",
         type=path_of,
         metavar="FILE",
-        help="write all numbers, texts to copy, clusters, settings, and timings",
+        help="write all numbers, texts to copy, tissues, settings, and timings",
     )
     add(
         "--allow-empty",
