@@ -107,17 +107,15 @@ def _unlikely_volume(numbers: Numbers, length: float) -> list[str]:
 
 
 def _cut_off(lungs: np.ndarray, order: AxialOrientation) -> list[str]:
-    """A sentence about lungs that go on beyond the scan."""
+    """A sentence about each end at which the lungs go on beyond the scan."""
     limit = 100 * MAX_END_CM2 / (order.spacing[1] * order.spacing[2])
     cut = np.zeros(len(lungs), bool)
     for end in (0, -1):
         cut[end] = np.count_nonzero(lungs[end]) > limit
-    places = [str(index + 1) for index in np.flatnonzero(order.along_storage(cut))]
-    if not places:
-        return []
     return [
-        f"The scan ends within the lungs, at slice {' and '.join(places)} of {len(lungs)}; the "
-        "numbers lack what lies beyond."
+        f"Look at {_slices(end, end)} of {len(lungs)}: the scan or region ends there within the "
+        "lungs, and the numbers lack what lies beyond."
+        for end in np.flatnonzero(order.along_storage(cut)).tolist()
     ]
 
 
