@@ -29,6 +29,10 @@ from ..errors import S3NetError, fault_of_the_machine
 from .process_setup import give_memory_back, prepare_process
 from .protocol import END_OF_LOG, Began, Failed, Finished, Sent, serialize
 
+MAX_CLEANING_SECONDS = 10.0
+"""Seconds that the main thread waits, at most, while the other one removes the folders of a parent
+that is gone."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Do tasks and report on standard output, one message of the protocol per line.
@@ -105,8 +109,12 @@ def _channel() -> Callable[[Sent], None]:
     os.dup2(2, 1)
 
     def send(message: Sent) -> None:
-        stream.write(serialize(message) + "\n")
-        stream.flush()
+        try:
+            stream.write(serialize(message) + "\n")
+            stream.flush()
+        except OSError:  # the parent is gone, so the other thread cleans up and ends the process
+            time.sleep(MAX_CLEANING_SECONDS)
+            raise
 
     return send
 

@@ -153,7 +153,7 @@ def test_a_table_that_cannot_be_replaced_leaves_a_report(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(InputError, match=r"results\.csv.*open in another program"):
         run_batch(source, output, QUICK)
-    assert "1 scans: 1 done" in (output / "report.html").read_text(encoding="utf-8")
+    assert "1 scan: 1 done" in (output / "report.html").read_text(encoding="utf-8")
     assert leftovers(output) == []
     monkeypatch.undo()
     assert run_batch(source, output, QUICK)[0]["attempts"] == 1

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import S3NetSegmentationLib
 import tasks
+from batch_data import ENVIRONMENT
 from engine_here import LONG, small_chest
 from launchers import TELLS_ITS_PID, is_running, needs_posix, pid_in, until
 from quick import QUICK
@@ -200,6 +201,20 @@ time.sleep(600)
         parent.wait()
     assert until(lambda: not is_running(worker))
     assert list(temporary.iterdir()) == []
+
+
+def test_a_worker_whose_parent_ends_at_once_leaves_nothing(tmp_path):
+    folders = [tmp_path / "temporary", tmp_path / "job"]
+    for folder in folders:
+        folder.mkdir()
+    command = [sys.executable, "-m", "S3NetSegmentationLib.jobs.worker", "time:sleep", *folders]
+    worker = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT
+    )
+    for pipe in (worker.stdin, worker.stdout):
+        pipe.close()
+    worker.wait(30)
+    assert not any(folder.exists() for folder in folders)
 
 
 def test_the_devices_of_this_machine():
