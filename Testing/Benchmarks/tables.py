@@ -373,7 +373,7 @@ def summary(source: Source) -> list[str]:
     others = source.row("unseen", scans="10 diseased chests")
     whole = source.row("equal work", device="cpu", what=ITERATION)
     return [
-        f"- In healthy chests, {both('chest CT')}",
+        f"- In chests without dense disease, {both('chest CT')}",
         f"- In the diseased chests on which it was developed, {both('diseased chest CT')}",
         "- On ten other diseased chests, an earlier version was **no better than a threshold**",
         f"  ({others['this program']:.1f} and {others['threshold']:.1f}% on average), "
