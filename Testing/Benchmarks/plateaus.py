@@ -72,7 +72,10 @@ def values(name: str, value: float) -> list[list[float]]:
         return [[value - 9, value - 5], [value + 9, value + 5]]
     if unit == "HU" and abs(value) >= 150:
         return [[value - 100, value - 50], [value + 100, value + 50]]
-    return [[round(value * factor, 6) for factor in side] for side in ((0.6, 0.8), (1.6, 1.25))]
+    digits = None if isinstance(value, int) else 6
+    return [
+        [round(value * factor, digits) for factor in side] for side in ((0.6, 0.8), (1.6, 1.25))
+    ]
 
 
 class Run:
@@ -152,25 +155,26 @@ def try_constants(case: Case, rows: Path, done: dict) -> None:
             continue
         for side in values(name, own):
             for value in side:
-                if (name, value, case.name) not in done:
+                key = (f"{module}.{name}", value, case.name)
+                if key not in done:
                     run = runs[mode] = runs.get(mode) or Run(case, mode)
-                    done[name, value, case.name] = run.changed(module, name, value)
+                    done[key] = run.changed(module, name, value)
                     with rows.open("a", encoding="utf-8") as file:
-                        row = [name, value, case.name, done[name, value, case.name]]
-                        print(json.dumps(row), file=file)
-                if abs(done[name, value, case.name]) < MAX_MEAN_CHANGE:
+                        print(json.dumps([*key, done[key]]), file=file)
+                if abs(done[key]) < MAX_MEAN_CHANGE:
                     break
 
 
 def table(done: dict) -> Iterator[dict[str, str]]:
     """Each constant: its plateau, and the largest changes on average and in a scan."""
     for module, name, own in constants():
-        scans = {scan for other, _, scan in done if other == name}
+        constant = f"{module}.{name}"
+        scans = {scan for other, _, scan in done if other == constant}
         ends, most = [], [0.0, 0.0]
         for side in values(name, own):
             end = own
             for value in reversed(side):
-                changes = [done.get((name, value, scan), 0.0) for scan in scans] or [0.0]
+                changes = [done.get((constant, value, scan), 0.0) for scan in scans] or [0.0]
                 found = [float(np.mean(changes)), max(changes, key=abs)]
                 most = [max(pair, key=abs) for pair in zip(most, found, strict=True)]
                 if abs(found[0]) >= MAX_MEAN_CHANGE or abs(found[1]) >= MAX_CHANGE:
@@ -178,7 +182,7 @@ def table(done: dict) -> Iterator[dict[str, str]]:
                 end = value
             ends.append(end)
         yield {
-            "constant": f"{module}.{name}",
+            "constant": constant,
             "value": f"{own:g}",
             "plateau": f"{ends[0]:g} to {ends[1]:g}" if ends[0] < ends[1] else "**none**",
             "change": f"{most[0]:+.4f}, {most[1]:+.4f}" if any(most) else "none",

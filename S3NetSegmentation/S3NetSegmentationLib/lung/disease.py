@@ -13,7 +13,7 @@ from .pockets import find_pockets
 from .scan import Scan
 
 MIN_ADDED_ML = 1.0
-"""Milliliters of haze that are worth taking in. Not measured."""
+"""Milliliters of haze that are worth taking in. Flat from 0.6 to 1.6."""
 
 DENSE_LUNG_HU = -600
 """Hounsfield units from which on lung is too dense (Podolanczuk et al., Eur Respir J 2016). On no
@@ -24,7 +24,8 @@ BESIDE_MM = 4.0
 6."""
 
 LEAST_WEIGHT = 0.02
-"""Minimum weight of lung within that reach; with less, nothing is known about it. Not measured."""
+"""Minimum weight of lung within that reach; with less, nothing is known about it. Flat from 0.012
+to 0.032."""
 
 BORDER_PIXELS = 2
 """Pixels by which the border of dense lung may move out. Flat from 1 to 3."""

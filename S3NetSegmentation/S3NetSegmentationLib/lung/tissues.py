@@ -16,10 +16,11 @@ MAX_NAMED = 8
 
 SMOOTH_MM = 3.0
 """Millimeters, a standard deviation: layers and grains that are thinner belong to what is around
-them. The network's pixels are about as large."""
+them. The network's pixels are about as large. On no plateau: 4% of the body changes its kind."""
 
 MIN_PIECE_ML = 1.0
-"""Milliliters: smaller pieces of a tissue belong to what is around them."""
+"""Milliliters: smaller pieces of a tissue belong to what is around them. On no plateau: with 0.6 to
+1.6, 0.4% of the body changes its kind."""
 
 MIN_SECTION_CM2 = 0.8
 """Square centimeters, the mean section of a ball of `MIN_PIECE_ML`: in a scan of few slices, a
@@ -28,7 +29,7 @@ piece is as large as its section."""
 
 MIN_CELL_SHARE = 1e-3
 """Share of the body: a smaller part of a cluster, about 15 mL in an adult's chest, counts as its
-neighbor in intensity."""
+neighbor in intensity. On no plateau: with 0.0006 to 0.0016, 1% of the body changes its kind."""
 
 
 MAX_CELLS = 100
