@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import resource
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from plain import DeformableConvolution
@@ -23,16 +21,6 @@ def describe(device: torch.device) -> str:
         f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
         f"PyTorch {torch.__version__}, load {load_average()}"
     )
-
-
-def peak_gb() -> float:
-    """The most memory that this process has had at once."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # On Linux, getrusage gives the peak of the process that started this one if it is higher.
-        (line,) = (each for each in status.read_text().splitlines() if each.startswith("VmHWM"))
-        return int(line.split()[1]) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**30  # macOS counts in bytes
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:

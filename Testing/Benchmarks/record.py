@@ -14,6 +14,7 @@ import json
 import math
 import os
 import platform
+import resource
 import shlex
 import subprocess
 import sys
@@ -79,6 +80,16 @@ def processor() -> str:
 def load_average() -> str:
     """How many processes want to run, with this one; what else runs spoils seconds."""
     return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+
+
+def peak_gb() -> float:
+    """The most memory that this process has had at once."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # On Linux, getrusage gives the peak of the process that started this one if it is higher.
+        (line,) = (each for each in status.read_text().splitlines() if each.startswith("VmHWM"))
+        return int(line.split()[1]) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**30  # macOS counts in bytes
 
 
 def load() -> dict[str, dict]:

@@ -49,7 +49,7 @@ import published
 import SimpleITK as sitk
 import torch
 from methods.paper import fast_network, prepared
-from record import add_option, record
+from record import add_option, peak_gb, record
 from S3NetSegmentationLib import Settings, segment_lungs
 from S3NetSegmentationLib.orientation import AxialOrientation
 from S3NetSegmentationLib.s3net import fit as fitting
@@ -299,7 +299,7 @@ def segment(path: Path, settings: Settings) -> dict:
     return {
         "seconds": wall,
         "cpu_seconds": time.process_time() - cpu,
-        "peak_gb": machine.peak_gb(),
+        "peak_gb": peak_gb(),
         "gpu_gb": torch.cuda.max_memory_reserved() / 2**30 if on_gpu else None,
         "stages": result.timings,
     }

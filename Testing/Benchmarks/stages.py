@@ -2,22 +2,18 @@
 
     .venv/bin/python Testing/Benchmarks/stages.py --sample .cache/sample
 
-prints wall and CPU seconds and the memory held at the end of each stage, and the most of it.
+prints wall and CPU seconds of each stage, and the most memory that was held until its end.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from record import add_option, record
-
-UNIT = 2**30 if sys.platform == "darwin" else 2**20
-"""Of the memory that the system reports, in a GiB."""
+from record import add_option, peak_gb, record
 
 
 class Clock:
@@ -35,7 +31,7 @@ class Clock:
         row = self.rows[-1]
         row["seconds"] += now[0] - self._since[0]
         row["CPU seconds"] += now[1] - self._since[1]
-        row["peak GB so far"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / UNIT
+        row["peak GB so far"] = peak_gb()
         self._since = now
 
 
@@ -69,14 +65,8 @@ def segment(path: Path) -> list[dict]:
         write_overview(Path(folder) / "overview.png", image, result.lungs)
     clock.end("writing")
     whole = {name: sum(row[name] for row in clock.rows) for name in ("seconds", "CPU seconds")}
-    return [
-        *clock.rows,
-        {"stage": "all", **whole, "peak GB so far": clock.rows[-1]["peak GB so far"]},
-    ]
-
-
-def _rounded(value: str | float) -> str | float:
-    return round(value, 1) if isinstance(value, float) else value
+    rows = [*clock.rows, {**clock.rows[-1], "stage": "all", **whole}]
+    return [{"stage": row.pop("stage")} | {k: round(row[k], 2) for k in row} for row in rows]
 
 
 def main() -> int:
@@ -87,14 +77,10 @@ def main() -> int:
     arguments = parser.parse_args()
     rows = segment(arguments.sample / "chest.nii.gz")
     for row in rows:
-        print(
-            "  ".join(
-                f"{each:.2f}" if isinstance(each, float) else f"{each:36}" for each in row.values()
-            )
-        )
+        stage, *figures = row.values()
+        print(f"{stage:36}", *figures, sep="  ")
     if arguments.record:
-        rounded = [{name: _rounded(value) for name, value in row.items()} for row in rows]
-        record("stages", rounded, ("stage",))
+        record("stages", rows, ("stage",))
     return 0
 
 
